@@ -1,0 +1,269 @@
+"""What a run says while it lives: typed events, numbered by (run, attempt, seq).
+
+The engine yields bodies and knows no numbers; whoever publishes them wraps each in an ``Envelope``.
+Metrics are in the task's unit (accuracy in percent), times in seconds, memory in bytes.
+``None`` in a number stands for a value that was not finite or not measured.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import secrets
+import time
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+
+from engine.errors import InputError
+
+VERSION = 1
+"""Version of the events' form; the store refuses a newer one."""
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_finite)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunQueued(_Body):
+    """A person launched a run. Attempt 0, seq 0; the store takes it once a run id."""
+
+    type: Literal["run_queued"] = "run_queued"
+    spec: dict[str, Any]
+    """``RunSpec`` as JSON."""
+    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    """0 is served first, 9 last."""
+    sweep: str | None = None
+    """Name of the sweep that the run belongs to."""
+
+
+class CancelRequested(_Body):
+    """A person asked to cancel. Attempt 0; a finished run is left as it is."""
+
+    type: Literal["cancel_requested"] = "cancel_requested"
+
+
+class RunStarted(_Body):
+    """An attempt began: always the first event of an attempt (seq 1)."""
+
+    type: Literal["run_started"] = "run_started"
+    worker: str
+    host: str
+    pid: int
+    device: str
+    """"cpu", or the CUDA device's name."""
+    total_epochs: int
+    provenance: dict[str, Any] = {}
+    """Code version, package versions, dataset fingerprint and statistics, caveats."""
+
+
+class EpochFinished(_Body):
+    """One epoch: losses and metrics of the three splits, evaluated after the epoch's step."""
+
+    type: Literal["epoch_finished"] = "epoch_finished"
+    epoch: int
+    """Counted from 1."""
+    train_loss: Number = None
+    """Loss of the training step (with dropout, before the step's update)."""
+    val_loss: Number = None
+    test_loss: Number = None
+    train_metric: Number = None
+    val_metric: Number = None
+    test_metric: Number = None
+    seconds: Number = None
+    """Wall time of the epoch, evaluation included."""
+
+
+class PrecisionChanged(_Body):
+    """From this epoch on, a site of a layer in a product has this format."""
+
+    type: Literal["precision_changed"] = "precision_changed"
+    epoch: int
+    site: str
+    product: str
+    layer: int
+    format: str
+    reason: str
+
+
+class LedgerRow(_Body):
+    """One operand of one product of one layer over a range of epochs (see engine.ledger)."""
+
+    first_epoch: int
+    last_epoch: int
+    layer: int
+    product: str
+    site: str
+    format: str
+    macs: int
+    """Multiply-accumulates an epoch that run in this format (the product's wider operand carries them)."""
+    elements: int
+    """Elements an epoch that are read in this format."""
+
+
+class LedgerRecorded(_Body):
+    """The run's cost ledger, whole."""
+
+    type: Literal["ledger_recorded"] = "ledger_recorded"
+    rows: list[LedgerRow]
+
+
+class Densities(_Body):
+    """Densities relative to fp32, with the scope and coverage that they hold for (METHODS §9)."""
+
+    scope: Literal["inference", "training"]
+    coverage: Literal["quantized part", "whole step"]
+    memory: float
+    arithmetic: float
+    arithmetic_label: Literal["published", "interpolated", "extrapolated"]
+    average_bits: float
+    """Mean over the sites' elements of the bits an element, metadata included."""
+
+
+class Summary(_Body):
+    """One row a finished run: three selections, densities, time and memory."""
+
+    metric: str
+    """Name of the metric, e.g. "accuracy"."""
+    unit: str
+    """Unit of the metric, e.g. "%"."""
+    higher_is_better: bool = True
+    epochs: int
+    best_epoch: int
+    """The epoch of best validation metric (the first of equals)."""
+    val_best: float
+    """Validation metric there."""
+    test_at_best_val: float
+    """Headline: test metric there."""
+    test_last: float
+    test_max: float
+    """Best test metric over the epochs: stored, never the headline."""
+    densities: list[Densities]
+    """Each scope × coverage; the first is the headline."""
+    seconds: float
+    """Wall time of the training loop."""
+    peak_memory: int | None = None
+    """Peak resident memory of the process over the training loop, bytes."""
+    parameters: int
+    """Trainable parameters."""
+
+
+class History(_Body):
+    """A run's whole per-epoch table, by column; carried by the terminal event to heal any gap."""
+
+    columns: dict[str, list[Number]] = {}
+
+    @classmethod
+    def of(cls, epochs: Iterable[EpochFinished]) -> History:
+        rows = list(epochs)
+        names = [name for name in EpochFinished.model_fields if name != "type"]
+        return cls(columns={name: [getattr(row, name) for row in rows] for name in names})
+
+    def rows(self) -> list[EpochFinished]:
+        names = list(self.columns)
+        return [
+            EpochFinished.model_validate(dict(zip(names, values, strict=True)))
+            for values in zip(*self.columns.values(), strict=True)
+        ]
+
+
+class RunFinished(_Body):
+    type: Literal["run_finished"] = "run_finished"
+    summary: Summary
+    history: History
+
+
+class RunFailed(_Body):
+    """Terminal: the reason in words that a person understands."""
+
+    type: Literal["run_failed"] = "run_failed"
+    reason: str
+    history: History = History()
+
+
+class RunCancelled(_Body):
+    type: Literal["run_cancelled"] = "run_cancelled"
+    history: History = History()
+
+
+class WorkerHeartbeat(_Body):
+    """A worker is alive (every few seconds); ``run`` is empty in its envelope."""
+
+    type: Literal["worker_heartbeat"] = "worker_heartbeat"
+    worker: str
+    host: str
+    pid: int
+    device_class: Literal["cpu", "cuda"]
+    device: str
+    current_run: str | None = None
+    current_attempt: int | None = None
+    load: Number = None
+    """One-minute load average of the host."""
+    memory: int | None = None
+    """Resident memory of the worker and its child, bytes."""
+    state: Literal["idle", "busy", "stopping"] = "idle"
+
+
+Body = Annotated[
+    RunQueued
+    | CancelRequested
+    | RunStarted
+    | EpochFinished
+    | PrecisionChanged
+    | LedgerRecorded
+    | RunFinished
+    | RunFailed
+    | RunCancelled
+    | WorkerHeartbeat,
+    Field(discriminator="type"),
+]
+
+TERMINAL = (RunFinished, RunFailed, RunCancelled)
+"""The events that end an attempt and its run."""
+
+
+class Envelope(BaseModel):
+    """A numbered event as it goes over the stream: ``seq`` counts from 1 within an attempt."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    run: str
+    attempt: Annotated[int, Field(ge=0)] = 0
+    """0: said by a person (queued, cancel); a worker's attempts count from 1."""
+    seq: Annotated[int, Field(ge=0)] = 0
+    version: int = VERSION
+    at: float
+    """Unix time at the sender."""
+    body: Body
+
+    def to_json(self) -> str:
+        return self.model_dump_json()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Envelope:
+        """Raises InputError for a newer version, ValidationError for anything else that does not fit."""
+        version = json.loads(text).get("version")
+        if isinstance(version, int) and version > VERSION:
+            raise InputError(f"event version {version} is newer than {VERSION}: update the store")
+        return cls.model_validate_json(text)
+
+
+BODY: TypeAdapter[Body] = TypeAdapter(Body)
+
+
+def new_run_id() -> str:
+    """A fresh run id, 14 characters: base-36 milliseconds (so ids sort by time) and five random ones."""
+    digits = "0123456789abcdefghijklmnopqrstuvwxyz"
+    millis, head = time.time_ns() // 1_000_000, ""
+    while millis:
+        millis, digit = divmod(millis, 36)
+        head = digits[digit] + head
+    return head.rjust(9, "0") + "".join(secrets.choice(digits) for _ in range(5))

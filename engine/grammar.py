@@ -1,0 +1,156 @@
+"""The text grammar of names with arguments: ``name[list](key=value,…)``, joined by ``+``.
+
+    text  = part ("+" part)* (":" site ("," site)*)?
+    part  = name ("[" list "]")? ("(" key "=" value ("," key "=" value)* ")")?
+    list  = element ("," element)* ("->" list)?
+
+Datasets use a single part (``sbm(nodes=500)``), schemes the whole (METHODS, "Grammar"). Parsing and
+printing are inverse, and an error points at the character.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from engine.errors import InputError
+
+Value = str | int | float | bool
+
+_WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
+_VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
+_ELEMENT = re.compile(r"[A-Za-z0-9_]+(?:-(?!>)[A-Za-z0-9_]+)*")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One named part; ``steps`` is the bracketed list, a tuple for each ``->`` step."""
+
+    name: str
+    steps: tuple[tuple[str, ...], ...] = ()
+    options: tuple[tuple[str, Value], ...] = ()
+    position: int = 0
+
+    def __str__(self) -> str:
+        text = self.name
+        if self.steps:
+            text += "[" + " -> ".join(",".join(step) for step in self.steps) + "]"
+        if self.options:
+            text += "(" + ",".join(f"{key}={print_value(value)}" for key, value in self.options) + ")"
+        return text
+
+
+@dataclass(frozen=True)
+class Text:
+    """A parsed text: its parts and the sites that restrict them (none named: all)."""
+
+    parts: tuple[Part, ...]
+    sites: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        text = "+".join(map(str, self.parts))
+        return text + (":" + ",".join(self.sites) if self.sites else "")
+
+
+def print_value(value: Value) -> str:
+    """Print an option's value so that it parses back to itself."""
+    return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, float) else str(value)
+
+
+def parse_value(text: str) -> Value:
+    """Read ``true``/``false``, an integer, a number, or else the text itself."""
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+class _Reader:
+    def __init__(self, text: str, kind: str) -> None:
+        self.text, self.kind, self.at = text, kind, 0
+
+    def skip(self) -> None:
+        while self.at < len(self.text) and self.text[self.at].isspace():
+            self.at += 1
+
+    def fail(self, expected: str) -> InputError:
+        self.skip()
+        where = f"at character {self.at + 1}" if self.at < len(self.text) else "at the end"
+        return InputError(f"cannot read the {self.kind} {self.text!r} {where}: expected {expected}")
+
+    def take(self, literal: str) -> bool:
+        self.skip()
+        if self.text.startswith(literal, self.at):
+            self.at += len(literal)
+            return True
+        return False
+
+    def match(self, pattern: re.Pattern[str], expected: str) -> str:
+        self.skip()
+        found = pattern.match(self.text, self.at)
+        if not found:
+            raise self.fail(expected)
+        self.at = found.end()
+        return found.group()
+
+    def part(self) -> Part:
+        self.skip()
+        start = self.at
+        name = self.match(_WORD, "a name")
+        steps: list[tuple[str, ...]] = []
+        if self.take("["):
+            while True:
+                step = [self.match(_ELEMENT, "a format or a number of bits")]
+                while self.take(","):
+                    step.append(self.match(_ELEMENT, "a format or a number of bits"))
+                steps.append(tuple(step))
+                if not self.take("->"):
+                    break
+            if not self.take("]"):
+                raise self.fail("',', '->' or ']'")
+        options: dict[str, Value] = {}
+        if self.take("("):
+            while True:
+                key = self.match(_WORD, "the name of an option")
+                if key in options:
+                    raise InputError(f"cannot read the {self.kind} {self.text!r}: the option {key!r} is given twice")
+                if not self.take("="):
+                    raise self.fail("'='")
+                options[key] = parse_value(self.match(_VALUE, "a value"))
+                if not self.take(","):
+                    break
+            if not self.take(")"):
+                raise self.fail("',' or ')'")
+        return Part(name, tuple(steps), tuple(options.items()), start)
+
+
+def parse(text: str, kind: str) -> Text:
+    """Parse a whole text; ``kind`` ("scheme", "dataset") is the word used in errors.
+
+    Raises InputError, which names the character and what was expected there.
+    """
+    reader = _Reader(text, kind)
+    parts = [reader.part()]
+    while reader.take("+"):
+        parts.append(reader.part())
+    sites: list[str] = []
+    if reader.take(":"):
+        sites.append(reader.match(_WORD, "a site"))
+        while reader.take(","):
+            sites.append(reader.match(_WORD, "a site"))
+    reader.skip()
+    if reader.at != len(text):
+        raise reader.fail("the end" if sites else "'+', ':' or the end")
+    return Text(tuple(parts), tuple(sites))
+
+
+def parse_part(text: str, kind: str) -> Part:
+    """Parse a text of exactly one part and no sites, such as ``sbm(nodes=500)``."""
+    parsed = parse(text, kind)
+    if len(parsed.parts) != 1 or parsed.sites:
+        raise InputError(f"cannot read the {kind} {text!r}: one name with options is allowed, such as name(key=value)")
+    return parsed.parts[0]

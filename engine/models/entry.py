@@ -1,0 +1,48 @@
+"""What an architecture's entry is: options, sites, the work of a step, and a builder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from engine.errors import InputError
+from engine.scheme import Scheme
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from engine.datasets import GraphSize
+    from engine.ledger import Product
+
+
+class ModelSpec(BaseModel):
+    """An architecture and its options; each entry's own class adds fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """A catalogue entry. ``products`` lists the work of one training step for the ledger."""
+
+    name: str
+    summary: str
+    source: str
+    sites: tuple[str, ...]
+    spec: type[ModelSpec]
+    products: Callable[[Any, GraphSize], Sequence[Product]]
+    build: Callable[[Any, GraphSize, Scheme], nn.Module]
+
+    def check(self, spec: ModelSpec, scheme: Scheme) -> None:
+        """Raises InputError where the scheme names a site that the architecture lacks."""
+        for site in scheme.sites:
+            if site not in self.sites:
+                raise InputError(
+                    f"the scheme {scheme.text!r} quantizes the site {site!r}, which {self.name} does not have; "
+                    f"its sites are: {', '.join(self.sites)}"
+                )

@@ -1,0 +1,37 @@
+"""One format for every site of quantized training: ``int8``, ``msfp13``, ``fp32`` [T].
+
+A bare format means weight, input, feature, aggregate and the incoming gradient, in all three
+products, nearest rounding, affine min/max a tensor (METHODS, "Names").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from engine.errors import InputError
+from engine.formats import get_format, is_format, list_formats
+from engine.grammar import Part
+from engine.scheme import FP32, Rule
+from engine.schemes import Recipe
+
+SITES = ("weight", "input", "feature", "aggregate", "gradient")
+
+
+def build(part: Part) -> Sequence[Rule] | None:
+    if not is_format(part.name):
+        return None
+    if part.steps or part.options:
+        raise InputError(f"the scheme {str(part)!r}: a bare format takes no list and no options; write {part.name!r}")
+    format = get_format(part.name)
+    return [] if format == FP32 else [Rule(site, format) for site in SITES]
+
+
+ENTRIES = [
+    Recipe(
+        name="uniform",
+        summary="one format at weight, input, feature, aggregate and incoming gradient, in all three products",
+        source="Bqain, thesis, Imperial College London, 2023",
+        examples=[format.name for format in list_formats()],
+        build=build,
+    )
+]

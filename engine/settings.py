@@ -1,0 +1,76 @@
+"""Where things are on this machine: one typed place for every environment variable.
+
+The engine uses the three paths; the addresses are read by the packages that talk over them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+def platform_home() -> Path:
+    """The platform's folder for a user's application data."""
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "bitfront"
+    if os.name == "nt":
+        return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "bitfront"
+    return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bitfront"
+
+
+class Settings(BaseSettings):
+    """Every environment variable that Bitfront reads."""
+
+    model_config = SettingsConfigDict(populate_by_name=True, env_ignore_empty=True)
+
+    home: Path = Field(default_factory=platform_home, validation_alias="BITFRONT_HOME")
+    """State: the database, run records, artifacts, logs."""
+    data: Path | None = Field(default=None, validation_alias="BITFRONT_DATA")
+    """Dataset root in PyG's layout; default: `data` inside the home."""
+    mirror: str | None = Field(default=None, validation_alias="BITFRONT_MIRROR")
+    """Folder or URL of dataset archives with an index.json, tried before the public download."""
+    redis_url: str | None = Field(default=None, validation_alias="REDIS_URL")
+    """Redis or Valkey server; unset: the one that `bitfront up` starts."""
+    store_url: str | None = Field(default=None, validation_alias="BITFRONT_STORE_URL")
+    """Address of the store service; unset: the one that `bitfront up` starts."""
+    store_token: str | None = Field(default=None, validation_alias="BITFRONT_STORE_TOKEN")
+    """Token that writing to the store needs; unset: the one kept in the home."""
+    auth: Literal["off", "oidc", "readonly"] = Field(default="off", validation_alias="BITFRONT_AUTH")
+    """Who may do what in the dashboard: `off` on loopback, `oidc` behind a login, `readonly` to share."""
+
+    @property
+    def data_root(self) -> Path:
+        return (self.data or self.home / "data").expanduser()
+
+    @property
+    def outbox(self) -> Path:
+        """Events of runs trained without a store, ingested at its next start."""
+        return self.home / "outbox"
+
+    @property
+    def records(self) -> Path:
+        """One JSON file a finished run, from which the database can be rebuilt."""
+        return self.home / "runs"
+
+    @property
+    def database(self) -> Path:
+        return self.home / "bitfront.duckdb"
+
+    @property
+    def endpoints(self) -> Path:
+        """Addresses of the services that `bitfront up` runs, as JSON, present while they run."""
+        return self.home / "run" / "endpoints.json"
+
+    def read_endpoints(self) -> dict[str, str]:
+        """The addresses in ``endpoints`` ({"store": …, "redis": …, "dashboard": …}); empty where none run."""
+        try:
+            found = json.loads(self.endpoints.read_text())
+        except (OSError, ValueError):
+            return {}
+        return {str(key): str(value) for key, value in found.items()}

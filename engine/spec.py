@@ -1,0 +1,202 @@
+"""What a run is: one frozen, strict value, from text, TOML, JSON, the form or Python.
+
+Each component owns its part: a dataset's entry brings the class of its options, a model's entry
+that of its own, so a new dataset or model adds its fields without touching this file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializeAsAny,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from engine import grammar
+from engine.catalogue import unknown
+from engine.datasets import DATASETS, DatasetSpec
+from engine.errors import InputError
+from engine.models import MODELS, ModelSpec
+from engine.scheme import Scheme, parse_scheme
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class TrainingSpec(_Part):
+    """How long and with which optimizer; the defaults are the thesis' Planetoid setting (METHODS §10)."""
+
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 150
+    """Passes over the training data."""
+    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
+    """Adam's learning rate."""
+    weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
+    """L2 penalty on every weight, added to its gradient."""
+
+
+def _component(value: Any, catalogue: Any) -> Any:
+    """Turn a name, ``name(option=value)`` or a mapping with a name into the entry's own spec."""
+    if isinstance(value, str):
+        part = grammar.parse_part(value, catalogue.kind)
+        if part.steps:
+            raise InputError(f"cannot read the {catalogue.kind} {value!r}: a list in brackets is not allowed here")
+        value = {"name": part.name, **dict(part.options)}
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
+    if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
+        raise InputError(f"a {catalogue.kind} is a name or a table with a name, not {value!r}")
+    return catalogue[value["name"]].spec.model_validate(dict(value))
+
+
+class RunSpec(_Part):
+    """One run: dataset, architecture, scheme, training, seed, device.
+
+    Strings are shorthand: ``RunSpec(dataset="cora", model="gcn", scheme="int8", seed=0)``.
+    Raises pydantic's ValidationError; ``RunSpec.parse`` turns it into one clear sentence.
+    """
+
+    dataset: SerializeAsAny[DatasetSpec]
+    model: SerializeAsAny[ModelSpec]
+    scheme: str = "fp32"
+    training: TrainingSpec = TrainingSpec()
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _dataset(cls, value: Any) -> Any:
+        return _component(value, DATASETS)
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model(cls, value: Any) -> Any:
+        return _component(value, MODELS)
+
+    @field_validator("scheme")
+    @classmethod
+    def _scheme(cls, value: str) -> str:
+        return str(parse_scheme(value))
+
+    @model_validator(mode="after")
+    def _fits(self) -> RunSpec:
+        MODELS[self.model.name].check(self.model, self.parsed_scheme)
+        return self
+
+    @property
+    def parsed_scheme(self) -> Scheme:
+        """The scheme's value (the spec itself keeps its text)."""
+        return parse_scheme(self.scheme)
+
+    @classmethod
+    def parse(cls, data: Mapping[str, Any]) -> RunSpec:
+        """Read a mapping (from TOML, JSON, a form). Raises InputError, one sentence a fault."""
+        try:
+            return cls.model_validate(dict(data))
+        except ValidationError as error:
+            raise InputError(explain(error)) from None
+
+    @classmethod
+    def from_toml(cls, text: str) -> RunSpec:
+        return cls.parse(read_toml(text, "the run"))
+
+    @classmethod
+    def from_json(cls, text: str) -> RunSpec:
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"the run is not valid JSON: {error}") from None
+        if not isinstance(data, dict):
+            raise InputError("the run must be a JSON object")
+        return cls.parse(data)
+
+    def to_json(self) -> str:
+        """Canonical JSON: sorted keys, every default written out."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+
+    def to_toml(self) -> str:
+        """TOML that ``from_toml`` reads back to an equal spec."""
+        data = self.model_dump(mode="json")
+        tables = {key: value for key, value in data.items() if isinstance(value, dict)}
+        lines = [f"{key} = {json.dumps(value)}" for key, value in data.items() if key not in tables]
+        for key, table in tables.items():
+            lines += ["", f"[{key}]"] + [f"{name} = {json.dumps(value)}" for name, value in table.items()]
+        return "\n".join(lines) + "\n"
+
+    @property
+    def hash(self) -> str:
+        """Content hash of the whole spec (16 hex digits): equal specs, equal hashes."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:16]
+
+    @property
+    def group(self) -> str:
+        """Content hash without the seed (16 hex digits): runs that differ in the seed only share it."""
+        data = self.model_dump(mode="json", exclude={"seed"})
+        text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def read_toml(text: str, what: str) -> dict[str, Any]:
+    """Parse TOML; ``what`` names it in the error."""
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{what} is not valid TOML: {error}") from None
+
+
+def read_toml_file(path: Path) -> dict[str, Any]:
+    """Read a TOML file; InputError if it is absent, unreadable or broken."""
+    try:
+        text = path.read_text()
+    except FileNotFoundError:
+        raise InputError(f"there is no file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} cannot be read: {error}") from None
+    return read_toml(text, str(path))
+
+
+def explain(error: ValidationError) -> str:
+    """One sentence for all the faults of a ValidationError, with the allowed values named."""
+    return "; ".join(_fault(error.title, fault) for fault in error.errors())
+
+
+def _fault(title: str, fault: Any) -> str:
+    where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+    raised = fault.get("ctx", {}).get("error")
+    if isinstance(raised, ValidationError):
+        return "; ".join(_fault(raised.title, inner) for inner in raised.errors())
+    if isinstance(raised, InputError):
+        return str(raised)
+    if fault["type"] == "extra_forbidden":
+        return str(unknown("setting", where, allowed_settings(title, fault["loc"])))
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    message = fault["msg"][0].lower() + fault["msg"][1:]
+    return f"{where} = {fault['input']!r} is not allowed: {message.replace('input should', 'it should')}"
+
+
+def allowed_settings(title: str, loc: tuple[Any, ...]) -> list[str]:
+    """The dotted names allowed where an unknown one was found."""
+    owners: dict[str, type[BaseModel]] = {"RunSpec": RunSpec, "TrainingSpec": TrainingSpec}
+    owners |= {entry.spec.__name__: entry.spec for entry in (*DATASETS.values(), *MODELS.values())}
+    owner = owners.get(title, RunSpec)
+    prefix = ""
+    for part in loc[:-1]:
+        field = owner.model_fields.get(str(part))
+        if field is None:
+            break
+        prefix += f"{part}."
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            owner = field.annotation
+    return [prefix + name for name in owner.model_fields]
