@@ -57,7 +57,10 @@ def _component(value: Any, catalogue: Any) -> Any:
         value = value.model_dump()
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):
         raise InputError(f"a {catalogue.kind} is a name or a table with a name, not {value!r}")
-    return catalogue[value["name"]].spec.model_validate(dict(value))
+    try:
+        return catalogue[value["name"]].spec.model_validate(dict(value))
+    except ValidationError as error:
+        raise InputError(explain(error, catalogue[value["name"]].spec, f"{catalogue.kind}.")) from None
 
 
 class RunSpec(_Part):
@@ -166,37 +169,29 @@ def read_toml_file(path: Path) -> dict[str, Any]:
     return read_toml(text, str(path))
 
 
-def explain(error: ValidationError) -> str:
-    """One sentence for all the faults of a ValidationError, with the allowed values named."""
-    return "; ".join(_fault(error.title, fault) for fault in error.errors())
+def explain(error: ValidationError, owner: type[BaseModel] = RunSpec, prefix: str = "") -> str:
+    """One sentence for all the faults of a ValidationError of ``owner``, with the allowed values named."""
+    return "; ".join(_fault(fault, owner, prefix) for fault in error.errors())
 
 
-def _fault(title: str, fault: Any) -> str:
-    where = ".".join(str(part) for part in fault["loc"] if not str(part).startswith("function-"))
+def _fault(fault: Any, owner: type[BaseModel], prefix: str) -> str:
+    where = prefix + ".".join(str(part) for part in fault["loc"])
     raised = fault.get("ctx", {}).get("error")
-    if isinstance(raised, ValidationError):
-        return "; ".join(_fault(raised.title, inner) for inner in raised.errors())
     if isinstance(raised, InputError):
         return str(raised)
     if fault["type"] == "extra_forbidden":
-        return str(unknown("setting", where, allowed_settings(title, fault["loc"])))
+        return str(unknown("setting", where, _settings_beside(fault["loc"], owner, prefix)))
     if fault["type"] == "missing":
         return f"{where} is missing"
     message = fault["msg"][0].lower() + fault["msg"][1:]
     return f"{where} = {fault['input']!r} is not allowed: {message.replace('input should', 'it should')}"
 
 
-def allowed_settings(title: str, loc: tuple[Any, ...]) -> list[str]:
-    """The dotted names allowed where an unknown one was found."""
-    owners: dict[str, type[BaseModel]] = {"RunSpec": RunSpec, "TrainingSpec": TrainingSpec}
-    owners |= {entry.spec.__name__: entry.spec for entry in (*DATASETS.values(), *MODELS.values())}
-    owner = owners.get(title, RunSpec)
-    prefix = ""
+def _settings_beside(loc: tuple[Any, ...], owner: type[BaseModel], prefix: str) -> list[str]:
+    """The dotted names that are allowed where an unknown one was found."""
     for part in loc[:-1]:
-        field = owner.model_fields.get(str(part))
-        if field is None:
-            break
-        prefix += f"{part}."
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            owner = field.annotation
+        annotation = owner.model_fields[str(part)].annotation
+        assert isinstance(annotation, type)
+        assert issubclass(annotation, BaseModel)
+        owner, prefix = annotation, f"{prefix}{part}."
     return [prefix + name for name in owner.model_fields]

@@ -36,7 +36,7 @@ class Model:
     sites: tuple[str, ...]
     spec: type[ModelSpec]
     products: Callable[[Any, GraphSize], Sequence[Product]]
-    build: Callable[[Any, GraphSize, Scheme], nn.Module]
+    build: Callable[[Any, GraphSize], nn.Module]
 
     def check(self, spec: ModelSpec, scheme: Scheme) -> None:
         """Raises InputError where the scheme names a site that the architecture lacks."""

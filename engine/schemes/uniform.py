@@ -14,7 +14,7 @@ from engine.grammar import Part
 from engine.scheme import FP32, Rule
 from engine.schemes import Recipe
 
-SITES = ("weight", "input", "feature", "aggregate", "gradient")
+SITES = ("weight", "input", "feature", "aggregate")
 
 
 def build(part: Part) -> Sequence[Rule] | None:
@@ -23,7 +23,10 @@ def build(part: Part) -> Sequence[Rule] | None:
     if part.steps or part.options:
         raise InputError(f"the scheme {str(part)!r}: a bare format takes no list and no options; write {part.name!r}")
     format = get_format(part.name)
-    return [] if format == FP32 else [Rule(site, format) for site in SITES]
+    if format == FP32:
+        return []
+    # The gradient that comes into each linear; the aggregate's own gradient stays fp32.
+    return [*(Rule(site, format) for site in SITES), Rule("gradient", format, ("grad_input", "grad_weight"))]
 
 
 ENTRIES = [

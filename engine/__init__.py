@@ -1,0 +1,61 @@
+"""Bitfront's engine: quantized training of graph neural networks as a generator of typed events.
+
+    import engine
+
+    spec = engine.RunSpec(dataset="cora", model="gcn", scheme="int8", seed=0)
+    for event in engine.train(spec):
+        ...
+    result = engine.run(spec)
+
+Nothing is imported before it is used, so that listing names, parsing schemes and previewing
+densities need no torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.formats import get_format, list_formats
+    from engine.ledger import preview
+    from engine.run import RunResult, run
+    from engine.scheme import Scheme, parse_scheme
+    from engine.spec import RunSpec
+    from engine.train import train
+
+__all__ = [
+    "RunResult",
+    "RunSpec",
+    "Scheme",
+    "get_format",
+    "list_formats",
+    "parse_scheme",
+    "preview",
+    "run",
+    "train",
+]
+
+_HOMES = {
+    "RunSpec": "engine.spec",
+    "RunResult": "engine.run",
+    "Scheme": "engine.scheme",
+    "get_format": "engine.formats",
+    "list_formats": "engine.formats",
+    "parse_scheme": "engine.scheme",
+    "preview": "engine.ledger",
+    "run": "engine.run",
+    "train": "engine.train",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'engine' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

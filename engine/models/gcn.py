@@ -1,0 +1,71 @@
+"""GCN: graph convolution by Kipf & Welling, ICLR 2017, any number of layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from engine.datasets import GraphSize
+from engine.models.entry import Model, ModelSpec
+
+if TYPE_CHECKING:
+    from engine.layers.stack import Stack
+    from engine.ledger import Product
+
+
+class GCNSpec(ModelSpec):
+    """Options of GCN; the defaults are the thesis' Planetoid setting (METHODS §10)."""
+
+    name: Literal["gcn"] = "gcn"
+    layers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Graph convolutions."""
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Width of the hidden layers."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of a layer's input that is dropped, between the layers."""
+    input_dropout: bool = False
+    """Whether the first layer's input is dropped too."""
+    bias: bool = True
+    """Whether each layer adds a bias after the aggregate."""
+
+
+def widths(spec: GCNSpec, size: GraphSize) -> list[tuple[int, int]]:
+    """(inputs, outputs) of each layer."""
+    inner = [spec.hidden] * (spec.layers - 1)
+    return list(zip([size.features, *inner], [*inner, size.classes], strict=True))
+
+
+def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
+    from engine.ledger import aggregate_products, linear_products
+
+    found: list[Product] = []
+    for layer, (inputs, outputs) in enumerate(widths(spec, size)):
+        found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
+        found += aggregate_products(layer, size.nodes, size.edges + size.nodes, outputs)
+    return found
+
+
+def build(spec: GCNSpec, size: GraphSize) -> Stack:
+    from engine.layers.gcn import GCNLayer
+    from engine.layers.stack import Stack
+
+    return Stack(
+        [GCNLayer(inputs, outputs, bias=spec.bias) for inputs, outputs in widths(spec, size)],
+        dropout=spec.dropout,
+        input_dropout=spec.input_dropout,
+    )
+
+
+ENTRIES = [
+    Model(
+        name="gcn",
+        summary="graph convolution with symmetric normalization and self-loops",
+        source="Kipf & Welling, ICLR 2017, arXiv 1609.02907",
+        sites=("input", "weight", "feature", "message", "aggregate", "update", "gradient"),
+        spec=GCNSpec,
+        products=products,
+        build=build,
+    )
+]
