@@ -19,10 +19,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engine.formats import get_format, list_formats
     from engine.ledger import preview
-    from engine.run import RunResult, run
     from engine.scheme import Scheme, parse_scheme
     from engine.spec import RunSpec
-    from engine.train import train
+    from engine.training import RunResult, run, train
 
 __all__ = [
     "RunResult",
@@ -38,14 +37,14 @@ __all__ = [
 
 _HOMES = {
     "RunSpec": "engine.spec",
-    "RunResult": "engine.run",
+    "RunResult": "engine.training",
     "Scheme": "engine.scheme",
     "get_format": "engine.formats",
     "list_formats": "engine.formats",
     "parse_scheme": "engine.scheme",
     "preview": "engine.ledger",
-    "run": "engine.run",
-    "train": "engine.train",
+    "run": "engine.training",
+    "train": "engine.training",
 }
 
 

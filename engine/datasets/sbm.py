@@ -46,8 +46,8 @@ class SBMSpec(DatasetSpec):
             )
         if self.nodes < self.classes * (self.train_per_class + 5):
             raise InputError(
-                f"sbm is too small for its split: {self.classes} classes with {self.train_per_class} training nodes each "
-                f"need at least {self.classes * (self.train_per_class + 5)} nodes, not {self.nodes}"
+                f"sbm is too small for its split: {self.classes} classes with {self.train_per_class} training nodes "
+                f"each need at least {self.classes * (self.train_per_class + 5)} nodes, not {self.nodes}"
             )
         return self
 

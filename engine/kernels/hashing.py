@@ -1,0 +1,30 @@
+"""The counter-based hash of engine.randomness, inline for numba kernels."""
+
+from __future__ import annotations
+
+import numba
+import numpy as np
+
+from engine.randomness import GOLDEN, MIX_1, MIX_2
+
+_GOLDEN, _MIX_1, _MIX_2 = np.uint32(GOLDEN), np.uint32(MIX_1), np.uint32(MIX_2)
+_13, _16, _8 = np.uint32(13), np.uint32(16), np.uint32(8)
+_SCALE = np.float32(2.0**-24)
+
+
+@numba.njit(inline="always")
+def _fmix32(h):
+    h ^= h >> _16
+    h = np.uint32(h * _MIX_1)
+    h ^= h >> _13
+    h = np.uint32(h * _MIX_2)
+    h ^= h >> _16
+    return h
+
+
+@numba.njit(inline="always")
+def hash_uniform(index, first, second):
+    """u in [0, 1) of one element; ``first`` and ``second`` are the uint32 keys of ``make_key``."""
+    h = np.uint32(np.uint32(np.uint32(index) * _GOLDEN) + first)
+    h = _fmix32(_fmix32(h) ^ second)
+    return np.float32(h >> _8) * _SCALE
