@@ -1,0 +1,10 @@
+"""Objectives: what a task minimizes, what it reports, and which way is better; one file a task."""
+
+from __future__ import annotations
+
+from engine.catalogue import Catalogue
+from engine.objectives.entry import Objective
+
+__all__ = ["OBJECTIVES", "Objective"]
+
+OBJECTIVES: Catalogue[Objective] = Catalogue("task", "engine.objectives")

@@ -1,0 +1,229 @@
+"""The training loop: a generator of typed events that knows no scheme and no server.
+
+for event in engine.train(RunSpec(dataset="cora", model="gcn", scheme="int8")):
+    ...
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from engine.datasets import DATASETS
+from engine.datasets.loading import Graph, load_graph
+from engine.errors import RunError
+from engine.events import (
+    Body,
+    EpochFinished,
+    History,
+    LedgerRecorded,
+    LedgerRow,
+    RunFinished,
+    RunStarted,
+    Summary,
+)
+from engine.kernels.aggregate import Adjacency
+from engine.layers.linear import LayerInput
+from engine.ledger import all_densities, run_ledger
+from engine.live import bind
+from engine.measure import peak_memory, reset_peak_memory
+from engine.models import MODELS
+from engine.objectives import OBJECTIVES, Objective
+from engine.settings import Settings
+from engine.spec import RunSpec
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What ``engine.run`` returns: the spec, its summary, the per-epoch table and the ledger."""
+
+    spec: RunSpec
+    summary: Summary
+    history: History
+    ledger: list[LedgerRow]
+    provenance: dict[str, Any]
+
+
+def run(spec: RunSpec, settings: Settings | None = None) -> RunResult:
+    """Train to the end. Raises RunError with the reason where the run fails."""
+    ledger: list[LedgerRow] = []
+    provenance: dict[str, Any] = {}
+    for event in train(spec, settings):
+        match event:
+            case RunStarted():
+                provenance = event.provenance
+            case LedgerRecorded():
+                ledger = event.rows
+            case RunFinished():
+                return RunResult(spec, event.summary, event.history, ledger, provenance)
+    raise AssertionError("the training loop ends with RunFinished or raises")
+
+
+def choose_device(asked: str) -> torch.device:
+    """The device of a run. RunError where CUDA is asked for and absent."""
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise RunError("device = 'cuda' is asked for, but this machine has no usable CUDA device: use 'cpu' or 'auto'")
+    return torch.device("cuda" if asked != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
+    """Yield RunStarted, LedgerRecorded, an EpochFinished an epoch, RunFinished.
+
+    The same spec on the same machine gives the same numbers, bit for bit. Raises RunError where the
+    data cannot be had or the loss is no longer finite (after yielding that epoch).
+    """
+    settings = settings or Settings()
+    device = choose_device(spec.device)
+    torch.set_num_threads(settings.threads)
+    graph = load_graph(spec.dataset, settings)
+    objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
+    scheme = spec.parsed_scheme
+    yield RunStarted(
+        worker="",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+        total_epochs=spec.training.epochs,
+        provenance={**graph.provenance, **software()},
+    )
+    ledger = run_ledger(spec, graph.size)
+    yield LedgerRecorded(rows=ledger)
+
+    reset_peak_memory()
+    trainer = _Trainer(spec, graph, objective, device)
+    began = time.perf_counter()
+    epochs: list[EpochFinished] = []
+    for epoch in range(1, spec.training.epochs + 1):
+        event = trainer.epoch(epoch)
+        epochs.append(event)
+        yield event
+        for split, value in zip(SPLITS, (event.train_loss, event.val_loss, event.test_loss), strict=True):
+            if value is None:
+                raise RunError(
+                    f"the {split} loss is no longer a finite number at epoch {epoch}: "
+                    f"lower training.lr (now {spec.training.lr:g}) or use a wider format (now {spec.scheme})"
+                )
+    seconds = time.perf_counter() - began
+    yield RunFinished(
+        summary=summarize(
+            epochs,
+            objective,
+            densities=all_densities(ledger, scheme),
+            seconds=seconds,
+            peak=peak_memory(),
+            parameters=sum(p.numel() for p in trainer.model.parameters()),
+        ),
+        history=History.of(epochs),
+    )
+
+
+class _Trainer:
+    """Model, optimizer and data of one run; ``epoch`` takes one step and evaluates."""
+
+    def __init__(self, spec: RunSpec, graph: Graph, objective: Objective, device: torch.device) -> None:
+        self.spec, self.objective = spec, objective
+        self.model = MODELS[spec.model.name].build(spec.model, graph.size)
+        self.model.reset_parameters(spec.seed)  # pyright: ignore[reportCallIssue]
+        self.model.to(device)
+        self.live = bind(spec.parsed_scheme, self.model).to(device)
+        self.optimizer = torch.optim.Adam(
+            [{"params": list(self.model.parameters())}, *self.live.parameter_groups()],
+            lr=spec.training.lr,
+            weight_decay=spec.training.weight_decay,
+        )
+        self.x = LayerInput(graph.x.to(device), constant=True)
+        self.adjacency = Adjacency.from_edges(graph.edge_index, graph.size.nodes).to(str(device))
+        self.y = graph.y.to(device)
+        self.masks = {split: graph.masks[split].to(device) for split in SPLITS}
+
+    def epoch(self, epoch: int) -> EpochFinished:
+        began = time.perf_counter()
+        train_loss = self._step(epoch)
+        losses, scores = self._evaluate()
+        return EpochFinished(
+            epoch=epoch,
+            train_loss=train_loss,
+            val_loss=losses["val"],
+            test_loss=losses["test"],
+            train_metric=scores["train"],
+            val_metric=scores["val"],
+            test_metric=scores["test"],
+            seconds=time.perf_counter() - began,
+        )
+
+    def _step(self, epoch: int) -> float:
+        self.model.train()
+        self.optimizer.zero_grad()
+        outputs = self.model(self.x, self.adjacency, seed=self.spec.seed, step=epoch)
+        mask = self.masks["train"]
+        loss = self.objective.loss(outputs[mask], self.y[mask])
+        penalty = self.live.penalty()
+        (loss if penalty is None else loss + penalty).backward()
+        self.optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def _evaluate(self) -> tuple[dict[str, float], dict[str, float]]:
+        self.model.eval()
+        outputs: Tensor = self.model(self.x, self.adjacency)
+        losses, scores = {}, {}
+        for split, mask in self.masks.items():
+            part, target = outputs[mask], self.y[mask]
+            losses[split] = self.objective.loss(part, target).item()
+            scores[split] = self.objective.score(part, target).item()
+        return losses, scores
+
+
+def summarize(
+    epochs: list[EpochFinished], objective: Objective, *, densities, seconds: float, peak: int, parameters: int
+) -> Summary:
+    """The three selections and the rest of a finished run's row.
+
+    Best validation is the headline: the first epoch of the best validation metric. The best test
+    epoch is stored beside it and never selected by.
+    """
+    sign = 1 if objective.higher_is_better else -1
+    best = max(epochs, key=lambda row: (sign * _number(row.val_metric), -row.epoch))
+    return Summary(
+        metric=objective.metric,
+        unit=objective.unit,
+        higher_is_better=objective.higher_is_better,
+        epochs=len(epochs),
+        best_epoch=best.epoch,
+        val_best=_number(best.val_metric),
+        test_at_best_val=_number(best.test_metric),
+        test_last=_number(epochs[-1].test_metric),
+        test_max=sign * max(sign * _number(row.test_metric) for row in epochs),
+        densities=densities,
+        seconds=seconds,
+        peak_memory=peak,
+        parameters=parameters,
+    )
+
+
+def _number(value: float | None) -> float:
+    return -math.inf if value is None else value
+
+
+def software() -> dict[str, Any]:
+    """Versions that a result depends on."""
+    packages = ("bitfront", "torch", "torch_geometric", "numpy", "numba")
+    return {
+        "packages": {name: metadata.version(name) for name in packages},
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "threads": torch.get_num_threads(),
+    }
