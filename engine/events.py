@@ -43,6 +43,8 @@ class RunQueued(_Body):
     """0 is served first, 9 last."""
     sweep: str | None = None
     """Name of the sweep that the run belongs to."""
+    origin: Literal["queue", "local"] = "queue"
+    """"local": trained in the process that launched it; no dispatcher sends it to a worker."""
 
 
 class CancelRequested(_Body):

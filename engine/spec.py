@@ -46,13 +46,18 @@ class TrainingSpec(_Part):
     """L2 penalty on every weight, added to its gradient."""
 
 
+def component_table(text: str, kind: str) -> dict[str, Any]:
+    """The table of a component given as text: ``gcn(layers=3)`` → {"name": "gcn", "layers": 3}."""
+    part = grammar.parse_part(text, kind)
+    if part.steps:
+        raise InputError(f"cannot read the {kind} {text!r}: a list in brackets is not allowed here")
+    return {"name": part.name, **dict(part.options)}
+
+
 def _component(value: Any, catalogue: Any) -> Any:
     """Turn a name, ``name(option=value)`` or a mapping with a name into the entry's own spec."""
     if isinstance(value, str):
-        part = grammar.parse_part(value, catalogue.kind)
-        if part.steps:
-            raise InputError(f"cannot read the {catalogue.kind} {value!r}: a list in brackets is not allowed here")
-        value = {"name": part.name, **dict(part.options)}
+        value = component_table(value, catalogue.kind)
     if isinstance(value, BaseModel):
         value = value.model_dump()
     if not isinstance(value, Mapping) or not isinstance(value.get("name"), str):

@@ -1,0 +1,122 @@
+"""`bitfront list`: what can be picked, grown from the engine's catalogues."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from rich.console import Console
+from rich.table import Table
+
+from engine.datasets import DATASETS
+from engine.formats import list_formats
+from engine.models import MODELS
+from engine.schemes import RECIPES
+
+Kind = Literal["datasets", "models", "schemes", "formats"]
+
+
+def list_(
+    kind: Kind,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """List datasets, models, schemes or formats with what they are and where they come from.
+
+    Parameters
+    ----------
+    kind
+        What to list.
+    json_
+        Print a JSON list instead of a table.
+    """
+    rows = {"datasets": datasets, "models": models, "schemes": schemes, "formats": formats}[kind]()
+    if json_:
+        print(json.dumps(rows, indent=2))
+        return
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in rows[0]:
+        numeric = isinstance(rows[0][column], int | float)
+        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_cell(value) for value in row.values()))
+    Console().print(table)
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, list):
+        return " ".join(value)
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return "" if value is None else str(value)
+
+
+def datasets() -> list[dict[str, Any]]:
+    rows = []
+    for entry in DATASETS.values():
+        size = entry.size(entry.spec(name=entry.name))
+        rows.append(
+            {
+                "name": entry.name,
+                "task": entry.task,
+                "nodes": size.nodes,
+                "edges": size.edges,
+                "features": size.features,
+                "classes": size.classes,
+                "needs": entry.needs,
+                "synthetic": entry.synthetic,
+                "summary": entry.summary,
+                "caveat": entry.caveat,
+                "options": _options(entry.spec),
+            }
+        )
+    return rows
+
+
+def models() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            "sites": list(entry.sites),
+            "options": _options(entry.spec),
+            "source": entry.source,
+        }
+        for entry in MODELS.values()
+    ]
+
+
+def schemes() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": recipe.name,
+            "summary": recipe.summary,
+            "examples": list(recipe.examples),
+            "source": recipe.source,
+        }
+        for recipe in RECIPES.values()
+    ]
+
+
+def formats() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": format.name,
+            "family": format.family,
+            "bits_an_element": format.bits,
+            "memory_density": format.memory_density,
+            "arithmetic_density": format.arithmetic_density.value,
+            "arithmetic_density_is": format.arithmetic_density.label,
+        }
+        for format in list_formats()
+    ]
+
+
+def _options(spec: Any) -> list[str]:
+    return [
+        f"{name}={json.dumps(field.default)}"
+        for name, field in spec.model_fields.items()
+        if name != "name"
+    ]

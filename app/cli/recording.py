@@ -1,0 +1,80 @@
+"""Where the events of a run in this process go: to the store if it answers, and to the outbox always.
+
+The outbox file is written first and removed once the store has taken every event, so a run is on
+disk whatever dies. What stays is ingested by the store's next start; numbers keep it exactly-once.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+from engine.errors import BitfrontError
+from engine.events import Body, Envelope, RunQueued, new_run_id
+from engine.settings import Settings
+from engine.spec import RunSpec
+
+FLUSH_SECONDS = 0.5
+"""How often collected events are sent while a run is going."""
+
+
+class _Client(Protocol):
+    def post_events(self, envelopes: list[Envelope]) -> int: ...
+
+
+class Recorder:
+    """Numbers one run's events and delivers them (attempt 1; the launch itself is attempt 0)."""
+
+    def __init__(self, spec: RunSpec, settings: Settings, client: _Client | None, sweep: str | None = None) -> None:
+        self.run = new_run_id()
+        self.client = client
+        self._pending: list[Envelope] = []
+        self._seq = 0
+        self._sent_at = time.monotonic()
+        settings.outbox.mkdir(parents=True, exist_ok=True)
+        self._path = settings.outbox / f"{self.run}.jsonl"
+        self._file = self._path.open("a")
+        queued = RunQueued(spec=spec.model_dump(mode="json"), sweep=sweep, origin="local")
+        self._put(Envelope(run=self.run, at=time.time(), body=queued))
+
+    def record(self, body: Body) -> None:
+        """Number an event, write it down, and send what has gathered twice a second."""
+        self._seq += 1
+        self._put(Envelope(run=self.run, attempt=1, seq=self._seq, at=time.time(), body=body))
+        if time.monotonic() - self._sent_at > FLUSH_SECONDS:
+            self._send()
+
+    def close(self) -> None:
+        """Send the rest; the outbox file goes only if the store took everything."""
+        self._file.close()
+        self._send()
+        if self.client is not None:
+            self._path.unlink()
+
+    def _put(self, envelope: Envelope) -> None:
+        self._file.write(envelope.to_json() + "\n")
+        self._file.flush()
+        self._pending.append(envelope)
+
+    def _send(self) -> None:
+        self._sent_at = time.monotonic()
+        if self.client is None or not self._pending:
+            return
+        try:
+            self.client.post_events(self._pending)
+        except BitfrontError:
+            # The store went away: the outbox file holds the whole run, and its next start takes it.
+            self.client = None
+        self._pending = []
+
+
+def find_store(settings: Settings) -> _Client | None:
+    """The store's client if a store answers, else None."""
+    from store.client import StoreUnavailable, connect
+
+    try:
+        client = connect(settings)
+        client.health()
+    except StoreUnavailable:
+        return None
+    return client
