@@ -115,8 +115,4 @@ def formats() -> list[dict[str, Any]]:
 
 
 def _options(spec: Any) -> list[str]:
-    return [
-        f"{name}={json.dumps(field.default)}"
-        for name, field in spec.model_fields.items()
-        if name != "name"
-    ]
+    return [f"{name}={json.dumps(field.default)}" for name, field in spec.model_fields.items() if name != "name"]

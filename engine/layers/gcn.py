@@ -39,8 +39,8 @@ class GCNLayer(nn.Module):
     def forward(self, x: LayerInput, adjacency: Adjacency, dropout: Dropout | None = None) -> Tensor:
         feature = fake_quantize(linear(x, self.weight, self.sites, dropout), self.sites, "feature", "aggregate")
         message = fake_quantize(feature * adjacency.inverse_sqrt_degree, self.sites, "message", "aggregate")
-        total = fake_quantize(aggregate(message, adjacency), self.sites, "aggregate", "aggregate")
-        out = total * adjacency.inverse_sqrt_degree
+        total = aggregate(message, adjacency) * adjacency.inverse_sqrt_degree
+        out = fake_quantize(total, self.sites, "aggregate", "aggregate")
         if self.bias is not None:
             out = out + self.bias
         return fake_quantize(out, self.sites, "update", "forward")

@@ -1,0 +1,88 @@
+"""`bitfront status` and `bitfront cancel`: what is queued, running and done, and how to stop it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+from rich.console import Console
+
+from app.cli.reading import one_run, open_reader, print_json, print_table
+from engine.errors import InputError
+from engine.settings import Settings
+
+ACTIVE = ("queued", "running", "cancelling")
+
+
+def status(
+    run: str | None = None,
+    /,
+    *,
+    json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
+) -> None:
+    """Show the newest runs, or one run in full.
+
+    Parameters
+    ----------
+    run
+        A run's id; without it, the newest 20 runs.
+    json_
+        Print JSON instead of a table.
+    """
+    reader = open_reader(Settings())
+    if run is not None:
+        row = one_run(reader, run)
+        if json_:
+            print_json(row)
+        else:
+            print_table(["field", "value"], [[key, str(value)] for key, value in row.items() if value is not None])
+        return
+    rows = reader.query("runs", limit=20).to_pylist()
+    if json_:
+        print_json(rows)
+        return
+    if not rows:
+        Console().print("No runs yet: launch one with `bitfront run` or in the dashboard.", highlight=False)
+        return
+    titles = ["run", "state", "dataset", "model", "scheme", "seed", "epoch", "val", "test at best val", "note"]
+    print_table(titles, [_status_row(row) for row in rows])
+
+
+def _status_row(row: dict[str, Any]) -> list[str]:
+    def number(value: float | None) -> str:
+        return "" if value is None else f"{value:.1f}"
+
+    epochs = f"{row['epoch']}/{row['total_epochs']}" if row["total_epochs"] else ""
+    names = [row["run"], row["state"], row["dataset"], row["model"], row["scheme"], str(row["seed"])]
+    return [*names, epochs, number(row["val_metric"]), number(row["test_at_best_val"]), row["reason"] or ""]
+
+
+def cancel(*runs: str, all_queued: bool = False) -> None:
+    """Cancel runs: a queued one never starts, a running one stops after its epoch.
+
+    Parameters
+    ----------
+    runs
+        Ids of runs.
+    all_queued
+        Cancel everything that is still queued.
+    """
+    import tasks.submit
+
+    settings = Settings()
+    reader = open_reader(settings)
+    chosen = {run: one_run(reader, run)["state"] for run in runs}
+    if all_queued:
+        queued = reader.query("runs", states="queued", limit=1_000_000).to_pylist()
+        chosen |= {row["run"]: row["state"] for row in queued}
+    elif not runs:
+        raise InputError("name the runs to cancel, or give --all-queued")
+    active = [run for run, state in chosen.items() if state in ACTIVE]
+    if active:
+        tasks.submit.cancel(settings, active)
+    console = Console()
+    for run, state in chosen.items():
+        note = "cancel asked for" if run in active else f"already {state}: left as it is"
+        console.print(f"{run}: {note}", highlight=False)
+    if not chosen:
+        console.print("Nothing is queued.", highlight=False)

@@ -1,0 +1,61 @@
+"""Reading the histories from the command line: through the store if it runs, else from its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import pyarrow as pa
+from rich.console import Console
+from rich.table import Table
+
+from engine.errors import InputError
+from engine.settings import Settings
+
+
+class Reader(Protocol):
+    """What both the store's client and the read-only file offer."""
+
+    def query(self, name: str, **parameters: Any) -> pa.Table: ...
+
+
+def open_reader(settings: Settings) -> Reader:
+    """The store's client if a store answers, else the database file, read-only."""
+    from store.client import StoreUnavailable, connect
+
+    try:
+        client = connect(settings)
+        client.health()
+        return client
+    except StoreUnavailable:
+        from store.reader import open_read_only
+
+        return open_read_only(settings)
+
+
+def one_run(reader: Reader, run: str) -> dict[str, Any]:
+    """The run of this id. Raises InputError where there is none."""
+    rows = reader.query("run", run=run).to_pylist()
+    if not rows:
+        raise InputError(f"there is no run {run!r}: bitfront status lists them")
+    return rows[0]
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, default=str))
+
+
+def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for title in titles:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def mean_and_std(mean: float | None, std: float | None) -> str:
+    if mean is None:
+        return ""
+    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"

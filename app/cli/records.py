@@ -1,0 +1,87 @@
+"""`bitfront export`, `rebuild`, `backup`, `restore`: the histories as files."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+
+from app.cli.reading import open_reader
+from engine.errors import InputError
+from engine.settings import Settings
+
+
+def export(
+    *,
+    format: Literal["csv", "parquet", "json"] = "csv",
+    table: Literal["runs", "groups", "epochs"] = "runs",
+    output: Path | None = None,
+) -> None:
+    """Write every run (or group, or epoch) to a file or to standard output.
+
+    Parameters
+    ----------
+    format
+        csv, parquet or json.
+    table
+        What to export: one row a run, a group of seeds, or an epoch.
+    output
+        The file to write; standard output without it.
+    """
+    from store.export import export as write
+
+    reader = open_reader(Settings())
+    if table == "epochs":
+        runs = reader.query("runs", limit=1_000_000)["run"].to_pylist()
+        found = reader.query("epochs", runs=",".join(runs))
+    else:
+        found = reader.query(table, limit=1_000_000)
+    if output is None:
+        if format == "parquet" and sys.stdout.isatty():
+            raise InputError("parquet is binary: name a file with --output")
+        write(found, format, sys.stdout.buffer)
+        return
+    try:
+        with output.open("wb") as stream:
+            write(found, format, stream)
+    except OSError as error:
+        raise InputError(f"{output} cannot be written: {error.strerror}") from None
+    Console(stderr=True).print(f"{found.num_rows} rows written to {output}", highlight=False)
+
+
+def rebuild() -> None:
+    """Make the database anew from the record files of the finished runs (with no store running)."""
+    from store.rebuild import rebuild as make
+
+    count = make(Settings())
+    Console().print(f"{count} runs rebuilt from their records", highlight=False)
+
+
+def backup(target: Path, /) -> None:
+    """Copy the database and the record files.
+
+    Parameters
+    ----------
+    target
+        The file to write.
+    """
+    from store.backup import backup as write
+
+    written = write(Settings(), target)
+    Console().print(f"backed up to {written}", highlight=False)
+
+
+def restore(source: Path, /) -> None:
+    """Put a backup back (with no store running); what was there is kept beside it.
+
+    Parameters
+    ----------
+    source
+        A file that `bitfront backup` wrote.
+    """
+    from store.backup import restore as read
+
+    read(Settings(), source)
+    Console().print(f"restored from {source}", highlight=False)
