@@ -1,0 +1,237 @@
+"""The store's HTTP interface: Arrow out, JSON in."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi.concurrency import run_in_threadpool
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from pydantic import BaseModel, ConfigDict
+
+from engine.errors import BitfrontError, InputError
+from store import edits
+from store.access import is_authorized, is_known_host
+from store.backup import backup_open
+from store.database import SCHEMA_VERSION
+from store.docs import render
+from store.ingest import Received
+from store.owner import StoreOwner
+from store.queries import Parameter, catalogue
+
+ARROW = "application/vnd.apache.arrow.stream"
+LARGEST_BODY = 64 * 2**20
+"""Bytes of a request's body that are accepted."""
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+Next = Callable[[Request], Awaitable[Response]]
+
+
+class Health(BaseModel):
+    """How the store does."""
+
+    status: str
+    version: str
+    schema_version: int
+    stream_position: str
+    redis: str
+    """"connected" or "unreachable"."""
+    home: str
+    counts: dict[str, int]
+    """Runs by state."""
+    dead_letters: int
+    """Events that could not be applied."""
+
+
+class QueryInfo(BaseModel):
+    """A named query."""
+
+    name: str
+    description: str
+    columns: dict[str, str]
+    parameters: list[dict[str, Any]]
+
+
+class EventsApplied(BaseModel):
+    """What became of the posted events."""
+
+    applied: int
+    dropped: int
+    dead: int
+
+
+class BackupTarget(BaseModel):
+    """Where to write the copy: a new file on the store's machine."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str
+
+
+def version() -> str:
+    """Version of the installed distribution."""
+    try:
+        return importlib.metadata.version("bitfront")
+    except importlib.metadata.PackageNotFoundError:
+        return "0"
+
+
+def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Lifespan) -> FastAPI:
+    """The application over an open store; ``hosts`` are the names beside loopback that it answers to."""
+    api = FastAPI(
+        title="Bitfront store",
+        version=version(),
+        description="What is remembered of every run. Reads are open; writes need `Authorization: Bearer <token>`.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+
+    @api.middleware("http")
+    async def check_host(request: Request, call_next: Next) -> Response:
+        if not is_known_host(request.headers.get("host"), hosts):
+            return _problem(421, "this store does not answer to that host name: start it with --allow-host NAME")
+        return await call_next(request)
+
+    @api.exception_handler(InputError)
+    async def bad_input(_: Request, error: InputError) -> Response:
+        return _problem(422, str(error))
+
+    @api.exception_handler(BitfrontError)
+    async def failed(_: Request, error: BitfrontError) -> Response:
+        return _problem(500, str(error))
+
+    @api.exception_handler(RequestValidationError)
+    async def bad_request(_: Request, error: RequestValidationError) -> Response:
+        fault = error.errors()[0]
+        if fault["type"] == "value_error":
+            return _problem(422, str(fault["ctx"]["error"]))
+        where = ".".join(str(part) for part in fault["loc"] if part != "body")
+        return _problem(422, f"{where}: {fault['msg']}" if where else str(fault["msg"]))
+
+    def authorize(authorization: Annotated[str | None, Header()] = None) -> None:
+        if not is_authorized(authorization, token):
+            raise HTTPException(401, "writing to the store needs its token: set BITFRONT_STORE_TOKEN")
+
+    guarded = [Depends(authorize)]
+
+    @api.get("/health")
+    def health() -> Health:
+        """How the store does, and how many runs are in each state."""
+        counts = owner.query("counts", {}).to_pylist()
+        dead = owner.query("dead_letter_count", {}).to_pylist()
+        return Health(
+            status="ok",
+            version=version(),
+            schema_version=SCHEMA_VERSION,
+            stream_position=owner.position,
+            redis="connected" if owner.follower.is_connected else "unreachable",
+            home=str(owner.settings.home),
+            counts={row["state"]: row["n"] for row in counts},
+            dead_letters=dead[0]["n"],
+        )
+
+    @api.get("/queries")
+    def queries() -> list[QueryInfo]:
+        """Every named query with its columns and parameters."""
+        return [
+            QueryInfo(
+                name=query.name,
+                description=query.about,
+                columns=owner.readers.columns(query.name),
+                parameters=[_describe(parameter) for parameter in query.parameters],
+            )
+            for query in catalogue().values()
+        ]
+
+    @api.get("/query/{name}", response_class=Response, responses={200: {"content": {ARROW: {}}}})
+    def query(name: str, request: Request) -> Response:
+        """Run a named query; parameters as in `/queries`. The answer is an Arrow IPC stream."""
+        if name not in catalogue():
+            try:
+                owner.query(name, {})
+            except InputError as error:
+                raise HTTPException(404, str(error)) from None
+        table = owner.query(name, dict(request.query_params))
+        return Response(_arrow_stream(table), media_type=ARROW)
+
+    @api.post("/events", dependencies=guarded)
+    async def events(request: Request) -> EventsApplied:
+        """Apply a JSON list of envelopes; they are committed before the answer."""
+        received = _envelopes(await _body(request))
+        applied = await run_in_threadpool(owner.apply, received)
+        return EventsApplied(applied=applied.applied, dropped=applied.dropped, dead=applied.dead)
+
+    @api.patch("/runs/{run}", dependencies=guarded)
+    def edit_run(run: str, edit: edits.RunEdit) -> dict[str, str]:
+        """Change a run's name, tags or notes; a field that is absent stays, null clears it."""
+        owner.write(lambda connection: edits.edit_run(connection, run, edit))
+        return {"run": run}
+
+    @api.delete("/runs/{run}", dependencies=guarded)
+    def delete_run(run: str) -> dict[str, str]:
+        """Delete a run that is over, and its record."""
+        owner.write(lambda connection: edits.delete_run(connection, run))
+        return {"run": run}
+
+    @api.post("/backup", dependencies=guarded)
+    def backup(target: BackupTarget) -> dict[str, str]:
+        """Write a consistent copy of the database to a new file on the store's machine."""
+        path = owner.write(lambda connection: backup_open(connection, Path(target.path)))
+        return {"path": str(path)}
+
+    @api.get("/docs", include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(render(api.openapi(), [info.model_dump() for info in queries()]))
+
+    return api
+
+
+def _problem(status: int, detail: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status_code=status)
+
+
+def _describe(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "type": parameter.type,
+        "required": parameter.default is None,
+        "default": parameter.default,
+        "allowed": list(parameter.allowed),
+        "description": parameter.about,
+    }
+
+
+def _arrow_stream(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    return sink.getvalue().to_pybytes()
+
+
+async def _body(request: Request) -> bytes:
+    chunks, size = [], 0
+    stream: AsyncIterator[bytes] = request.stream()
+    async for chunk in stream:
+        size += len(chunk)
+        if size > LARGEST_BODY:
+            raise HTTPException(413, f"the body is larger than {LARGEST_BODY // 2**20} MiB: post fewer events at once")
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _envelopes(body: bytes) -> list[Received]:
+    try:
+        found = json.loads(body)
+    except ValueError as error:
+        raise InputError(f"the events are not valid JSON: {error}") from None
+    if not isinstance(found, list):
+        raise InputError("the events must be a JSON list of envelopes")
+    return [Received(json.dumps(item), "http") for item in found]

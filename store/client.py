@@ -1,0 +1,157 @@
+"""The typed client of the store service: named queries come back as Arrow tables.
+
+Needs httpx and pyarrow only: no duckdb, no torch. A client may be shared by threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pyarrow as pa
+
+from engine.errors import BitfrontError, InputError
+from engine.events import Envelope
+from engine.settings import Settings
+from store.access import read_token
+
+ARROW = "application/vnd.apache.arrow.stream"
+_TIMEOUT = httpx.Timeout(30.0, connect=2.0)
+
+
+class StoreUnavailable(BitfrontError):  # noqa: N818 (reads as what it is)
+    """The store does not answer, or there is none."""
+
+
+class StoreError(BitfrontError):
+    """The store answered with an error that is not the asker's fault."""
+
+
+class Unset:
+    """Marks a field that is left as it is (None clears it)."""
+
+
+_UNSET = Unset()
+
+
+class StoreClient:
+    """Talks to one store. Every method raises StoreUnavailable where the store does not answer."""
+
+    def __init__(self, url: str, token: str | None = None, *, timeout: httpx.Timeout = _TIMEOUT) -> None:
+        self.url = url.rstrip("/")
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        except (httpx.InvalidURL, ValueError) as error:
+            raise InputError(f"{url!r} is not the address of a store: {error}") from None
+
+    def query(self, name: str, **parameters: Any) -> pa.Table:
+        """Run a named query (`GET /queries` lists them). Lists are joined by commas; None stands for the default.
+
+        Raises InputError for an unknown query or parameter.
+        """
+        given = {
+            key: ",".join(map(str, value)) if isinstance(value, list | tuple | set | frozenset) else str(value)
+            for key, value in parameters.items()
+            if value is not None
+        }
+        answer = self._ask("GET", f"/query/{quote(name, safe='')}", params=given)
+        return pa.ipc.open_stream(answer.content).read_all()
+
+    def health(self) -> dict[str, Any]:
+        """Version, stream position, whether Redis answers, number of runs by state."""
+        return self._ask("GET", "/health").json()
+
+    def queries(self) -> list[dict[str, Any]]:
+        """Every named query with its columns and parameters."""
+        return self._ask("GET", "/queries").json()
+
+    def post_events(self, envelopes: Iterable[Envelope]) -> int:
+        """Have events applied and committed; the number that changed something (not dropped, not dead)."""
+        body = "[" + ",".join(envelope.to_json() for envelope in envelopes) + "]"
+        answer = self._ask("POST", "/events", content=body, headers={"Content-Type": "application/json"})
+        return int(answer.json()["applied"])
+
+    def edit_run(
+        self,
+        run: str,
+        *,
+        name: str | Unset | None = _UNSET,
+        tags: Sequence[str] | Unset = _UNSET,
+        notes: str | Unset | None = _UNSET,
+    ) -> None:
+        """Change what a person says of a run; what is not given stays. Raises InputError."""
+        changes: dict[str, Any] = {"name": name, "notes": notes, "tags": tags}
+        given = {
+            key: list(value) if key == "tags" else value
+            for key, value in changes.items()
+            if not isinstance(value, Unset)
+        }
+        self._ask("PATCH", f"/runs/{quote(run, safe='')}", json=given)
+
+    def delete_run(self, run: str) -> None:
+        """Delete a run that is over, with its record. Raises InputError while it is not over."""
+        self._ask("DELETE", f"/runs/{quote(run, safe='')}")
+
+    def backup(self, path: str) -> None:
+        """Have the store write a copy of its database to a new file on its machine. Raises InputError."""
+        self._ask("POST", "/backup", json={"path": path})
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> StoreClient:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            answer = self._send(method, path, **options)
+        except httpx.TimeoutException:
+            raise StoreUnavailable(f"the store at {self.url} did not answer in time: is it overloaded?") from None
+        except (httpx.TransportError, httpx.InvalidURL):
+            raise StoreUnavailable(f"the store does not answer at {self.url}: start it with `bitfront up`") from None
+        if answer.status_code < 400:
+            return answer
+        detail = _detail(answer)
+        if answer.status_code in (400, 404, 409, 413, 422):
+            raise InputError(detail)
+        if answer.status_code == 503:
+            raise StoreUnavailable(detail)
+        raise StoreError(detail)
+
+    def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
+        try:
+            return self._http.request(method, path, **options)
+        except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
+            # A kept connection died with an older store; every request may be repeated.
+            return self._http.request(method, path, **options)
+
+
+def _detail(answer: httpx.Response) -> str:
+    try:
+        detail = answer.json()["detail"]
+    except (ValueError, KeyError, TypeError):
+        detail = None
+    return detail if isinstance(detail, str) else f"the store answered with status {answer.status_code}"
+
+
+def connect(settings: Settings) -> StoreClient:
+    """A client of the store that the settings name, or of the one that `bitfront up` runs.
+
+    Raises StoreUnavailable where there is none, or where it does not answer.
+    """
+    url = settings.store_url or settings.read_endpoints().get("store")
+    if not url:
+        raise StoreUnavailable("no store is running on this home: start it with `bitfront up`")
+    client = StoreClient(url, read_token(settings))
+    try:
+        client.health()
+    except BaseException:
+        client.close()
+        raise
+    return client

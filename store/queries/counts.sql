@@ -1,0 +1,2 @@
+-- How many runs are in each state.
+SELECT state, count(*) AS n FROM runs GROUP BY state ORDER BY state

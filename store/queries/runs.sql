@@ -1,0 +1,23 @@
+-- Runs with their progress, newest first.
+-- $states list= {queued|running|cancelling|finished|failed|cancelled}: only runs in these states
+-- $dataset text=: only this dataset
+-- $model text=: only this architecture
+-- $scheme text=: only this scheme
+-- $search text=: only runs whose id, name, dataset, model, scheme, sweep, tags or notes contain this text
+-- $sweep text=: only runs of this sweep
+-- $runs list=: only these run ids
+-- $limit integer=200 0..100000: at most so many rows
+-- $offset integer=0 0..: leave out so many first
+SELECT * EXCLUDE (parameters, provenance)
+FROM run_rows
+WHERE is_listed(state, $states)
+  AND ($dataset = '' OR dataset = $dataset)
+  AND ($model = '' OR model = $model)
+  AND ($scheme = '' OR scheme = $scheme)
+  AND ($sweep = '' OR sweep = $sweep)
+  AND is_listed(run, $runs)
+  AND ($search = '' OR contains(
+        lower(concat_ws(' ', run, name, dataset, model, scheme, sweep, array_to_string(tags, ' '), notes)),
+        lower($search)))
+ORDER BY submitted_at DESC, run DESC
+LIMIT $limit OFFSET $offset
