@@ -1,0 +1,43 @@
+"""What all charts share: margins, legend, grid, hover; colours of text and paper come from the page's theme."""
+
+from __future__ import annotations
+
+import html
+from typing import Any
+
+GRID = "rgba(128,140,150,0.18)"
+"""Grid lines, readable on light and dark."""
+
+CONFIG: dict[str, Any] = {
+    "displaylogo": False,
+    "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
+    "toImageButtonOptions": {"format": "svg"},
+}
+"""For ``st.plotly_chart(config=…)``."""
+
+
+def chart_layout(*, height: int, revision: str) -> dict[str, Any]:
+    """Layout of every chart; ``revision`` keeps the zoom for as long as it stays the same."""
+    return {
+        "height": height,
+        "margin": {"l": 8, "r": 12, "t": 12, "b": 8},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.01, "x": 0, "title": None},
+        "hoverlabel": {"align": "left"},
+        "uirevision": revision,
+    }
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with its title (unit in it) close to the ticks."""
+    return {
+        "title": {"text": title, "standoff": 8},
+        "gridcolor": GRID,
+        "zeroline": False,
+        "automargin": True,
+        **more,
+    }
+
+
+def plain(text: object) -> str:
+    """Text that plotly shows as it stands, whatever signs it holds."""
+    return html.escape(str(text), quote=False)

@@ -1,0 +1,92 @@
+"""Learning curves: loss or metric by epoch, one line a run and split."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from app.charts.layout import axis, chart_layout, plain
+from app.theme import scheme_shades
+
+Quantity = Literal["loss", "metric"]
+
+SPLITS: Mapping[str, str] = {"train": "Train", "val": "Validation", "test": "Test"}
+"""The splits by the prefix of their columns, with their names."""
+
+DASHES: Mapping[str, str] = {"train": "dot", "val": "solid", "test": "dash"}
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A run on the chart: its id, its name in the legend, what colours it, and how far it will go."""
+
+    run: str
+    label: str
+    scheme: str
+    total_epochs: int
+    best_epoch: int | None = None
+    """Epoch of best validation, marked where the run has ended."""
+
+
+def learning_chart(
+    epochs: pd.DataFrame,
+    curves: Sequence[Curve],
+    quantity: Quantity,
+    *,
+    splits: Sequence[str] = tuple(SPLITS),
+    name: str = "loss",
+    unit: str = "",
+    height: int = 320,
+) -> go.Figure:
+    """Curves of the store's ``epochs`` rows (run, epoch, {split}_loss, {split}_metric).
+
+    ``name`` and ``unit`` title the y axis. The zoom is kept while points arrive.
+    """
+    figure = go.Figure()
+    shades = scheme_shades(curve.scheme for curve in curves)
+    by_run = dict(iter(epochs.groupby("run", sort=False))) if len(epochs) else {}
+    for curve in curves:
+        rows = by_run.get(curve.run)
+        if rows is None:
+            continue
+        for split in splits:
+            values = rows[f"{split}_{quantity}"]
+            if values.isna().all():
+                continue
+            label = SPLITS[split] if len(curves) == 1 else plain(curve.label)
+            figure.add_scatter(
+                x=rows["epoch"],
+                y=values,
+                mode="lines+markers" if len(rows) == 1 else "lines",
+                name=label if len(curves) == 1 or len(splits) == 1 else f"{label}, {SPLITS[split].lower()}",
+                legendgroup=curve.run,
+                line={"color": shades[curve.scheme], "width": 2 if split == "val" else 1.5, "dash": DASHES[split]},
+                opacity=1.0 if len(curves) < 6 else 0.75,
+                meta=[plain(curve.label), SPLITS[split]],
+                hovertemplate="%{meta[0]} · %{meta[1]}<br>epoch %{x}: %{y:.4g}<extra></extra>",
+            )
+    if len(curves) == 1 and curves[0].best_epoch and len(figure.data):
+        figure.add_vline(x=curves[0].best_epoch, line={"width": 1, "dash": "dot", "color": "rgba(128,140,150,0.8)"})
+        figure.add_annotation(
+            x=curves[0].best_epoch,
+            y=1,
+            yref="paper",
+            text="best validation",
+            showarrow=False,
+            xanchor="right" if curves[0].best_epoch > curves[0].total_epochs / 2 else "left",
+            font={"size": 11},
+            xshift=-4 if curves[0].best_epoch > curves[0].total_epochs / 2 else 4,
+        )
+    last = max((curve.total_epochs for curve in curves), default=1)
+    revision = f"{quantity}:" + ",".join(sorted(curve.run for curve in curves))
+    figure.update_layout(
+        **chart_layout(height=height, revision=revision),
+        showlegend=len(figure.data) <= 24,
+        xaxis=axis("Epoch", range=[0, max(last, 1)], rangemode="tozero"),
+        yaxis=axis(f"{name} ({unit})" if unit else name),
+    )
+    return figure

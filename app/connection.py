@@ -1,0 +1,52 @@
+"""The dashboard's one way to the store, and what a page shows while the store does not answer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from engine.settings import Settings
+from store.client import StoreClient, StoreUnavailable, connect
+
+RETRY_SECONDS = 2
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def settings() -> Settings:
+    """Where things are on this machine, read once a server."""
+    return Settings()
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _client() -> StoreClient:
+    return connect(settings())
+
+
+def ask(query: str, **parameters: Any) -> pd.DataFrame:
+    """The rows of a named query. Raises StoreUnavailable, after one fresh try at the store's present address."""
+    try:
+        table = _client().query(query, **parameters)
+    except StoreUnavailable:
+        _client.clear()
+        table = _client().query(query, **parameters)
+    return table.to_pandas()
+
+
+def show_outage(error: StoreUnavailable) -> None:
+    """Say that the store does not answer, and load the page again as soon as it does."""
+    st.error(str(error), title="The store does not answer", icon=":material/cloud_off:")
+    st.caption("Nothing is lost: runs go on, and this page comes back by itself. It tries again every two seconds.")
+    st.button("Try again now", icon=":material/refresh:", key="retry")
+    _watch()
+
+
+@st.fragment(run_every=RETRY_SECONDS)
+def _watch() -> None:
+    try:
+        connect(settings()).health()
+    except StoreUnavailable:
+        return
+    _client.clear()
+    st.rerun()

@@ -1,0 +1,45 @@
+"""The dashboard: `streamlit run app/dashboard.py`, started by `bitfront up`. Pages are the files of app/views."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from app.connection import show_outage
+from store.client import StoreUnavailable
+
+HERE = Path(__file__).parent
+
+st.set_page_config(page_title="Bitfront", page_icon=str(HERE / "assets" / "mark.svg"), layout="wide")
+st.logo(str(HERE / "assets" / "logo.svg"), size="large", icon_image=str(HERE / "assets" / "mark.svg"))
+
+page = st.navigation(
+    [
+        st.Page(
+            "views/launch.py",
+            title="Launch",
+            icon=":material/play_arrow:",
+            default=True,
+            help="Choose a dataset, an architecture and quantization schemes; see their densities; launch the runs.",
+        ),
+        st.Page(
+            "views/runs.py",
+            title="Runs",
+            icon=":material/monitoring:",
+            help="The queue, the progress of each run, live learning curves, details and workers.",
+        ),
+        st.Page(
+            "views/compare.py",
+            title="Compare",
+            icon=":material/scatter_plot:",
+            help="Seed groups with mean ± std, and the front between accuracy and density.",
+        ),
+    ],
+    position="top",
+)
+
+try:
+    page.run()
+except StoreUnavailable as error:
+    show_outage(error)

@@ -1,0 +1,63 @@
+"""Times, sizes and numbers in the words that the pages use."""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import datetime
+
+import pandas as pd
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in its two largest units: "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
+    if seconds is None or not math.isfinite(seconds):
+        return ""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    for size, unit, below, small in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if whole >= size:
+            rest = whole % size // below
+            return f"{whole // size} {unit} {rest} {small}" if rest else f"{whole // size} {unit}"
+    return f"{whole} s"
+
+
+def ago(then: datetime | pd.Timestamp | None, now: pd.Timestamp) -> str:
+    """How long ago something was heard: "now", "12 s ago", "3 min ago"; empty where never."""
+    if then is None or pd.isna(then):
+        return ""
+    seconds = (now - pd.Timestamp(then)).total_seconds()
+    if seconds < 2:
+        return "now"
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{int(seconds // size)} {unit} ago"
+    return f"{int(seconds)} s ago"
+
+
+def mean_std(mean: float | None, std: float | None) -> str:
+    """ "81.53 ± 0.40", without the spread where there is one seed only."""
+    if mean is None or pd.isna(mean):
+        return "–"
+    return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+
+
+def megabytes(size: float | None) -> str:
+    """Bytes as 10^6 bytes."""
+    return "–" if size is None or pd.isna(size) else f"{size / 1e6:,.0f} MB"
+
+
+def number(value: float | None, unit: str = "", digits: int = 2) -> str:
+    """A number with its unit; a dash where there is none."""
+    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}{' ' + unit if unit else ''}"
+
+
+def count(n: int, noun: str, plural: str | None = None) -> str:
+    """ "1 run", "12 runs"."""
+    return f"{n} {noun if n == 1 else plural or noun + 's'}"
+
+
+def literal(text: object) -> str:
+    """Text that Streamlit's Markdown shows as it stands, whatever a person typed into it."""
+    return re.sub(r"([\\`*_\[\]<>$~:#|&!])", r"\\\1", str(text))

@@ -1,0 +1,173 @@
+"""Everything about one run: its results by three selections, densities, provenance, spec and caveats."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.connection import ask
+from app.phrases import duration, literal, megabytes, number
+from app.plan import Plan, command_lines
+from app.run_table import ENDED, dataset_label
+from app.theme import STATE_COLORS
+from engine.errors import InputError
+from engine.ledger import preview
+from engine.spec import RunSpec
+
+NEVER = (
+    "The best test value over the epochs. It is kept for comparison with papers that report it, never as the result."
+)
+
+
+def show_details(run: str) -> None:
+    """Draw the details of a run. Raises StoreUnavailable."""
+    found = ask("run", run=run)
+    if found.empty:
+        st.info("The store has no such run (yet).", icon=":material/search_off:")
+        return
+    row = found.to_dict("records")[0]
+    _title(row)
+    _results(row)
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        _densities(row)
+        _spec(row)
+    with right:
+        _facts(row)
+    if row["caveat"]:
+        st.caption(f":material/info: {literal(row['caveat'])}")
+
+
+def _title(row: dict[str, Any]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(f"{literal(row['scheme'])}, seed {row['seed']}", width="content")
+        st.badge(row["state"], color=STATE_COLORS.get(row["state"], "gray"))  # pyright: ignore[reportArgumentType]
+        if row["synthetic"]:
+            st.badge("synthetic data", icon=":material/science:", color="violet")
+        if row["gap"] and row["state"] not in ENDED:
+            st.badge("some epochs are on their way", color="orange")
+
+
+def _results(row: dict[str, Any]) -> None:
+    unit = row["unit"] or ""
+    metric = row["metric"] or "metric"
+    epoch = "" if pd.isna(row["best_epoch"]) else f", epoch {int(row['best_epoch'])}"
+    with st.grid(4, min_column_width=160):
+        st.metric(
+            f"Test {metric} at best validation",
+            number(row["test_at_best_val"], unit),
+            border=True,
+            delta=f"headline{epoch}",
+            delta_arrow="off",
+            delta_color="off",
+        )
+        st.metric(
+            f"Test {metric} at last epoch",
+            number(row["test_last"], unit),
+            border=True,
+            delta="second selection",
+            delta_arrow="off",
+            delta_color="off",
+        )
+        st.metric(
+            f"Best test {metric}",
+            number(row["test_max"], unit),
+            border=True,
+            delta="never the headline",
+            delta_arrow="off",
+            delta_color="off",
+            help=NEVER,
+        )
+        st.metric(
+            f"Best validation {metric}",
+            number(row["best_val"], unit),
+            border=True,
+            delta="chooses the epoch",
+            delta_arrow="off",
+            delta_color="off",
+        )
+
+
+def density_table(rows: pd.DataFrame) -> None:
+    """Draw densities (scope, coverage, memory, arithmetic, arithmetic_label, average_bits), the headline first."""
+    st.dataframe(
+        rows[["scope", "coverage", "memory", "arithmetic", "arithmetic_label", "average_bits"]],
+        hide_index=True,
+        height="content",
+        alt="Densities by scope and coverage, the headline first",
+        column_config={
+            "scope": st.column_config.TextColumn("Scope", pinned=True),
+            "coverage": st.column_config.TextColumn("Coverage"),
+            "memory": st.column_config.NumberColumn("Memory density", format="%.2f×"),
+            "arithmetic": st.column_config.NumberColumn("Arithmetic density", format="%.2f×"),
+            "arithmetic_label": st.column_config.TextColumn("Arithmetic is"),
+            "average_bits": st.column_config.NumberColumn("Average bits", format="%.2f"),
+        },
+    )
+
+
+def _densities(row: dict[str, Any]) -> None:
+    st.markdown("**Densities relative to fp32**, the headline first")
+    rows = ask("densities", run=row["run"])
+    if rows.empty:
+        try:
+            rows = pd.DataFrame([found.model_dump() for found in preview(RunSpec.from_json(row["spec"]))])
+        except InputError:
+            st.caption("Densities are known when the run has finished.")
+            return
+        st.caption("Expected, by the scheme and the graph's size; the run's own follow when it has finished.")
+    density_table(rows)
+
+
+def _spec(row: dict[str, Any]) -> None:
+    st.markdown("**Configuration**")
+    as_json, as_toml, as_command = st.tabs(["JSON", "TOML", "Command line"])
+    data = json.loads(row["spec"])
+    as_json.code(json.dumps(data, indent=2), language="json")
+    try:
+        as_toml.code(RunSpec.parse(data).to_toml(), language="toml")
+        plan = Plan(
+            data["dataset"], data["model"], (data["scheme"],), (data["seed"],), data["training"], data["device"]
+        )
+        as_command.code(command_lines(plan), language="bash", wrap_lines=True)
+    except InputError as error:
+        as_toml.caption(literal(error))
+
+
+def _facts(row: dict[str, Any]) -> None:
+    st.markdown("**Where and when**")
+    provenance = json.loads(row["provenance"]) if row["provenance"] else {}
+    facts = {
+        "Run": row["run"],
+        "Dataset": dataset_label(row["dataset"], bool(row["synthetic"])),
+        "Submitted": _time(row["submitted_at"]),
+        "Started": _time(row["started_at"]),
+        "Ended": _time(row["ended_at"]),
+        "Training time": duration(row["seconds"]),
+        "Peak memory": megabytes(row["peak_memory"]),
+        "Device": row["run_device"],
+        "Worker": row["worker"],
+        "Host": row["host"],
+        "Attempts": None if pd.isna(row["attempts"]) else str(int(row["attempts"])),
+        "Sweep": row["sweep"],
+        **{key.replace("_", " ").capitalize(): value for key, value in provenance.items() if _short(value)},
+    }
+    st.table(
+        {key: literal(value) for key, value in facts.items() if value not in (None, "", "–") and not pd.isna(value)},
+        border="horizontal",
+    )
+    long = {key: value for key, value in provenance.items() if not _short(value)}
+    if long:
+        with st.expander("Versions and fingerprints"):
+            st.json(long)
+
+
+def _short(value: Any) -> bool:
+    return isinstance(value, str | int | float) and len(str(value)) <= 60
+
+
+def _time(value: Any) -> str:
+    return "" if pd.isna(value) else f"{value:%Y-%m-%d %H:%M:%S} UTC"

@@ -1,0 +1,256 @@
+"""Compare: the front between accuracy and density, and the table of seed groups."""
+
+from __future__ import annotations
+
+import json
+import zlib
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.layout import CONFIG
+from app.charts.pareto import DENSITY_TITLES, Axes, pareto_chart
+from app.connection import ask
+from app.group_table import described, group_table
+from app.phrases import count, duration, literal, mean_std, megabytes
+from app.run_details import NEVER, density_table
+from engine.errors import InputError
+from engine.spec import RunSpec
+
+SCOPES = ["training", "inference"]
+COVERAGES = ["quantized part", "whole step"]
+MOST_GROUPS = 1000
+MOST_FRONTS = 8
+MOST_LINKED = 40
+
+
+def filters() -> dict[str, str]:
+    facets = ask("facets")
+
+    def choose(label: str, kind: str, key: str) -> str:
+        return (
+            st.selectbox(
+                label,
+                facets[facets["kind"] == kind]["value"].tolist(),
+                index=None,
+                key=key,
+                bind="query-params",
+                accept_new_options=True,
+                placeholder="All",
+                width=200,
+            )
+            or ""
+        )
+
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        asked = {
+            "dataset": choose("Dataset", "dataset", "data"),
+            "model": choose("Architecture", "model", "architecture"),
+            "sweep": choose("Sweep", "sweep", "from"),
+            "search": st.text_input(
+                "Search",
+                key="find",
+                bind="query-params",
+                type="search",
+                live="300ms",
+                placeholder="scheme, name, tag",
+                width=200,
+            )
+            or "",
+        }
+    return asked
+
+
+def choose_axes() -> Axes:
+    densities = list(DENSITY_TITLES)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        density = st.segmented_control(
+            "Density",
+            densities,
+            format_func=lambda name: DENSITY_TITLES[name].split()[0],
+            default=densities[0],
+            required=True,
+            key="density",
+            bind="query-params",
+        )
+        scope = st.segmented_control(
+            "Scope",
+            SCOPES,
+            default=SCOPES[0],
+            required=True,
+            key="scope",
+            bind="query-params",
+            help="inference: forward products and aggregates; training: the backward ones too.",
+        )
+        coverage = st.segmented_control(
+            "Coverage",
+            COVERAGES,
+            default=COVERAGES[0],
+            required=True,
+            key="coverage",
+            bind="query-params",
+            help="quantized part: what the scheme quantizes; whole step: the rest too, at fp32.",
+        )
+        log_x = st.toggle("Log axis", key="log", bind="query-params")
+    return Axes(density or densities[0], scope or SCOPES[0], coverage or COVERAGES[0], log_x)  # pyright: ignore
+
+
+def show_empty(asked: dict[str, str]) -> None:
+    if any(asked.values()):
+        st.info("No run fits these filters.", icon=":material/filter_alt_off:")
+        return
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader("Nothing to compare yet", text_alignment="center")
+        st.caption("Finished runs are gathered here by what they share but the seed.", text_alignment="center")
+        st.page_link("views/launch.py", label="Launch a run", icon=":material/play_arrow:")
+
+
+def _pick(group: str) -> None:
+    st.query_params["group"] = group
+
+
+def _point_clicked(key: str) -> None:
+    points = st.session_state[key].selection.points
+    if points and points[0].get("customdata"):
+        _pick(points[0]["customdata"][0])
+
+
+def _row_clicked(key: str, shown: list[str]) -> None:
+    rows = st.session_state[key].selection.rows
+    if rows:
+        _pick(shown[rows[0]])
+    else:
+        st.query_params.pop("group", None)
+
+
+def show_fronts(groups: pd.DataFrame, axes: Axes, picked: str | None) -> None:
+    """One chart a dataset: accuracies on different graphs are not compared."""
+    finished = groups[groups["n"] > 0]
+    datasets = finished["dataset"].drop_duplicates().tolist()
+    if not datasets:
+        st.info("No run has finished yet: the front appears with the first one.", icon=":material/hourglass_top:")
+        return
+    shown = datasets[:MOST_FRONTS]
+    columns = 1 if len(shown) == 1 else 2
+    with st.grid(columns, min_column_width=420):
+        for dataset in shown:
+            members = finished[finished["dataset"] == dataset]
+            key = f"front-{zlib.crc32(dataset.encode()):x}"
+            with st.container():
+                st.markdown(f"**{literal(dataset)}** · {count(len(members), 'seed group')}")
+                st.plotly_chart(
+                    pareto_chart(members, axes, picked=picked, height=460 if columns == 1 else 400),
+                    key=key,
+                    on_select=lambda key=key: _point_clicked(key),
+                    selection_mode="points",
+                    config=CONFIG,
+                    alt=f"Test metric against {DENSITY_TITLES[axes.density].lower()} on {dataset}, "
+                    f"{count(len(members), 'seed group')}",
+                )
+    if len(datasets) > len(shown):
+        st.caption(f"{len(datasets) - len(shown)} more datasets: choose one above.")
+    caveats = finished[finished["dataset"].isin(shown)]["caveat"].dropna().unique()
+    for caveat in caveats:
+        st.caption(f":material/info: {literal(caveat)}")
+
+
+def show_table(groups: pd.DataFrame, axes: Axes, picked: str | None) -> None:
+    shown = groups["group_id"].tolist()
+    key = f"groups-{zlib.crc32(' '.join([*shown, picked or '']).encode()):x}"
+    unit = next((unit for unit in groups["unit"].dropna()), "%")
+    metric = next((metric for metric in groups["metric"].dropna()), "accuracy")
+    held = f"{axes.scope}, {axes.coverage}"
+    number = st.column_config.NumberColumn
+    st.dataframe(
+        group_table(groups),
+        key=key,
+        hide_index=True,
+        on_select=lambda: _row_clicked(key, shown),
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [shown.index(picked)] if picked in shown else []}},
+        alt="Seed groups with mean and standard deviation, and densities",
+        column_config={
+            "Scheme": st.column_config.TextColumn(pinned=True),
+            "Settings": st.column_config.TextColumn(help="What differs from the defaults."),
+            "n": number(help="Seeds that finished; the newest run of each counts.", width=40),
+            "Test": number(
+                f"Test {metric} at best val. ({unit})",
+                format="%.2f",
+                help="The headline: mean over seeds of the test metric at the epoch of best validation.",
+            ),
+            "Std": number("± std", format="%.2f", help="Sample standard deviation over the seeds."),
+            "CI": number("± 95 %", format="%.2f", help="Half width of the 95 % interval of the mean (Student's t)."),
+            "Last": number(f"Test at last epoch ({unit})", format="%.2f"),
+            "Last std": number("± std, last", format="%.2f"),
+            "Best test": number(f"Best test, never the headline ({unit})", format="%.2f", help=NEVER),
+            "Validation": number(f"Best validation ({unit})", format="%.2f"),
+            "Memory": number(f"Memory density ({held})", format="%.2f×"),
+            "Arithmetic": number(f"Arithmetic density ({held})", format="%.2f×"),
+            "Bits": number(f"Average bits ({held})", format="%.2f"),
+            "Seconds": number("Seconds a run", format="%.1f"),
+        },
+    )
+    if len(shown) == MOST_GROUPS:
+        st.caption(f"The newest {MOST_GROUPS} groups that fit; narrow the filters to see others.")
+
+
+def show_group(group: dict) -> None:
+    """The picked group: its numbers, its runs, its densities, its configuration."""
+    unit = group["unit"] or ""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.subheader(
+            f"{literal(group['scheme'])} on {literal(group['dataset'])}, {literal(group['model'])}", width="content"
+        )
+        st.badge(count(int(group["n"]), "seed"), color="gray")
+    if group["settings"]:
+        st.caption(literal(group["settings"]))
+    with st.grid(4, min_column_width=170):
+        st.metric("Test at best validation", f"{mean_std(group['test_mean'], group['test_std'])} {unit}", border=True)
+        st.metric("Test at last epoch", f"{mean_std(group['last_mean'], group['last_std'])} {unit}", border=True)
+        st.metric(
+            "Best test (never the headline)",
+            f"{mean_std(group['max_mean'], group['max_std'])} {unit}",
+            border=True,
+            help=NEVER,
+        )
+        st.metric("Best validation", f"{mean_std(group['val_mean'], group['val_std'])} {unit}", border=True)
+    runs = list(group["runs"])
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if runs:
+            st.page_link(
+                "views/runs.py",
+                label=f"Open {count(len(runs), 'run')} with curves",
+                icon=":material/monitoring:",
+                query_params={"run": ",".join(runs[:MOST_LINKED])},
+            )
+        st.button("Close", icon=":material/close:", type="tertiary", on_click=st.query_params.pop, args=("group",))
+    left, right = st.columns([3, 2], gap="large")
+    with left:
+        if runs:
+            st.markdown("**Densities relative to fp32**, the headline first")
+            density_table(ask("densities", run=runs[0]))
+        st.caption(
+            f"{duration(group['seconds_mean'])} a run · peak memory {megabytes(group['peak_memory_mean'])}"
+            + (f" · {int(group['parameters']):,} parameters" if pd.notna(group["parameters"]) else "")
+        )
+    with right:
+        st.markdown("**Configuration**, the seed aside")
+        try:
+            st.code(RunSpec.parse(json.loads(group["spec"])).to_toml(), language="toml", height=260)
+        except InputError:
+            st.code(group["spec"], language="json", height=260)
+
+
+st.title("Compare")
+asked = filters()
+axes = choose_axes()
+groups = described(ask("groups", **asked, scope=axes.scope, coverage=axes.coverage, limit=MOST_GROUPS))
+picked = st.query_params.get("group")
+if groups.empty:
+    show_empty(asked)
+else:
+    show_fronts(groups, axes, picked)
+    if picked in set(groups["group_id"]):
+        with st.container(border=True):
+            show_group(groups[groups["group_id"] == picked].to_dict("records")[0])
+    show_table(groups, axes, picked)

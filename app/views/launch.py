@@ -1,0 +1,283 @@
+"""Launch: what to train, what it will cost, and the same thing as command line, Python and TOML."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pandas as pd
+import streamlit as st
+
+from app.connection import ask, settings
+from app.forms import option_names, spec_form
+from app.phrases import count, duration, literal
+from app.plan import Plan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
+from engine.datasets import DATASETS
+from engine.errors import BitfrontError, InputError
+from engine.ledger import preview
+from engine.models import MODELS
+from engine.scheme import parse_scheme
+from engine.schemes import RECIPES
+from engine.spec import RunSpec, TrainingSpec
+from store.client import StoreUnavailable
+from tasks.submit import submit
+
+EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
+DEVICES = list(RunSpec.model_fields["device"].annotation.__args__)  # pyright: ignore[reportOptionalMemberAccess]
+MOST_LINKED = 12
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def densities(spec: str) -> list[dict]:
+    """The densities of a run, headline first, by its spec's JSON."""
+    return [found.model_dump() for found in preview(RunSpec.from_json(spec))]
+
+
+def choose_dataset() -> dict:
+    name = st.selectbox("Dataset", list(DATASETS), key="dataset", bind="query-params")
+    entry = DATASETS[name]
+    st.caption(f"{entry.summary} · {entry.task} · {entry.licence}")
+    if entry.synthetic:
+        st.badge("Synthetic data", icon=":material/science:", color="violet")
+    return {"name": name, **_options(entry.spec, "dataset", f"Options of {name}")}
+
+
+def choose_model() -> dict:
+    name = st.selectbox("Architecture", list(MODELS), key="model", bind="query-params")
+    st.caption(f"{MODELS[name].summary} · {MODELS[name].source}")
+    return {"name": name, **_options(MODELS[name].spec, "model", f"Options of {name}")}
+
+
+def _options(spec: type, prefix: str, title: str) -> dict:
+    if not option_names(spec):
+        return {}
+    with st.expander(title):
+        return spec_form(spec, prefix)
+
+
+def choose_schemes() -> tuple[str, ...] | None:
+    """The schemes picked and written; None where a written one is wrong (said beneath the field)."""
+    picked = st.multiselect(
+        "Schemes",
+        EXAMPLES,
+        default=[RunSpec.model_fields["scheme"].default],
+        key="schemes",
+        bind="query-params",
+        help="Each scheme is trained with each seed.",
+        placeholder="Pick schemes",
+    )
+    written = st.text_input(
+        "Or write your own",
+        key="own",
+        bind="query-params",
+        live="300ms",
+        placeholder="int4:weight,feature",
+        help="The scheme grammar: name[list](option=value) + … : sites. Several are set apart by semicolons.",
+    )
+    own, wrong = [], False
+    for text in split_schemes(written or ""):
+        try:
+            scheme = parse_scheme(text)
+        except InputError as error:
+            st.error(literal(error), icon=":material/error:")
+            wrong = True
+        else:
+            own.append(str(scheme))
+            st.caption(f":material/check: {literal(scheme)} quantizes {', '.join(scheme.sites) or 'nothing'}")
+    return None if wrong else tuple(dict.fromkeys([*picked, *own]))
+
+
+def choose_seeds() -> tuple[int, ...] | None:
+    """The seeds; None where they cannot be read (said beneath the field)."""
+    text = st.text_input(
+        "Seeds",
+        value="3",
+        key="seeds",
+        bind="query-params",
+        live="300ms",
+        help="A count (3 trains seeds 0, 1, 2) or a list (0, 4, 7).",
+    )
+    try:
+        return parse_seeds(text or "")
+    except InputError as error:
+        st.error(literal(error), icon=":material/error:")
+        return None
+
+
+def choose() -> tuple[Plan | None, int]:
+    """Draw the form; gives the plan (None where a field says what is wrong) and the priority."""
+    left, right = st.columns(2)
+    with left:
+        dataset = choose_dataset()
+    with right:
+        model = choose_model()
+    schemes = choose_schemes()
+    seeds_column, training_column = st.columns([1, 3])
+    with seeds_column:
+        seeds = choose_seeds()
+    with training_column:
+        training = spec_form(TrainingSpec, "training")
+    with st.expander("Device and priority"):
+        left, right = st.columns(2)
+        with left:
+            device = st.segmented_control(
+                "Device",
+                DEVICES,
+                default=DEVICES[0],
+                required=True,
+                key="device",
+                bind="query-params",
+                help="auto: whichever worker has room, CUDA first.",
+            )
+        with right:
+            priority = st.slider(
+                "Priority", 0, 9, 5, key="priority", bind="query-params", help="0 is served first, 9 last."
+            )
+    if schemes is None or seeds is None:
+        return None, priority
+    return Plan(dataset, model, schemes, seeds, training, device or DEVICES[0]), priority
+
+
+def seconds_each(plan: Plan) -> dict[str, float]:
+    """Expected seconds a run by scheme, from finished runs of this dataset and architecture."""
+    try:
+        history = ask("history")
+    except StoreUnavailable:
+        return {}
+    alike = history[(history["dataset"] == plan.dataset["name"]) & (history["model"] == plan.model["name"])]
+    if alike.empty:
+        return {}
+    usual = float((alike["seconds_per_epoch"] * alike["n"]).sum() / alike["n"].sum())
+    known = dict(zip(alike["scheme"], alike["seconds_per_epoch"], strict=True))
+    return {scheme: known.get(scheme, usual) * plan.training["epochs"] for scheme in plan.firsts}
+
+
+def workers_alive() -> int:
+    try:
+        return int(ask("workers")["alive"].sum())
+    except StoreUnavailable:
+        return 0
+
+
+def show_estimate(plan: Plan) -> None:
+    times = seconds_each(plan)
+    workers = workers_alive()
+    total = sum(times.get(scheme, 0.0) for scheme in plan.firsts) * len(plan.seeds)
+    runs, time = st.columns(2)
+    runs.metric("Runs", plan.size, help=f"{count(len(plan.schemes), 'scheme')} × {count(len(plan.seeds), 'seed')}")
+    time.metric(
+        "Expected time",
+        duration(total / max(workers, 1)) if times else "unknown",
+        help=f"From earlier runs of this dataset and architecture, on {count(workers, 'live worker')}."
+        if times
+        else "No finished run of this dataset and architecture yet.",
+    )
+    rows = []
+    for scheme, spec in plan.firsts.items():
+        headline = densities(spec.to_json())[0]
+        rows.append(
+            {
+                "Scheme": scheme,
+                "Memory": headline["memory"],
+                "Arithmetic": headline["arithmetic"],
+                "Bits": headline["average_bits"],
+                "Scope": headline["scope"],
+                "Coverage": headline["coverage"],
+                "Arithmetic is": headline["arithmetic_label"],
+            }
+        )
+    if rows:
+        st.dataframe(
+            pd.DataFrame(rows),
+            hide_index=True,
+            height="content",
+            alt="Densities of each scheme before launching",
+            column_config={
+                "Scheme": st.column_config.TextColumn(pinned=True),
+                "Memory": st.column_config.NumberColumn(
+                    format="%.2f×", help="Memory density: 32 / average bits an element, in this scope and coverage."
+                ),
+                "Arithmetic": st.column_config.NumberColumn(
+                    format="%.2f×", help="Arithmetic density relative to fp32: work-weighted harmonic mean."
+                ),
+                "Bits": st.column_config.NumberColumn(
+                    format="%.2f", help="Average bits an element, shared exponents included."
+                ),
+                "Scope": st.column_config.TextColumn(
+                    help="inference: forward products and aggregates; training: the backward ones too."
+                ),
+                "Arithmetic is": st.column_config.TextColumn(
+                    help="Published (Rouhani et al., NeurIPS 2020), or inter- or extrapolated from it."
+                ),
+            },
+        )
+    caveat = DATASETS[plan.dataset["name"]].caveat
+    if caveat:
+        st.caption(f":material/info: {caveat}")
+
+
+def launch(plan: Plan, priority: int) -> None:
+    """Launch all the runs or none, and say which."""
+    name = f"{plan.dataset['name']}-{plan.model['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if plan.size > 1 else None
+    try:
+        runs = submit(settings(), plan.specs(), priority=priority, sweep=name)
+    except BitfrontError as error:
+        st.session_state["launch_fault"] = str(error)
+        st.session_state.pop("launched", None)
+    else:
+        st.session_state["launched"] = {"runs": runs, "sweep": name}
+        st.session_state.pop("launch_fault", None)
+
+
+def show_outcome() -> None:
+    fault = st.session_state.get("launch_fault")
+    if fault:
+        st.error(literal(fault), icon=":material/cloud_off:", title="Not launched")
+        st.caption("Everything you chose is still in the form: launch again once the queue answers.")
+    launched = st.session_state.get("launched")
+    if launched:
+        chosen = launched["runs"][:MOST_LINKED]
+        parameters = {"run": ",".join(chosen)} | ({"sweep": launched["sweep"]} if launched["sweep"] else {})
+        st.success(f"Launched {count(len(launched['runs']), 'run')}.", icon=":material/check:")
+        st.page_link(
+            "views/runs.py",
+            label="Watch these runs",
+            icon=":material/monitoring:",
+            query_params=parameters,
+        )
+
+
+def show_equivalents(plan: Plan, priority: int) -> None:
+    st.subheader("The same from elsewhere")
+    command, python, toml = st.tabs(["Command line", "Python", "Sweep file"])
+    command.code(command_lines(plan), language="bash", wrap_lines=True)
+    python.code(python_text(plan), language="python", wrap_lines=True)
+    name = f"{plan.dataset['name']}-{plan.model['name']}"
+    toml.code(sweep_toml(plan, name, priority), language="toml", wrap_lines=True)
+
+
+st.title("Launch")
+form, estimate = st.columns([3, 2], gap="large")
+with form:
+    plan, priority = choose()
+faults = plan.faults() if plan else []
+with estimate, st.container(border=True):
+    st.subheader("Before you launch")
+    if plan is not None:
+        show_estimate(plan)
+    for fault in faults:
+        st.error(literal(fault), icon=":material/error:")
+    if (
+        st.button(
+            f"Launch {count(plan.size, 'run')}" if plan and plan.size else "Launch",
+            type="primary",
+            icon=":material/play_arrow:",
+            key="launch",
+            width="stretch",
+            disabled=bool(faults) or plan is None,
+        )
+        and plan
+    ):
+        launch(plan, priority)
+    show_outcome()
+if plan and not faults:
+    show_equivalents(plan, priority)

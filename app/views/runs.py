@@ -1,0 +1,326 @@
+"""Runs: the queue, each run's progress, live curves of the chosen ones, details, workers."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.layout import CONFIG
+from app.charts.learning import SPLITS, Curve, learning_chart
+from app.connection import ask, settings
+from app.curves import EpochBuffer
+from app.phrases import ago, count, literal, megabytes
+from app.run_details import show_details
+from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_table
+from app.theme import STATE_COLORS
+from engine.errors import BitfrontError
+from store.client import StoreUnavailable
+from tasks.submit import cancel
+
+LIVE_SECONDS, QUEUE_SECONDS, IDLE_SECONDS = 1, 2, 10
+MOST_CURVES = 40
+
+
+def chosen_runs() -> list[str]:
+    """The run ids in the address."""
+    return [run for run in str(st.query_params.get("run", "")).split(",") if run]
+
+
+def choose_runs(runs: list[str]) -> None:
+    if runs:
+        st.query_params["run"] = ",".join(runs)
+    else:
+        st.query_params.pop("run", None)
+
+
+def live(seconds: float | None) -> Callable:
+    """Make a part of the page that draws itself again every so many seconds (None: never)."""
+    return st.fragment(run_every=seconds)
+
+
+def filters() -> dict[str, str]:
+    facets = ask("facets")
+    sweeps = facets[facets["kind"] == "sweep"]["value"].tolist()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        states = st.pills("State", list(STATE_COLORS), selection_mode="multi", key="state", bind="query-params")
+        sweep = st.selectbox(
+            "Sweep",
+            sweeps,
+            index=None,
+            key="sweep",
+            bind="query-params",
+            accept_new_options=True,
+            placeholder="All",
+            width=260,
+        )
+        search = st.text_input(
+            "Search",
+            key="search",
+            bind="query-params",
+            type="search",
+            live="300ms",
+            placeholder="scheme, dataset, name, tag, id",
+            width=260,
+        )
+    return {"states": ",".join(states or []), "sweep": sweep or "", "search": search or ""}
+
+
+def show_counts() -> int:
+    """Draw the number of runs by state; gives how many have not ended."""
+    counts = {row.state: int(row.n) for row in ask("counts").itertuples(index=False)}
+    with st.container(horizontal=True, gap="small"):
+        for state, color in STATE_COLORS.items():
+            if counts.get(state):
+                st.badge(f"{counts[state]} {state}", color=color)  # pyright: ignore[reportArgumentType]
+    return sum(n for state, n in counts.items() if state not in ENDED)
+
+
+def show_empty(asked: dict[str, str]) -> None:
+    if any(asked.values()):
+        st.info("No run fits these filters.", icon=":material/filter_alt_off:")
+        return
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader("No runs yet", text_alignment="center")
+        st.caption("Launch one and watch it learn here.", text_alignment="center")
+        st.page_link("views/launch.py", label="Launch a run", icon=":material/play_arrow:")
+
+
+def _table_changed(key: str, shown: list[str]) -> None:
+    """Put the rows picked in the table into the address; chosen runs that are not in the table stay."""
+    picked = [shown[index] for index in st.session_state[key].selection.rows if index < len(shown)]
+    choose_runs([run for run in chosen_runs() if run not in shown] + picked)
+
+
+def show_table(runs: pd.DataFrame) -> None:
+    shown = runs["run"].tolist()
+    chosen = set(chosen_runs())
+    key = f"runs-{zlib.crc32(' '.join(shown).encode()):x}"  # other rows, other table: row numbers are its selection
+    st.dataframe(
+        run_table(runs, pd.Timestamp.now(tz="UTC")),
+        key=key,
+        hide_index=True,
+        on_select=lambda: _table_changed(key, shown),
+        selection_mode="multi-row",
+        selection_default={"selection": {"rows": [index for index, run in enumerate(shown) if run in chosen]}},
+        height=min(38 + 35 * len(shown), 388),
+        alt="Runs, newest first",
+        column_config={
+            "State": st.column_config.MultiselectColumn(
+                options=list(STATE_COLORS), color=list(STATE_COLORS.values()), width="small"
+            ),
+            "Scheme": st.column_config.TextColumn(width="small"),
+            "Seed": st.column_config.NumberColumn(width=50),
+            "Dataset": st.column_config.TextColumn(width="small"),
+            "Architecture": st.column_config.TextColumn(width="small"),
+            "Progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
+            "Validation": st.column_config.NumberColumn(
+                "Best val.", format="%.2f", help="Best validation metric so far, in the task's unit.", width="small"
+            ),
+            "Test": st.column_config.NumberColumn(
+                "Test at best val.", format="%.2f", help="Test metric at best validation, in the task's unit."
+            ),
+            "Submitted": st.column_config.DatetimeColumn(format="distance"),
+        },
+    )
+    if len(shown) == MOST_ROWS:
+        st.caption(f"The newest {MOST_ROWS} runs that fit; narrow the filters to see others.")
+
+
+def _cancel(runs: list[str]) -> None:
+    try:
+        cancel(settings(), runs)
+    except BitfrontError as error:
+        st.session_state["cancel_fault"] = str(error)
+    else:
+        st.session_state.pop("cancel_fault", None)
+        st.toast(f"Asked to cancel {count(len(runs), 'run')}.", icon=":material/cancel:")
+
+
+def show_cancel(runs: pd.DataFrame) -> None:
+    """Buttons that cancel the chosen runs, or all queued ones in the table."""
+    chosen = set(chosen_runs())
+    alive = runs[runs["state"].isin(["queued", "running"])]
+    picked = alive[alive["run"].isin(chosen)]["run"].tolist()
+    queued = alive[alive["state"] == "queued"]["run"].tolist()
+    if not picked and not queued:
+        return
+    with st.container(horizontal=True, gap="small"):
+        if picked:
+            st.button(
+                f"Cancel {count(len(picked), 'chosen run')}",
+                icon=":material/cancel:",
+                key="cancel-chosen",
+                on_click=_cancel,
+                args=(picked,),
+            )
+        if queued:
+            with st.popover(f"Cancel all {len(queued)} queued", icon=":material/playlist_remove:"):
+                st.write(f"{count(len(queued), 'queued run')} in this table will not be trained.")
+                st.button("Cancel them", type="primary", key="cancel-queued", on_click=_cancel, args=(queued,))
+    if fault := st.session_state.get("cancel_fault"):
+        st.error(literal(fault), icon=":material/cloud_off:", title="Not cancelled")
+
+
+def queue(asked: dict[str, str], drawn_for: list[str]) -> None:
+    try:
+        unfinished = show_counts()
+        runs = ask("runs", limit=MOST_ROWS, **asked)
+    except StoreUnavailable:
+        st.rerun()
+    if runs.empty:
+        show_empty(asked)
+    else:
+        show_table(runs)
+        show_cancel(runs)
+    if chosen_runs() != drawn_for or (unfinished > 0) != st.session_state.get("unfinished", False):
+        st.session_state["unfinished"] = unfinished > 0
+        st.rerun()
+
+
+def curve_of(row: dict) -> Curve:
+    best = row["best_epoch"] if row["state"] == "finished" else None
+    total = row["total_epochs"]
+    return Curve(
+        run=row["run"],
+        label=run_label(row),
+        scheme=row["scheme"],
+        total_epochs=1 if pd.isna(total) else int(total),
+        best_epoch=None if best is None or pd.isna(best) else int(best),
+    )
+
+
+def show_reasons(runs: pd.DataFrame) -> None:
+    for row in runs[runs["state"] == "failed"].to_dict("records"):
+        st.error(literal(row["reason"]), title=f"{literal(run_label(row))} failed", icon=":material/error:")
+
+
+def show_progress(row: dict) -> None:
+    total = row["total_epochs"]
+    share = 0.0 if pd.isna(total) or not total else min(1.0, row["epoch"] / total)
+    speed = row["epochs_per_second"]
+    text = progress_text(row) or row["state"]
+    if row["state"] == "running" and pd.notna(speed):
+        text += f" · {speed:.1f} epochs a second"
+    st.progress(share, text=literal(text))
+
+
+def curves(chosen: list[str], splits: list[str], active: bool) -> None:
+    """The live part: read what is new, draw loss and metric."""
+    try:
+        runs = ask("runs", runs=",".join(chosen), limit=len(chosen))
+        buffer = st.session_state.setdefault("epochs", EpochBuffer())
+        epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=",".join(asked), after=after))
+    except StoreUnavailable:
+        st.rerun()
+    show_reasons(runs)
+    if len(runs) == 1:
+        show_progress(runs.to_dict("records")[0])
+    if epochs.empty:
+        st.caption("No epoch yet: the curves begin with the first one.")
+    else:
+        order = {run: index for index, run in enumerate(chosen)}
+        rows = sorted(runs.to_dict("records"), key=lambda row: order[row["run"]])
+        drawn = [curve_of(row) for row in rows]
+        unit = next((row["unit"] for row in rows if row["unit"]), "%")
+        metric = next((row["metric"] for row in rows if row["metric"]), "accuracy")
+        about = ", ".join(curve.label for curve in drawn[:4])
+        left, right = st.columns(2)
+        with left:
+            figure = learning_chart(epochs, drawn, "loss", splits=splits, name="Loss")
+            st.plotly_chart(figure, key="loss-curves", config=CONFIG, alt=f"Loss by epoch: {about}")
+        with right:
+            figure = learning_chart(epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit)
+            st.plotly_chart(figure, key="metric-curves", config=CONFIG, alt=f"{metric.capitalize()} by epoch: {about}")
+    if active and is_over(runs, chosen):
+        st.rerun()
+
+
+def is_over(runs: pd.DataFrame, chosen: list[str]) -> bool:
+    """Whether every chosen run has ended (one that the store has not heard of yet has not)."""
+    return len(runs) == len(chosen) and bool(runs["state"].isin(ENDED).all())
+
+
+def show_workers() -> None:
+    try:
+        workers = ask("workers")
+    except StoreUnavailable:
+        st.rerun()
+    now = pd.Timestamp.now(tz="UTC")
+    alive = int(workers["alive"].sum()) if len(workers) else 0
+    with st.expander(f"Workers ({alive} alive)", icon=":material/memory:"):
+        if workers.empty:
+            st.caption("No worker was ever heard of here: `bitfront up` starts them.")
+            return
+        st.dataframe(
+            pd.DataFrame(
+                {
+                    "Worker": workers["worker"],
+                    "State": [row.state if row.alive else "gone" for row in workers.itertuples(index=False)],
+                    "Device": workers["device"],
+                    "Run": workers["current_run"],
+                    "Load": workers["load"],
+                    "Memory": [megabytes(size) for size in workers["memory"]],
+                    "Host": workers["host"],
+                    "Heard from": [ago(heard, now) for heard in workers["heard_at"]],
+                }
+            ),
+            hide_index=True,
+            alt="Workers",
+            column_config={"Load": st.column_config.NumberColumn(format="%.2f")},
+        )
+
+
+def choose_splits(several: bool) -> list[str]:
+    """Which splits to draw: all of them for one run, validation for several, unless asked otherwise."""
+    default = ["val"] if several else list(SPLITS)
+    return (
+        st.pills(
+            "Splits",
+            list(SPLITS),
+            format_func=SPLITS.__getitem__,
+            selection_mode="multi",
+            default=default,
+            key="splits" if several else "split",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        or default
+    )
+
+
+def show_chosen(chosen: list[str]) -> None:
+    chosen = chosen[:MOST_CURVES]
+    runs = ask("runs", runs=",".join(chosen), limit=len(chosen))
+    active = not is_over(runs, chosen)
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        st.subheader("Learning curves", width="content")
+        splits = choose_splits(len(chosen) > 1)
+    live(LIVE_SECONDS if active else None)(curves)(chosen, splits, active)
+    focus = chosen[0]
+    if len(chosen) > 1:
+        names = {row["run"]: run_label(row) for row in runs.to_dict("records")}
+        focus = (
+            st.selectbox(
+                "Details of",
+                chosen,
+                format_func=lambda run: names.get(run, run),
+                key="focus",
+                bind="query-params",
+                width=320,
+            )
+            or chosen[0]
+        )
+    show_details(focus)
+
+
+st.title("Runs")
+asked = filters()
+chosen = chosen_runs()
+poll = QUEUE_SECONDS if st.session_state.get("unfinished") else IDLE_SECONDS
+live(poll)(queue)(asked, chosen)
+if chosen:
+    show_chosen(chosen)
+live(poll)(show_workers)()
