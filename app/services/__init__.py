@@ -1,0 +1,1 @@
+"""The processes that make up Bitfront on one machine."""

@@ -1,0 +1,63 @@
+"""The names of everything that Bitfront keeps in Redis, and how long it stays there."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+DeviceClass = Literal["cpu", "cuda"]
+
+EVENTS = "bitfront:events"
+"""Stream of run events; one field ``e`` an entry: ``Envelope.to_json()``."""
+DISPATCHER = "bitfront:dispatcher"
+"""Lock of the one dispatcher."""
+
+LEASE_SECONDS = 15
+"""A run whose worker has not been heard for so long is given to another."""
+SENT_SECONDS = 30
+"""How long a Celery message that nobody claimed, and that is in no queue, is waited for."""
+MEMORY_SECONDS = 7 * 24 * 3600
+"""How long cancel requests and claimed attempt numbers are kept."""
+WORKER_SECONDS = 12
+"""A worker not heard for so long is counted as gone."""
+DISPATCHER_SECONDS = 5
+"""Another dispatcher takes over when the lock was not renewed for so long."""
+
+
+def lease(run: str) -> str:
+    """Who trains the run now: ``attempt:worker:token``, for LEASE_SECONDS."""
+    return f"lease:{run}"
+
+
+def claimed(run: str) -> str:
+    """Newest attempt number that a worker claimed."""
+    return f"claimed:{run}"
+
+
+def cancel(run: str) -> str:
+    """Present when a person asked to cancel the run."""
+    return f"cancel:{run}"
+
+
+def sent(run: str) -> str:
+    """Attempt number of the Celery message that is under way, for SENT_SECONDS."""
+    return f"sent:{run}"
+
+
+def given_back(run: str) -> str:
+    """Hash ``{count, attempt}``: attempts that a stopping worker handed back, which count as none."""
+    return f"given_back:{run}"
+
+
+def stop(worker: str) -> str:
+    """Present while the worker is being stopped: its task hands its run back."""
+    return f"stop:{worker}"
+
+
+def workers(device_class: DeviceClass) -> str:
+    """Sorted set of the workers of a class, by the server's time when each was last heard."""
+    return f"bitfront:workers:{device_class}"
+
+
+def queue(device_class: DeviceClass) -> str:
+    """Celery's queue of a class; the messages of priority p > 0 lie in the list ``name:p``."""
+    return f"bitfront.{device_class}"

@@ -1,0 +1,93 @@
+"""The Celery messages under way: which queue has room, which class a run goes to, one message a run."""
+
+from __future__ import annotations
+
+import json
+from typing import get_args
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis import Redis
+
+from tasks import keys
+from tasks.log import logger
+from tasks.queue import TRAIN, read_task_id, task_id
+
+CLASSES: tuple[keys.DeviceClass, ...] = get_args(keys.DeviceClass)
+MESSAGES_A_WORKER = 2
+"""How many messages wait for each live worker: enough that none idles, few enough to cancel and reorder."""
+PRIORITIES = range(10)
+
+
+class Messages:
+    """What the dispatcher sees of the queues, and the one place that publishes to them."""
+
+    def __init__(self, redis: Redis, celery: Celery) -> None:
+        self.redis, self.celery = redis, celery
+        self.workers: dict[keys.DeviceClass, int] = {}
+
+    def room(self) -> dict[keys.DeviceClass, int]:
+        """How many more messages each class takes; the marks of the waiting ones are kept alive."""
+        seconds, _ = self.redis.time()
+        room: dict[keys.DeviceClass, int] = {}
+        with self.redis.pipeline(transaction=False) as pipe:
+            for device_class in CLASSES:
+                pipe.zremrangebyscore(keys.workers(device_class), "-inf", seconds - keys.WORKER_SECONDS)
+                pipe.zcard(keys.workers(device_class))
+                for priority in PRIORITIES:
+                    pipe.lrange(_list(device_class, priority), 0, -1)
+            answers = iter(pipe.execute())
+        waiting: list[str] = []
+        for device_class in CLASSES:
+            next(answers)
+            self.workers[device_class] = next(answers)
+            messages = [message for _ in PRIORITIES for message in next(answers)]
+            waiting += [json.loads(message)["headers"]["id"] for message in messages]
+            room[device_class] = max(0, MESSAGES_A_WORKER * self.workers[device_class] - len(messages))
+        if waiting:
+            with self.redis.pipeline(transaction=False) as pipe:
+                for run, attempt in map(read_task_id, waiting):
+                    pipe.set(keys.sent(run), attempt, ex=keys.SENT_SECONDS)
+                pipe.execute()
+        return room
+
+    def device_class(self, device: str, room: dict[keys.DeviceClass, int]) -> keys.DeviceClass | None:
+        """Where a run that asks for ``device`` goes now; None: its class has no live worker.
+
+        "cuda" waits for a worker with a GPU; "auto" prefers one with room; "cpu" goes to a GPU's worker
+        only where there is no other.
+        """
+        if device == "cuda":
+            return "cuda" if self.workers["cuda"] else None
+        if device == "auto" and room["cuda"] > 0:
+            return "cuda"
+        if self.workers["cpu"]:
+            return "cpu"
+        return "cuda" if self.workers["cuda"] else None
+
+    def send(self, run: str, attempt: int, spec: str, priority: int, device_class: keys.DeviceClass) -> bool:
+        """Publish one message, marked so that it is not published twice; False if one is under way."""
+        if not self.redis.set(keys.sent(run), attempt, ex=keys.SENT_SECONDS, nx=True):
+            return False
+        try:
+            self.celery.send_task(
+                TRAIN,
+                kwargs={"run": run, "attempt": attempt, "spec": spec},
+                task_id=task_id(run, attempt),
+                queue=keys.queue(device_class),
+                priority=priority,
+                retry=True,
+                retry_policy={"max_retries": 3, "interval_start": 0, "interval_step": 0.2, "interval_max": 1},
+            )
+        except OperationalError as error:
+            self.redis.delete(keys.sent(run))
+            logger.warning("a message could not be published", run=run, error=str(error))
+            return False
+        logger.info("sent", run=run, attempt=attempt, priority=priority, to=device_class)
+        return True
+
+
+def _list(device_class: keys.DeviceClass, priority: int) -> str:
+    """The Redis list in which kombu keeps the messages of a priority."""
+    name = keys.queue(device_class)
+    return f"{name}:{priority}" if priority else name

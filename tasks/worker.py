@@ -1,0 +1,92 @@
+"""A worker: one Celery process that trains one run at a time, in a child of its own.
+
+    python -m tasks.worker --device-class cpu [--name NAME]
+
+Reads REDIS_URL and the other settings from the environment. SIGTERM ends it: the run in training is
+handed back after its current epoch and starts again elsewhere.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import socket
+import sys
+from typing import Any
+
+from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.worker import state
+
+from engine.errors import BitfrontError
+from engine.settings import Settings
+from tasks import keys
+from tasks.connection import address, quick
+from tasks.devices import gpus
+from tasks.heartbeat import Heart
+from tasks.queue import celery, read_task_id
+
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+"""One thread each unless set: a small GCN takes 40 times as long with two (parallelism = number of workers)."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a worker until it is told to end."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.worker", description="Train runs from the queue.")
+    parser.add_argument("--device-class", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--name", default=None, help="unique among the workers; default: the class and this host")
+    asked = parser.parse_args(argv)
+    name = asked.name or f"{asked.device_class}@{socket.gethostname()}"
+    if "@" not in name:
+        name = f"{name}@{socket.gethostname()}"
+    settings = Settings()
+    try:
+        address(settings)
+    except BitfrontError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    for variable in THREADS:
+        os.environ.setdefault(variable, "1")
+    device = "cpu"
+    if asked.device_class == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    else:
+        found = gpus()
+        if not found:
+            print("there is no GPU that torch can use: start the worker with --device-class cpu", file=sys.stderr)
+            return 1
+        device = found[0].name
+    _beat(Heart(quick(settings), name, asked.device_class, device, _current))
+    options = ["--hostname", name, "--queues", keys.queue(asked.device_class), "--loglevel", "INFO"]
+    lean = ["--optimization", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat", "--quiet"]
+    celery.worker_main(["worker", *options, *lean])
+    return 0
+
+
+def _current() -> tuple[str, int] | None:
+    """The run and the attempt that the child trains now."""
+    for request in tuple(state.active_requests):
+        return read_task_id(str(request.id))
+    return None
+
+
+def _beat(heart: Heart) -> None:
+    """Tie the heart to the worker's life. (Celery keeps only weak references to receivers.)"""
+
+    def ready(**_: Any) -> None:
+        heart.begin()
+        print(json.dumps({"ready": True, "worker": heart.worker}), flush=True)
+
+    def shutting_down(**_: Any) -> None:
+        heart.stopping.set()
+
+    def shutdown(**_: Any) -> None:
+        heart.end()
+
+    worker_ready.connect(ready, weak=False)
+    worker_shutting_down.connect(shutting_down, weak=False)
+    worker_shutdown.connect(shutdown, weak=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
