@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import streamlit as st
 
 from engine.settings import Settings
@@ -24,14 +25,23 @@ def _client() -> StoreClient:
     return connect(settings())
 
 
-def ask(query: str, **parameters: Any) -> pd.DataFrame:
-    """The rows of a named query. Raises StoreUnavailable, after one fresh try at the store's present address."""
+def ask(query: str, **parameters: Any) -> pa.Table:
+    """The answer to a named query. Raises StoreUnavailable, after one fresh try at the store's present address."""
     try:
-        table = _client().query(query, **parameters)
+        return _client().query(query, **parameters)
     except StoreUnavailable:
         _client.clear()
-        table = _client().query(query, **parameters)
-    return table.to_pandas()
+        return _client().query(query, **parameters)
+
+
+def ask_rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
+    """The same as rows by column; what the store does not know is None."""
+    return ask(query, **parameters).to_pylist()
+
+
+def ask_frame(query: str, **parameters: Any) -> pd.DataFrame:
+    """The same as a data frame, for charts and sums."""
+    return ask(query, **parameters).to_pandas()
 
 
 def show_outage(error: StoreUnavailable) -> None:

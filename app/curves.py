@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from app.run_table import ENDED
 
-Read = Callable[[Sequence[str], int], pd.DataFrame]
+Read = Callable[[Sequence[str], int], pa.Table]
 """(run ids, after) → the store's ``epochs`` rows of these runs with a later epoch."""
 
 
@@ -17,11 +19,11 @@ Read = Callable[[Sequence[str], int], pd.DataFrame]
 class _Held:
     attempt: int
     ended: bool
-    rows: pd.DataFrame
+    rows: pa.Table
 
     @property
     def last(self) -> int:
-        return int(self.rows["epoch"].max()) if len(self.rows) else 0
+        return self.rows["epoch"][-1].as_py() if self.rows.num_rows else 0
 
 
 class EpochBuffer:
@@ -34,29 +36,20 @@ class EpochBuffer:
     def __init__(self) -> None:
         self._held: dict[str, _Held] = {}
 
-    def update(self, runs: pd.DataFrame, read: Read) -> pd.DataFrame:
-        """Bring the rows of these ``runs`` (run, attempt, state) up to date and give them all."""
-        state = {
-            row.run: (int(row.attempt) if pd.notna(row.attempt) else 0, row.state in ENDED)
-            for row in runs.itertuples(index=False)
-        }
-        self._held = {run: held for run, held in self._held.items() if state.get(run, (0, 0))[0] == held.attempt}
-        fresh = [run for run, (_, ended) in state.items() if run not in self._held or ended > self._held[run].ended]
-        growing = [run for run, (_, ended) in state.items() if run not in fresh and not ended]
-        if fresh:
-            self._take(read(fresh, 0), fresh, state, whole=True)
+    def update(self, runs: Sequence[Mapping[str, Any]], read: Read) -> dict[str, pa.Table]:
+        """Bring the rows of these ``runs`` (run, attempt, state) up to date; run → its epochs in order."""
+        states = {row["run"]: (row["attempt"] or 0, row["state"] in ENDED) for row in runs}
+        self._held = {run: held for run, held in self._held.items() if states.get(run, (-1,))[0] == held.attempt}
+        whole = [run for run, (_, ended) in states.items() if run not in self._held or ended > self._held[run].ended]
+        growing = [run for run, (_, ended) in states.items() if run not in whole and not ended]
+        if whole:
+            rows = read(whole, 0)
+            for run in whole:
+                self._held[run] = _Held(*states[run], rows.filter(pc.field("run") == run))
         if growing:
-            self._take(read(growing, min(self._held[run].last for run in growing)), growing, state, whole=False)
-        kept = [self._held[run].rows for run in state if len(self._held[run].rows)]
-        return pd.concat(kept, ignore_index=True) if kept else pd.DataFrame(columns=["run", "epoch"])
-
-    def _take(
-        self, rows: pd.DataFrame, runs: Sequence[str], state: dict[str, tuple[int, bool]], *, whole: bool
-    ) -> None:
-        by_run = dict(iter(rows.groupby("run", sort=False)))
-        for run in runs:
-            new = by_run.get(run, rows.iloc[:0])
-            if not whole:
+            rows = read(growing, min(self._held[run].last for run in growing))
+            for run in growing:
                 held = self._held[run]
-                new = pd.concat([held.rows, new[new["epoch"] > held.last]]) if len(held.rows) else new
-            self._held[run] = _Held(*state[run], new)
+                new = rows.filter((pc.field("run") == run) & (pc.field("epoch") > held.last))
+                self._held[run] = _Held(*states[run], pa.concat_tables([held.rows, new]))
+        return {run: self._held[run].rows for run in states if self._held[run].rows.num_rows}

@@ -2,49 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import pandas as pd
 
 from app.describe import spec_texts
 from app.run_table import dataset_label
 
 
-def described(groups: pd.DataFrame) -> pd.DataFrame:
+def described(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The store's ``groups`` rows with ``model`` and ``dataset`` as short specs and the other ``settings``.
 
     Two graphs of one generator with other options are two datasets here, and no chart mixes them.
     """
-    texts = [spec_texts(spec) for spec in groups["spec"]]
-    return groups.assign(
-        dataset=[
-            dataset_label(dataset, bool(made)) for (dataset, _, _), made in zip(texts, groups["synthetic"], strict=True)
-        ],
-        model=[model for _, model, _ in texts],
-        settings=[settings for _, _, settings in texts],
-    )
+    found = []
+    for row in groups:
+        dataset, model, settings = spec_texts(row["spec"])
+        found.append({**row, "dataset": dataset_label(dataset, row["synthetic"]), "model": model, "settings": settings})
+    return found
 
 
-def group_table(groups: pd.DataFrame) -> pd.DataFrame:
+COLUMNS = {
+    "Scheme": "scheme",
+    "Dataset": "dataset",
+    "Architecture": "model",
+    "Settings": "settings",
+    "n": "n",
+    "Test": "test_mean",
+    "Std": "test_std",
+    "CI": "test_ci95",
+    "Last": "last_mean",
+    "Last std": "last_std",
+    "Best test": "max_mean",
+    "Validation": "val_mean",
+    "Memory": "memory_density",
+    "Arithmetic": "arithmetic_density",
+    "Arithmetic is": "arithmetic_label",
+    "Bits": "average_bits",
+    "Seconds": "seconds_mean",
+    "Not ended": "unfinished",
+    "Failed": "failed",
+}
+"""The table's columns, in order, with the store's names."""
+
+
+def group_table(groups: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Described groups as the table on the Compare page; same order, same length."""
-    return pd.DataFrame(
-        {
-            "Scheme": groups["scheme"],
-            "Dataset": groups["dataset"],
-            "Architecture": groups["model"],
-            "Settings": groups["settings"],
-            "n": groups["n"],
-            "Test": groups["test_mean"].astype(float),
-            "Std": groups["test_std"].astype(float),
-            "CI": groups["test_ci95"].astype(float),
-            "Last": groups["last_mean"].astype(float),
-            "Last std": groups["last_std"].astype(float),
-            "Best test": groups["max_mean"].astype(float),
-            "Validation": groups["val_mean"].astype(float),
-            "Memory": groups["memory_density"].astype(float),
-            "Arithmetic": groups["arithmetic_density"].astype(float),
-            "Arithmetic is": groups["arithmetic_label"],
-            "Bits": groups["average_bits"].astype(float),
-            "Seconds": groups["seconds_mean"].astype(float),
-            "Not ended": groups["unfinished"],
-            "Failed": groups["failed"],
-        }
-    )
+    return pd.DataFrame({title: [row[name] for row in groups] for title, name in COLUMNS.items()})

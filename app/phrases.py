@@ -23,11 +23,11 @@ def duration(seconds: float | None) -> str:
     return f"{whole} s"
 
 
-def ago(then: datetime | pd.Timestamp | None, now: pd.Timestamp) -> str:
+def ago(then: datetime | None, now: datetime) -> str:
     """How long ago something was heard: "now", "12 s ago", "3 min ago"; empty where never."""
-    if then is None or pd.isna(then):
+    if then is None:
         return ""
-    seconds = (now - pd.Timestamp(then)).total_seconds()
+    seconds = (now - then).total_seconds()
     if seconds < 2:
         return "now"
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -8,9 +8,9 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.connection import ask
+from app.connection import ask_frame, ask_rows
+from app.launch_plan import LaunchPlan, command_lines
 from app.phrases import duration, literal, megabytes, number
-from app.plan import Plan, command_lines
 from app.run_table import ENDED, dataset_label
 from app.theme import STATE_COLORS
 from engine.errors import InputError
@@ -24,11 +24,11 @@ NEVER = (
 
 def show_details(run: str) -> None:
     """Draw the details of a run. Raises StoreUnavailable."""
-    found = ask("run", run=run)
-    if found.empty:
+    found = ask_rows("run", run=run)
+    if not found:
         st.info("The store has no such run (yet).", icon=":material/search_off:")
         return
-    row = found.to_dict("records")[0]
+    row = found[0]
     _title(row)
     _results(row)
     left, right = st.columns([3, 2], gap="large")
@@ -54,7 +54,7 @@ def _title(row: dict[str, Any]) -> None:
 def _results(row: dict[str, Any]) -> None:
     unit = row["unit"] or ""
     metric = row["metric"] or "metric"
-    epoch = "" if pd.isna(row["best_epoch"]) else f", epoch {int(row['best_epoch'])}"
+    epoch = f", epoch {row['best_epoch']}" if row["best_epoch"] else ""
     with st.grid(4, min_column_width=160):
         st.metric(
             f"Test {metric} at best validation",
@@ -111,7 +111,7 @@ def density_table(rows: pd.DataFrame) -> None:
 
 def _densities(row: dict[str, Any]) -> None:
     st.markdown("**Densities relative to fp32**, the headline first")
-    rows = ask("densities", run=row["run"])
+    rows = ask_frame("densities", run=row["run"])
     if rows.empty:
         try:
             rows = pd.DataFrame([found.model_dump() for found in preview(RunSpec.from_json(row["spec"]))])
@@ -129,7 +129,7 @@ def _spec(row: dict[str, Any]) -> None:
     as_json.code(json.dumps(data, indent=2), language="json")
     try:
         as_toml.code(RunSpec.parse(data).to_toml(), language="toml")
-        plan = Plan(
+        plan = LaunchPlan(
             data["dataset"], data["model"], (data["scheme"],), (data["seed"],), data["training"], data["device"]
         )
         as_command.code(command_lines(plan), language="bash", wrap_lines=True)
@@ -151,12 +151,12 @@ def _facts(row: dict[str, Any]) -> None:
         "Device": row["run_device"],
         "Worker": row["worker"],
         "Host": row["host"],
-        "Attempts": None if pd.isna(row["attempts"]) else str(int(row["attempts"])),
+        "Attempts": str(row["attempts"] or ""),
         "Sweep": row["sweep"],
         **{key.replace("_", " ").capitalize(): value for key, value in provenance.items() if _short(value)},
     }
     st.table(
-        {key: literal(value) for key, value in facts.items() if value not in (None, "", "–") and not pd.isna(value)},
+        {key: literal(value) for key, value in facts.items() if value not in (None, "", "–")},
         border="horizontal",
     )
     long = {key: value for key, value in provenance.items() if not _short(value)}
@@ -170,4 +170,4 @@ def _short(value: Any) -> bool:
 
 
 def _time(value: Any) -> str:
-    return "" if pd.isna(value) else f"{value:%Y-%m-%d %H:%M:%S} UTC"
+    return "" if value is None else f"{value:%Y-%m-%d %H:%M:%S} UTC"

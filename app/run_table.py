@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import pandas as pd
@@ -30,36 +31,34 @@ def progress_text(row: Mapping[str, Any]) -> str:
     """ "120 of 150 · 3 s left", "next", "4th in the queue"…"""
     if row["state"] == "queued":
         position = row["queue_position"]
-        return (
-            "" if pd.isna(position) else "next in the queue" if position == 1 else f"place {int(position)} in the queue"
-        )
-    done = f"{int(row['epoch'])} of {int(row['total_epochs'])}" if pd.notna(row["total_epochs"]) else ""
-    left = duration(row["seconds_left"]) if row["state"] == "running" and pd.notna(row["seconds_left"]) else ""
+        return "" if position is None else "next in the queue" if position == 1 else f"place {position} in the queue"
+    done = f"{row['epoch']} of {row['total_epochs']}" if row["total_epochs"] else ""
+    left = duration(row["seconds_left"]) if row["state"] == "running" else ""
     return f"{done} · {left} left" if left else done
 
 
-def run_table(runs: pd.DataFrame, now: pd.Timestamp) -> pd.DataFrame:
+def run_table(runs: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
     """The store's ``runs`` rows as the table on the Runs page; same order, same length."""
-    ended = runs["state"].isin(ENDED)
     return pd.DataFrame(
         {
-            "State": [[state] for state in runs["state"]],
-            "Scheme": runs["scheme"],
-            "Seed": runs["seed"],
-            "Dataset": [
-                dataset_label(name, bool(made)) for name, made in zip(runs["dataset"], runs["synthetic"], strict=True)
-            ],
-            "Architecture": runs["model"],
-            "Progress": (runs["epoch"] / runs["total_epochs"]).clip(0, 1).astype(float),
-            "Epochs": [progress_text(row) for row in runs.to_dict("records")],
-            "Validation": runs["best_val"].astype(float),
-            "Test": runs["test_at_best_val"].astype(float),
-            "Heard from": [
-                "" if done else ago(heard, now) for done, heard in zip(ended, runs["heard_at"], strict=True)
-            ],
-            "Submitted": runs["submitted_at"],
-            "Worker": runs["worker"],
-            "Sweep": runs["sweep"],
-            "Name": runs["name"],
+            "State": [[row["state"]] for row in runs],
+            "Scheme": [row["scheme"] for row in runs],
+            "Seed": [row["seed"] for row in runs],
+            "Dataset": [dataset_label(row["dataset"], row["synthetic"]) for row in runs],
+            "Architecture": [row["model"] for row in runs],
+            "Progress": [share_done(row) for row in runs],
+            "Epochs": [progress_text(row) for row in runs],
+            "Validation": pd.array([row["best_val"] for row in runs], dtype="Float64"),
+            "Test": pd.array([row["test_at_best_val"] for row in runs], dtype="Float64"),
+            "Heard from": ["" if row["state"] in ENDED else ago(row["heard_at"], now) for row in runs],
+            "Submitted": [row["submitted_at"] for row in runs],
+            "Worker": [row["worker"] for row in runs],
+            "Sweep": [row["sweep"] for row in runs],
+            "Name": [row["name"] for row in runs],
         }
     )
+
+
+def share_done(row: Mapping[str, Any]) -> float:
+    """Epochs done as a share of all, 0 to 1."""
+    return min(1.0, row["epoch"] / row["total_epochs"]) if row["total_epochs"] else 0.0

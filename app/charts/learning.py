@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import pandas as pd
 import plotly.graph_objects as go
+import pyarrow as pa
 
 from app.charts.layout import axis, chart_layout, plain
 from app.theme import scheme_shades
@@ -33,7 +33,7 @@ class Curve:
 
 
 def learning_chart(
-    epochs: pd.DataFrame,
+    epochs: Mapping[str, pa.Table],
     curves: Sequence[Curve],
     quantity: Quantity,
     *,
@@ -42,26 +42,26 @@ def learning_chart(
     unit: str = "",
     height: int = 320,
 ) -> go.Figure:
-    """Curves of the store's ``epochs`` rows (run, epoch, {split}_loss, {split}_metric).
+    """Curves of each run's ``epochs`` rows (epoch, {split}_loss, {split}_metric), by run id.
 
     ``name`` and ``unit`` title the y axis. The zoom is kept while points arrive.
     """
     figure = go.Figure()
+    lines = 0
     shades = scheme_shades(curve.scheme for curve in curves)
-    by_run = dict(iter(epochs.groupby("run", sort=False))) if len(epochs) else {}
     for curve in curves:
-        rows = by_run.get(curve.run)
+        rows = epochs.get(curve.run)
         if rows is None:
             continue
         for split in splits:
             values = rows[f"{split}_{quantity}"]
-            if values.isna().all():
+            if values.null_count == len(values):
                 continue
             label = SPLITS[split] if len(curves) == 1 else plain(curve.label)
             figure.add_scatter(
-                x=rows["epoch"],
-                y=values,
-                mode="lines+markers" if len(rows) == 1 else "lines",
+                x=rows["epoch"].to_numpy(),
+                y=values.to_numpy(),
+                mode="lines+markers" if rows.num_rows == 1 else "lines",
                 name=label if len(curves) == 1 or len(splits) == 1 else f"{label}, {SPLITS[split].lower()}",
                 legendgroup=curve.run,
                 line={"color": shades[curve.scheme], "width": 2 if split == "val" else 1.5, "dash": DASHES[split]},
@@ -69,7 +69,8 @@ def learning_chart(
                 meta=[plain(curve.label), SPLITS[split]],
                 hovertemplate="%{meta[0]} · %{meta[1]}<br>epoch %{x}: %{y:.4g}<extra></extra>",
             )
-    if len(curves) == 1 and curves[0].best_epoch and len(figure.data):
+            lines += 1
+    if len(curves) == 1 and curves[0].best_epoch and lines:
         figure.add_vline(x=curves[0].best_epoch, line={"width": 1, "dash": "dot", "color": "rgba(128,140,150,0.8)"})
         figure.add_annotation(
             x=curves[0].best_epoch,
@@ -85,7 +86,7 @@ def learning_chart(
     revision = f"{quantity}:" + ",".join(sorted(curve.run for curve in curves))
     figure.update_layout(
         **chart_layout(height=height, revision=revision),
-        showlegend=len(figure.data) <= 24,
+        showlegend=lines <= 24,
         xaxis=axis("Epoch", range=[0, max(last, 1)], rangemode="tozero"),
         yaxis=axis(f"{name} ({unit})" if unit else name),
     )

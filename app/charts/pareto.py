@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-import pandas as pd
 import plotly.graph_objects as go
 
 from app.charts.dominance import pareto_front
 from app.charts.layout import axis, chart_layout, plain
+from app.phrases import mean_std, number
 from app.theme import ACCENT, faded, family_style, scheme_family
 
 PALE = 0.32
@@ -35,52 +36,49 @@ class Axes:
         return f"{DENSITY_TITLES[self.density]} relative to fp32 (×), {self.scope}, {self.coverage}"
 
 
-def pareto_chart(groups: pd.DataFrame, axes: Axes, *, picked: str | None = None, height: int = 460) -> go.Figure:
+def pareto_chart(
+    groups: Sequence[Mapping[str, Any]], axes: Axes, *, picked: str | None = None, height: int = 460
+) -> go.Figure:
     """The chart of one dataset's seed groups: the store's ``groups`` rows for ``axes``' scope and coverage.
 
-    Columns used: group_id, model, scheme, settings, n, test_mean, test_std, last_mean, val_mean, average_bits, the
-    densities, arithmetic_label, metric, unit, higher_is_better. Each point's customdata[0] is its group_id.
+    Columns used: group_id, dataset, model, scheme, settings, synthetic, n, test_mean, test_std, last_mean, val_mean,
+    average_bits, both densities, arithmetic_label, metric, unit, higher_is_better. A point's customdata[0] is its
+    group_id.
     """
-    shown = groups.dropna(subset=["test_mean", axes.density])
-    metric = str(shown["metric"].iloc[0]) if len(shown) else "accuracy"
-    unit = str(shown["unit"].iloc[0]) if len(shown) else "%"
-    higher = bool(shown["higher_is_better"].iloc[0]) if len(shown) else True
-    shown = shown.assign(
-        front=pareto_front(shown[axes.density], shown["test_mean"], higher_y=higher),
-        family=[scheme_family(scheme) for scheme in shown["scheme"]],
-    )
+    shown = [row for row in groups if row["test_mean"] is not None and row[axes.density] is not None]
+    first = shown[0] if shown else {"metric": "accuracy", "unit": "%", "higher_is_better": True}
+    densities = [row[axes.density] for row in shown]
+    on_front = pareto_front(densities, [row["test_mean"] for row in shown], higher_y=first["higher_is_better"])
     figure = go.Figure()
-    _add_front(figure, shown[shown["front"]], axes, higher)
-    several_models = shown["model"].nunique() > 1
-    for family, members in shown.groupby("family", sort=True):
-        for on_front, points in members.groupby("front", sort=True):
-            _add_points(
-                figure,
-                points,
-                axes,
-                family=str(family),
-                on_front=bool(on_front),
-                labelled=bool(on_front) or len(shown) <= MOST_LABELS,
-                several_models=several_models,
-                picked=picked,
-                unit=unit,
-                legend=bool(on_front) or not members["front"].any(),
+    _add_front(
+        figure, {(row[axes.density], row["test_mean"]) for row, best in zip(shown, on_front, strict=True) if best}
+    )
+    several_models = len({row["model"] for row in shown}) > 1
+    families: dict[str, dict[bool, list[Mapping[str, Any]]]] = {}
+    for row, best in zip(shown, on_front, strict=True):
+        families.setdefault(scheme_family(row["scheme"]), {}).setdefault(bool(best), []).append(row)
+    for family, parts in sorted(families.items()):
+        for best, points in sorted(parts.items()):
+            figure.add_scatter(
+                **_points(points, axes, family, best, picked, several_models),
+                mode="markers+text" if best or len(shown) <= MOST_LABELS else "markers",
+                showlegend=best or True not in parts,
             )
     figure.update_layout(
         **chart_layout(height=height, revision=f"{axes}"),
         clickmode="event+select",
         dragmode="zoom",
-        xaxis=axis(axes.title, type="log" if axes.log_x else "linear", **_ticks(shown[axes.density], axes.log_x)),
-        yaxis=axis(f"Test {metric} ({unit}), mean ± std over seeds"),
+        xaxis=axis(axes.title, type="log" if axes.log_x else "linear", **_ticks(densities, axes.log_x)),
+        yaxis=axis(f"Test {first['metric']} ({first['unit']}), mean ± std over seeds"),
     )
     return figure
 
 
-def _add_front(figure: go.Figure, front: pd.DataFrame, axes: Axes, higher: bool) -> None:
-    steps = front[[axes.density, "test_mean"]].drop_duplicates().sort_values(axes.density)
+def _add_front(figure: go.Figure, points: set[tuple[float, float]]) -> None:
+    steps = sorted(points)
     figure.add_scatter(
-        x=steps[axes.density],
-        y=steps["test_mean"],
+        x=[x for x, _ in steps],
+        y=[y for _, y in steps],
         mode="lines",
         line={"shape": "vh", "color": ACCENT, "width": 1.5},
         name="front",
@@ -88,73 +86,61 @@ def _add_front(figure: go.Figure, front: pd.DataFrame, axes: Axes, higher: bool)
     )
 
 
-def _add_points(
-    figure: go.Figure,
-    points: pd.DataFrame,
-    axes: Axes,
-    *,
-    family: str,
-    on_front: bool,
-    labelled: bool,
-    several_models: bool,
-    picked: str | None,
-    unit: str,
-    legend: bool,
-) -> None:
+def _points(
+    points: Sequence[Mapping[str, Any]], axes: Axes, family: str, best: bool, picked: str | None, several_models: bool
+) -> dict[str, Any]:
+    """A scatter trace: the points of one family that are on the front, or those that are not."""
     style = family_style(family)
-    color = style.color if on_front else faded(style.color, PALE)
-    names = [
-        plain(f"{row.scheme} · {row.model}" if several_models else row.scheme) for row in points.itertuples(index=False)
-    ]
-    figure.add_scatter(
-        x=points[axes.density],
-        y=points["test_mean"],
-        mode="markers+text" if labelled else "markers",
-        text=names,
-        textposition="top center" if on_front else "bottom center",
-        textfont={"size": 12 if on_front else 11, "color": None if on_front else "rgba(128,140,150,0.9)"},
-        name=family,
-        legendgroup=family,
-        showlegend=legend,
-        marker={
+    color = style.color if best else faded(style.color, PALE)
+    return {
+        "x": [row[axes.density] for row in points],
+        "y": [row["test_mean"] for row in points],
+        "text": [plain(f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) for row in points],
+        "textposition": "top center" if best else "bottom center",
+        "textfont": {"size": 12} if best else {"size": 11, "color": "rgba(128,140,150,0.9)"},
+        "name": family,
+        "legendgroup": family,
+        "marker": {
             "color": color,
             "symbol": style.symbol,
-            "size": [15 if group == picked else 11 for group in points["group_id"]],
-            "line": {"width": [2 if group == picked else 0 for group in points["group_id"]], "color": ACCENT},
+            "size": [15 if row["group_id"] == picked else 11 for row in points],
+            "line": {"width": [2 if row["group_id"] == picked else 0 for row in points], "color": ACCENT},
         },
-        error_y={"type": "data", "array": points["test_std"].fillna(0), "color": color, "thickness": 1.5, "width": 5},
-        customdata=[_details(row, axes, unit) for row in points.to_dict("records")],
-        hovertemplate="%{customdata[1]}<extra></extra>",
-        selected={"marker": {"opacity": 1}},
-        unselected={"marker": {"opacity": 1}},
-        cliponaxis=False,
-    )
+        "error_y": {
+            "type": "data",
+            "array": [row["test_std"] or 0 for row in points],
+            "color": color,
+            "thickness": 1.5,
+            "width": 5,
+        },
+        "customdata": [[row["group_id"], _hover(row, axes)] for row in points],
+        "hovertemplate": "%{customdata[1]}<extra></extra>",
+        "selected": {"marker": {"opacity": 1}},
+        "unselected": {"marker": {"opacity": 1}},
+        "cliponaxis": False,
+    }
 
 
-def _details(row: dict, axes: Axes, unit: str) -> list[str]:
-    """customdata of a point: its group, and what its hover says."""
-    spread = f" ± {row['test_std']:.2f}" if pd.notna(row["test_std"]) else ""
-    label = row["arithmetic_label"] or ""
-    label = f" ({label})" if label not in ("", "published") else ""
+def _hover(row: Mapping[str, Any], axes: Axes) -> str:
+    """What a point says of its group."""
+    unit, label = row["unit"], row["arithmetic_label"]
+    label = f" ({label})" if label not in (None, "published") else ""
     lines = [
         f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])} · {plain(row['dataset'])}",
-        f"test at best validation {row['test_mean']:.2f}{spread} {unit}, n = {int(row['n'])}",
-        f"test at last epoch {row['last_mean']:.2f} {unit} · validation {row['val_mean']:.2f} {unit}",
+        f"test at best validation {mean_std(row['test_mean'], row['test_std'])} {unit}, n = {row['n']}",
+        f"test at last epoch {number(row['last_mean'], unit)} · validation {number(row['val_mean'], unit)}",
         f"memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
         f"average bits {row['average_bits']:.2f} · {axes.scope}, {axes.coverage}",
     ]
-    if row.get("settings"):
+    if row["settings"]:
         lines.append(plain(row["settings"]))
-    if row.get("synthetic"):
-        lines.append("synthetic data")
-    return [str(row["group_id"]), "<br>".join(lines)]
+    return "<br>".join(lines)
 
 
-def _ticks(values: pd.Series, log: bool) -> dict:
-    """Ticks in plain numbers; a logarithmic axis shows 1, 2, 5, 10 …"""
-    if not log or not len(values):
-        return {"rangemode": "normal"}
-    low, high = float(values.min()), float(values.max())
+def _ticks(values: Sequence[float], log: bool) -> dict[str, Any]:
+    """Ticks in plain numbers; a logarithmic axis shows 1, 2, 3, 5, 7, 10 …"""
+    if not log or not values:
+        return {}
     ticks = [base * 10**power for power in range(-2, 4) for base in (1, 2, 3, 5, 7)]
-    inside = [tick for tick in ticks if low / 1.5 <= tick <= high * 1.5]
+    inside = [tick for tick in ticks if min(values) / 1.5 <= tick <= max(values) * 1.5]
     return {"tickvals": inside, "ticktext": [f"{tick:g}" for tick in inside], "minor": {"showgrid": False}}

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import zlib
+from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app.charts.layout import CONFIG
 from app.charts.pareto import DENSITY_TITLES, Axes, pareto_chart
-from app.connection import ask
+from app.connection import ask_frame, ask_rows
 from app.group_table import described, group_table
 from app.phrases import count, duration, literal, mean_std, megabytes
 from app.run_details import NEVER, density_table
 from engine.errors import InputError
 from engine.spec import RunSpec
+
+Rows = list[dict[str, Any]]
+"""Seed groups as app.group_table describes them."""
 
 SCOPES = ["training", "inference"]
 COVERAGES = ["quantized part", "whole step"]
@@ -25,13 +28,13 @@ MOST_LINKED = 40
 
 
 def filters() -> dict[str, str]:
-    facets = ask("facets")
+    facets = ask_rows("facets")
 
     def choose(label: str, kind: str, key: str) -> str:
         return (
             st.selectbox(
                 label,
-                facets[facets["kind"] == kind]["value"].tolist(),
+                [row["value"] for row in facets if row["kind"] == kind],
                 index=None,
                 key=key,
                 bind="query-params",
@@ -109,6 +112,10 @@ def _pick(group: str) -> None:
     st.query_params["group"] = group
 
 
+def _close() -> None:
+    st.query_params.pop("group", None)
+
+
 def _point_clicked(key: str) -> None:
     points = st.session_state[key].selection.points
     if points and points[0].get("customdata"):
@@ -120,13 +127,13 @@ def _row_clicked(key: str, shown: list[str]) -> None:
     if rows:
         _pick(shown[rows[0]])
     else:
-        st.query_params.pop("group", None)
+        _close()
 
 
-def show_fronts(groups: pd.DataFrame, axes: Axes, picked: str | None) -> None:
+def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
     """One chart a dataset: accuracies on different graphs are not compared."""
-    finished = groups[groups["n"] > 0]
-    datasets = finished["dataset"].drop_duplicates().tolist()
+    finished = [row for row in groups if row["n"]]
+    datasets = list(dict.fromkeys(row["dataset"] for row in finished))
     if not datasets:
         st.info("No run has finished yet: the front appears with the first one.", icon=":material/hourglass_top:")
         return
@@ -134,7 +141,7 @@ def show_fronts(groups: pd.DataFrame, axes: Axes, picked: str | None) -> None:
     columns = 1 if len(shown) == 1 else 2
     with st.grid(columns, min_column_width=420):
         for dataset in shown:
-            members = finished[finished["dataset"] == dataset]
+            members = [row for row in finished if row["dataset"] == dataset]
             key = f"front-{zlib.crc32(dataset.encode()):x}"
             with st.container():
                 st.markdown(f"**{literal(dataset)}** · {count(len(members), 'seed group')}")
@@ -149,16 +156,15 @@ def show_fronts(groups: pd.DataFrame, axes: Axes, picked: str | None) -> None:
                 )
     if len(datasets) > len(shown):
         st.caption(f"{len(datasets) - len(shown)} more datasets: choose one above.")
-    caveats = finished[finished["dataset"].isin(shown)]["caveat"].dropna().unique()
-    for caveat in caveats:
+    for caveat in dict.fromkeys(row["caveat"] for row in finished if row["caveat"] and row["dataset"] in shown):
         st.caption(f":material/info: {literal(caveat)}")
 
 
-def show_table(groups: pd.DataFrame, axes: Axes, picked: str | None) -> None:
-    shown = groups["group_id"].tolist()
+def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
+    shown = [row["group_id"] for row in groups]
     key = f"groups-{zlib.crc32(' '.join([*shown, picked or '']).encode()):x}"
-    unit = next((unit for unit in groups["unit"].dropna()), "%")
-    metric = next((metric for metric in groups["metric"].dropna()), "accuracy")
+    unit = next((row["unit"] for row in groups if row["unit"]), "%")
+    metric = next((row["metric"] for row in groups if row["metric"]), "accuracy")
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -201,7 +207,7 @@ def show_group(group: dict) -> None:
         st.subheader(
             f"{literal(group['scheme'])} on {literal(group['dataset'])}, {literal(group['model'])}", width="content"
         )
-        st.badge(count(int(group["n"]), "seed"), color="gray")
+        st.badge(count(group["n"], "seed"), color="gray")
     if group["settings"]:
         st.caption(literal(group["settings"]))
     with st.grid(4, min_column_width=170):
@@ -223,15 +229,15 @@ def show_group(group: dict) -> None:
                 icon=":material/monitoring:",
                 query_params={"run": ",".join(runs[:MOST_LINKED])},
             )
-        st.button("Close", icon=":material/close:", type="tertiary", on_click=st.query_params.pop, args=("group",))
+        st.button("Close", icon=":material/close:", type="tertiary", on_click=_close)
     left, right = st.columns([3, 2], gap="large")
     with left:
         if runs:
             st.markdown("**Densities relative to fp32**, the headline first")
-            density_table(ask("densities", run=runs[0]))
+            density_table(ask_frame("densities", run=runs[0]))
         st.caption(
             f"{duration(group['seconds_mean'])} a run · peak memory {megabytes(group['peak_memory_mean'])}"
-            + (f" · {int(group['parameters']):,} parameters" if pd.notna(group["parameters"]) else "")
+            + (f" · {group['parameters']:,} parameters" if group["parameters"] else "")
         )
     with right:
         st.markdown("**Configuration**, the seed aside")
@@ -244,13 +250,14 @@ def show_group(group: dict) -> None:
 st.title("Compare")
 asked = filters()
 axes = choose_axes()
-groups = described(ask("groups", **asked, scope=axes.scope, coverage=axes.coverage, limit=MOST_GROUPS))
+groups = described(ask_rows("groups", **asked, scope=axes.scope, coverage=axes.coverage, limit=MOST_GROUPS))
 picked = st.query_params.get("group")
-if groups.empty:
+if not groups:
     show_empty(asked)
 else:
     show_fronts(groups, axes, picked)
-    if picked in set(groups["group_id"]):
-        with st.container(border=True):
-            show_group(groups[groups["group_id"] == picked].to_dict("records")[0])
+    for group in groups:
+        if group["group_id"] == picked:
+            with st.container(border=True):
+                show_group(group)
     show_table(groups, axes, picked)

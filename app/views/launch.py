@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import get_args
 
 import pandas as pd
 import streamlit as st
 
-from app.connection import ask, settings
+from app.connection import ask_rows, settings
 from app.forms import option_names, spec_form
+from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.phrases import count, duration, literal
-from app.plan import Plan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from engine.datasets import DATASETS
 from engine.errors import BitfrontError, InputError
 from engine.ledger import preview
@@ -22,7 +23,7 @@ from store.client import StoreUnavailable
 from tasks.submit import submit
 
 EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
-DEVICES = list(RunSpec.model_fields["device"].annotation.__args__)  # pyright: ignore[reportOptionalMemberAccess]
+DEVICES = list(get_args(RunSpec.model_fields["device"].annotation))
 MOST_LINKED = 12
 
 
@@ -103,7 +104,7 @@ def choose_seeds() -> tuple[int, ...] | None:
         return None
 
 
-def choose() -> tuple[Plan | None, int]:
+def choose() -> tuple[LaunchPlan | None, int]:
     """Draw the form; gives the plan (None where a field says what is wrong) and the priority."""
     left, right = st.columns(2)
     with left:
@@ -134,31 +135,31 @@ def choose() -> tuple[Plan | None, int]:
             )
     if schemes is None or seeds is None:
         return None, priority
-    return Plan(dataset, model, schemes, seeds, training, device or DEVICES[0]), priority
+    return LaunchPlan(dataset, model, schemes, seeds, training, device or DEVICES[0]), priority
 
 
-def seconds_each(plan: Plan) -> dict[str, float]:
+def seconds_each(plan: LaunchPlan) -> dict[str, float]:
     """Expected seconds a run by scheme, from finished runs of this dataset and architecture."""
     try:
-        history = ask("history")
+        history = ask_rows("history")
     except StoreUnavailable:
         return {}
-    alike = history[(history["dataset"] == plan.dataset["name"]) & (history["model"] == plan.model["name"])]
-    if alike.empty:
+    alike = [row for row in history if (row["dataset"], row["model"]) == (plan.dataset["name"], plan.model["name"])]
+    if not alike:
         return {}
-    usual = float((alike["seconds_per_epoch"] * alike["n"]).sum() / alike["n"].sum())
-    known = dict(zip(alike["scheme"], alike["seconds_per_epoch"], strict=True))
+    usual = sum(row["seconds_per_epoch"] * row["n"] for row in alike) / sum(row["n"] for row in alike)
+    known = {row["scheme"]: row["seconds_per_epoch"] for row in alike}
     return {scheme: known.get(scheme, usual) * plan.training["epochs"] for scheme in plan.firsts}
 
 
 def workers_alive() -> int:
     try:
-        return int(ask("workers")["alive"].sum())
+        return sum(row["alive"] for row in ask_rows("workers"))
     except StoreUnavailable:
         return 0
 
 
-def show_estimate(plan: Plan) -> None:
+def show_estimate(plan: LaunchPlan) -> None:
     times = seconds_each(plan)
     workers = workers_alive()
     total = sum(times.get(scheme, 0.0) for scheme in plan.firsts) * len(plan.seeds)
@@ -215,7 +216,7 @@ def show_estimate(plan: Plan) -> None:
         st.caption(f":material/info: {caveat}")
 
 
-def launch(plan: Plan, priority: int) -> None:
+def launch(plan: LaunchPlan, priority: int) -> None:
     """Launch all the runs or none, and say which."""
     name = f"{plan.dataset['name']}-{plan.model['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if plan.size > 1 else None
     try:
@@ -246,7 +247,7 @@ def show_outcome() -> None:
         )
 
 
-def show_equivalents(plan: Plan, priority: int) -> None:
+def show_equivalents(plan: LaunchPlan, priority: int) -> None:
     st.subheader("The same from elsewhere")
     command, python, toml = st.tabs(["Command line", "Python", "Sweep file"])
     command.code(command_lines(plan), language="bash", wrap_lines=True)

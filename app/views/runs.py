@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
 
-import pandas as pd
 import streamlit as st
 
 from app.charts.layout import CONFIG
 from app.charts.learning import SPLITS, Curve, learning_chart
-from app.connection import ask, settings
+from app.connection import ask, ask_rows, settings
 from app.curves import EpochBuffer
 from app.phrases import ago, count, literal, megabytes
 from app.run_details import show_details
-from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_table
+from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_table, share_done
 from app.theme import STATE_COLORS
 from engine.errors import BitfrontError
 from store.client import StoreUnavailable
 from tasks.submit import cancel
+
+Row = dict[str, Any]
+"""A run as the store's ``runs`` query gives it."""
 
 LIVE_SECONDS, QUEUE_SECONDS, IDLE_SECONDS = 1, 2, 10
 MOST_CURVES = 40
@@ -42,8 +46,7 @@ def live(seconds: float | None) -> Callable:
 
 
 def filters() -> dict[str, str]:
-    facets = ask("facets")
-    sweeps = facets[facets["kind"] == "sweep"]["value"].tolist()
+    sweeps = [row["value"] for row in ask_rows("facets") if row["kind"] == "sweep"]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         states = st.pills("State", list(STATE_COLORS), selection_mode="multi", key="state", bind="query-params")
         sweep = st.selectbox(
@@ -70,7 +73,7 @@ def filters() -> dict[str, str]:
 
 def show_counts() -> int:
     """Draw the number of runs by state; gives how many have not ended."""
-    counts = {row.state: int(row.n) for row in ask("counts").itertuples(index=False)}
+    counts = {row["state"]: row["n"] for row in ask_rows("counts")}
     with st.container(horizontal=True, gap="small"):
         for state, color in STATE_COLORS.items():
             if counts.get(state):
@@ -94,12 +97,12 @@ def _table_changed(key: str, shown: list[str]) -> None:
     choose_runs([run for run in chosen_runs() if run not in shown] + picked)
 
 
-def show_table(runs: pd.DataFrame) -> None:
-    shown = runs["run"].tolist()
+def show_table(runs: list[Row]) -> None:
+    shown = [row["run"] for row in runs]
     chosen = set(chosen_runs())
     key = f"runs-{zlib.crc32(' '.join(shown).encode()):x}"  # other rows, other table: row numbers are its selection
     st.dataframe(
-        run_table(runs, pd.Timestamp.now(tz="UTC")),
+        run_table(runs, datetime.now(UTC)),
         key=key,
         hide_index=True,
         on_select=lambda: _table_changed(key, shown),
@@ -139,12 +142,11 @@ def _cancel(runs: list[str]) -> None:
         st.toast(f"Asked to cancel {count(len(runs), 'run')}.", icon=":material/cancel:")
 
 
-def show_cancel(runs: pd.DataFrame) -> None:
+def show_cancel(runs: list[Row]) -> None:
     """Buttons that cancel the chosen runs, or all queued ones in the table."""
     chosen = set(chosen_runs())
-    alive = runs[runs["state"].isin(["queued", "running"])]
-    picked = alive[alive["run"].isin(chosen)]["run"].tolist()
-    queued = alive[alive["state"] == "queued"]["run"].tolist()
+    picked = [row["run"] for row in runs if row["state"] in ("queued", "running") and row["run"] in chosen]
+    queued = [row["run"] for row in runs if row["state"] == "queued"]
     if not picked and not queued:
         return
     with st.container(horizontal=True, gap="small"):
@@ -167,62 +169,57 @@ def show_cancel(runs: pd.DataFrame) -> None:
 def queue(asked: dict[str, str], drawn_for: list[str]) -> None:
     try:
         unfinished = show_counts()
-        runs = ask("runs", limit=MOST_ROWS, **asked)
+        runs = ask_rows("runs", limit=MOST_ROWS, **asked)
     except StoreUnavailable:
         st.rerun()
-    if runs.empty:
-        show_empty(asked)
-    else:
+    if runs:
         show_table(runs)
         show_cancel(runs)
+    else:
+        show_empty(asked)
     if chosen_runs() != drawn_for or (unfinished > 0) != st.session_state.get("unfinished", False):
         st.session_state["unfinished"] = unfinished > 0
         st.rerun()
 
 
-def curve_of(row: dict) -> Curve:
-    best = row["best_epoch"] if row["state"] == "finished" else None
-    total = row["total_epochs"]
+def curve_of(row: Row) -> Curve:
     return Curve(
         run=row["run"],
         label=run_label(row),
         scheme=row["scheme"],
-        total_epochs=1 if pd.isna(total) else int(total),
-        best_epoch=None if best is None or pd.isna(best) else int(best),
+        total_epochs=row["total_epochs"] or 1,
+        best_epoch=row["best_epoch"] if row["state"] == "finished" else None,
     )
 
 
-def show_reasons(runs: pd.DataFrame) -> None:
-    for row in runs[runs["state"] == "failed"].to_dict("records"):
+def show_reasons(runs: list[Row]) -> None:
+    for row in (row for row in runs if row["state"] == "failed"):
         st.error(literal(row["reason"]), title=f"{literal(run_label(row))} failed", icon=":material/error:")
 
 
-def show_progress(row: dict) -> None:
-    total = row["total_epochs"]
-    share = 0.0 if pd.isna(total) or not total else min(1.0, row["epoch"] / total)
-    speed = row["epochs_per_second"]
+def show_progress(row: Row) -> None:
     text = progress_text(row) or row["state"]
-    if row["state"] == "running" and pd.notna(speed):
-        text += f" · {speed:.1f} epochs a second"
-    st.progress(share, text=literal(text))
+    if row["state"] == "running" and row["epochs_per_second"]:
+        text += f" · {row['epochs_per_second']:.1f} epochs a second"
+    st.progress(share_done(row), text=literal(text))
 
 
 def curves(chosen: list[str], splits: list[str], active: bool) -> None:
     """The live part: read what is new, draw loss and metric."""
     try:
-        runs = ask("runs", runs=",".join(chosen), limit=len(chosen))
+        runs = ask_rows("runs", runs=chosen, limit=len(chosen))
         buffer = st.session_state.setdefault("epochs", EpochBuffer())
-        epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=",".join(asked), after=after))
+        epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=asked, after=after))
     except StoreUnavailable:
         st.rerun()
     show_reasons(runs)
     if len(runs) == 1:
-        show_progress(runs.to_dict("records")[0])
-    if epochs.empty:
+        show_progress(runs[0])
+    if not epochs:
         st.caption("No epoch yet: the curves begin with the first one.")
     else:
         order = {run: index for index, run in enumerate(chosen)}
-        rows = sorted(runs.to_dict("records"), key=lambda row: order[row["run"]])
+        rows = sorted(runs, key=lambda row: order[row["run"]])
         drawn = [curve_of(row) for row in rows]
         unit = next((row["unit"] for row in rows if row["unit"]), "%")
         metric = next((row["metric"] for row in rows if row["metric"]), "accuracy")
@@ -238,35 +235,33 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
         st.rerun()
 
 
-def is_over(runs: pd.DataFrame, chosen: list[str]) -> bool:
+def is_over(runs: list[Row], chosen: list[str]) -> bool:
     """Whether every chosen run has ended (one that the store has not heard of yet has not)."""
-    return len(runs) == len(chosen) and bool(runs["state"].isin(ENDED).all())
+    return len(runs) == len(chosen) and all(row["state"] in ENDED for row in runs)
 
 
 def show_workers() -> None:
     try:
-        workers = ask("workers")
+        workers = ask_rows("workers")
     except StoreUnavailable:
         st.rerun()
-    now = pd.Timestamp.now(tz="UTC")
-    alive = int(workers["alive"].sum()) if len(workers) else 0
+    now = datetime.now(UTC)
+    alive = sum(row["alive"] for row in workers)
     with st.expander(f"Workers ({alive} alive)", icon=":material/memory:"):
-        if workers.empty:
+        if not workers:
             st.caption("No worker was ever heard of here: `bitfront up` starts them.")
             return
         st.dataframe(
-            pd.DataFrame(
-                {
-                    "Worker": workers["worker"],
-                    "State": [row.state if row.alive else "gone" for row in workers.itertuples(index=False)],
-                    "Device": workers["device"],
-                    "Run": workers["current_run"],
-                    "Load": workers["load"],
-                    "Memory": [megabytes(size) for size in workers["memory"]],
-                    "Host": workers["host"],
-                    "Heard from": [ago(heard, now) for heard in workers["heard_at"]],
-                }
-            ),
+            {
+                "Worker": [row["worker"] for row in workers],
+                "State": [row["state"] if row["alive"] else "gone" for row in workers],
+                "Device": [row["device"] for row in workers],
+                "Run": [row["current_run"] for row in workers],
+                "Load": [row["load"] for row in workers],
+                "Memory": [megabytes(row["memory"]) for row in workers],
+                "Host": [row["host"] for row in workers],
+                "Heard from": [ago(row["heard_at"], now) for row in workers],
+            },
             hide_index=True,
             alt="Workers",
             column_config={"Load": st.column_config.NumberColumn(format="%.2f")},
@@ -293,7 +288,7 @@ def choose_splits(several: bool) -> list[str]:
 
 def show_chosen(chosen: list[str]) -> None:
     chosen = chosen[:MOST_CURVES]
-    runs = ask("runs", runs=",".join(chosen), limit=len(chosen))
+    runs = ask_rows("runs", runs=chosen, limit=len(chosen))
     active = not is_over(runs, chosen)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Learning curves", width="content")
@@ -301,12 +296,12 @@ def show_chosen(chosen: list[str]) -> None:
     live(LIVE_SECONDS if active else None)(curves)(chosen, splits, active)
     focus = chosen[0]
     if len(chosen) > 1:
-        names = {row["run"]: run_label(row) for row in runs.to_dict("records")}
-        focus = (
+        names = {row["run"]: run_label(row) for row in runs}
+        focus = str(
             st.selectbox(
                 "Details of",
                 chosen,
-                format_func=lambda run: names.get(run, run),
+                format_func=lambda run: str(names.get(run, run)),
                 key="focus",
                 bind="query-params",
                 width=320,

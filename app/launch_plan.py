@@ -42,7 +42,7 @@ def split_schemes(text: str) -> list[str]:
 
 
 @dataclass(frozen=True)
-class Plan:
+class LaunchPlan:
     """The form's choices: every scheme with every seed."""
 
     dataset: Mapping[str, Any]
@@ -106,12 +106,12 @@ def _seeds_text(seeds: tuple[int, ...]) -> str:
     return ",".join(map(str, seeds)) + ("," if len(seeds) == 1 else "")
 
 
-def _changed_training(plan: Plan) -> dict[str, Any]:
+def _changed_training(plan: LaunchPlan) -> dict[str, Any]:
     fields = TrainingSpec.model_fields
     return {key: value for key, value in plan.training.items() if key in fields and fields[key].default != value}
 
 
-def command_lines(plan: Plan) -> str:
+def command_lines(plan: LaunchPlan) -> str:
     """One ``bitfront run`` for each scheme."""
     common = [
         "--dataset",
@@ -131,7 +131,7 @@ def command_lines(plan: Plan) -> str:
     return "\n".join(lines)
 
 
-def python_text(plan: Plan) -> str:
+def python_text(plan: LaunchPlan) -> str:
     """The same runs in a notebook."""
     seeds = f"range({len(plan.seeds)})" if plan.seeds == tuple(range(len(plan.seeds))) else repr(list(plan.seeds))
     arguments = [
@@ -154,7 +154,7 @@ def python_text(plan: Plan) -> str:
     )
 
 
-def sweep_toml(plan: Plan, name: str, priority: int = 5) -> str:
+def sweep_toml(plan: LaunchPlan, name: str, priority: int = 5) -> str:
     """The same runs as a file for ``bitfront sweep`` (engine.sweep reads it)."""
     seeds = _seeds_text(plan.seeds)
     lines = [f"name = {json.dumps(name)}", f"seeds = {json.dumps(list(plan.seeds)) if ',' in seeds else seeds}"]
