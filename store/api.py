@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict
 
+from engine.catalogue import unknown
 from engine.errors import BitfrontError, InputError
 from store import edits
 from store.access import is_authorized, is_known_host
@@ -154,13 +155,12 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
     @api.get("/query/{name}", response_class=Response, responses={200: {"content": {ARROW: {}}}})
     def query(name: str, request: Request) -> Response:
         """Run a named query; parameters as in `/queries`. The answer is an Arrow IPC stream."""
-        if name not in catalogue():
-            try:
-                owner.query(name, {})
-            except InputError as error:
-                raise HTTPException(404, str(error)) from None
-        table = owner.query(name, dict(request.query_params))
-        return Response(_arrow_stream(table), media_type=ARROW)
+        return _answer(owner, name, dict(request.query_params))
+
+    @api.post("/query/{name}", response_class=Response, responses={200: {"content": {ARROW: {}}}})
+    def query_with_body(name: str, parameters: dict[str, str | int]) -> Response:
+        """The same read with the parameters as a JSON object, for lists too long for an address; no token."""
+        return _answer(owner, name, parameters)
 
     @api.post("/events", dependencies=guarded)
     async def events(request: Request) -> EventsApplied:
@@ -192,6 +192,12 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
         return HTMLResponse(render(api.openapi(), [info.model_dump() for info in queries()]))
 
     return api
+
+
+def _answer(owner: StoreOwner, name: str, parameters: Mapping[str, Any]) -> Response:
+    if name not in catalogue():
+        raise HTTPException(404, str(unknown("query", name, list(catalogue()))))
+    return Response(_arrow_stream(owner.query(name, parameters)), media_type=ARROW)
 
 
 def _problem(status: int, detail: str) -> JSONResponse:

@@ -18,6 +18,7 @@ from engine.settings import Settings
 from store.access import read_token
 
 ARROW = "application/vnd.apache.arrow.stream"
+_LONGEST_ADDRESS = 4000
 _TIMEOUT = httpx.Timeout(30.0, connect=2.0)
 
 
@@ -57,7 +58,11 @@ class StoreClient:
             for key, value in parameters.items()
             if value is not None
         }
-        answer = self._ask("GET", f"/query/{quote(name, safe='')}", params=given)
+        path = f"/query/{quote(name, safe='')}"
+        if sum(map(len, given.values())) > _LONGEST_ADDRESS:
+            answer = self._ask("POST", path, json=given)
+        else:
+            answer = self._ask("GET", path, params=given)
         return pa.ipc.open_stream(answer.content).read_all()
 
     def health(self) -> dict[str, Any]:

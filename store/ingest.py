@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -26,7 +26,7 @@ BEGINNING = "0-0"
 """The stream position before any entry."""
 
 _EPOCH = [name for name in EpochFinished.model_fields if name != "type"]
-_RUN_CHANGES = ("state", "attempt", "attempts", "dropped", "ended_at", "reason")
+_RUN = [column.name for column in fields(Run)]
 _FORGET_WORKER_AFTER = "7 DAYS"
 
 
@@ -152,7 +152,7 @@ def _load(connection: duckdb.DuckDBPyConnection, envelopes: Sequence[Envelope], 
     chosen = {"runs": sorted(runs - {""})}
     workers = {"workers": sorted({beat.worker for beat in beats})}
     run_rows = connection.sql(
-        "SELECT run, state, attempt, attempts, dropped, ended_at, reason FROM runs WHERE run IN (SELECT unnest($runs))",
+        f"SELECT {', '.join(_RUN)} FROM runs WHERE run IN (SELECT unnest($runs))",
         params=chosen,
     ).to_arrow_table()
     attempt_rows = connection.sql(
@@ -191,12 +191,9 @@ def _write(connection: duckdb.DuckDBPyConnection, lifecycle: Lifecycle, known: s
 def _write_runs(connection: duckdb.DuckDBPyConnection, lifecycle: Lifecycle) -> None:
     changes = lifecycle.changes
 
-    def changed(run: str) -> dict[str, Any]:
-        return {name: getattr(lifecycle.runs[run], name) for name in _RUN_CHANGES}
-
-    insert_rows(connection, "runs", [row | changed(run) for run, row in changes.new_runs.items()])
+    insert_rows(connection, "runs", [row | asdict(lifecycle.runs[run]) for run, row in changes.new_runs.items()])
     old = sorted(changes.runs - changes.new_runs.keys())
-    _update_rows(connection, "runs", [{"run": run} | changed(run) for run in old], ("run",))
+    _update_rows(connection, "runs", [asdict(lifecycle.runs[run]) for run in old], ("run",))
 
 
 def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:

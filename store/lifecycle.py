@@ -3,7 +3,8 @@
 The runs and attempts that a batch names go in, events are folded one by one, and the changed rows come
 out for ``store.ingest`` to write in bulk. The rules:
 
-- ``RunQueued`` makes a run, once. ``CancelRequested`` cancels a queued run and marks a running one.
+- ``RunQueued`` makes a run, once. ``CancelRequested`` cancels a queued run and marks a running one for its
+  worker to end; a local run, which no worker has, is cancelled at once.
 - Within an attempt, seq = last + 1 is applied, seq ≤ last is dropped, and a jump marks a gap.
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
 - A terminal event ends the run; its history heals a gap. Nothing changes a run after that.
@@ -18,9 +19,8 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, datetime
-from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -55,11 +55,25 @@ class Run:
 
     run: str
     state: str
-    attempt: int
-    attempts: int
-    dropped: int
-    ended_at: datetime | None
-    reason: str | None
+    origin: str
+    metric: str | None
+    unit: str | None
+    higher_is_better: bool
+    synthetic: bool
+    caveat: str | None
+    attempt: int = 0
+    attempts: int = 0
+    dropped: int = 0
+    ended_at: datetime | None = None
+    reason: str | None = None
+
+    def learn(self, provenance: dict[str, Any]) -> None:
+        """Take over what the trained data turned out to be."""
+        self.metric = provenance.get("metric") or self.metric
+        self.unit = provenance.get("unit") or self.unit
+        self.higher_is_better = provenance.get("higher_is_better") is not False and self.higher_is_better
+        self.synthetic = bool(provenance.get("synthetic", self.synthetic))
+        self.caveat = provenance.get("caveat") or self.caveat
 
 
 @dataclass
@@ -110,12 +124,9 @@ class Attempt:
         if _better(row.test_metric, self.test_max, higher_is_better):
             self.test_max = row.test_metric
 
-    @cached_property
-    def higher_is_better(self) -> bool:
-        """As the attempt's provenance says, where it says so."""
-        return json.loads(self.provenance or "{}").get("higher_is_better") is not False
 
-
+_GIVEN = [row.name for row in fields(Run) if row.default is MISSING]
+"""The fields of a Run that its RunQueued gives."""
 _FIRST_EPOCH_FIELD = [row.name for row in fields(Attempt)].index("epoch")
 
 
@@ -211,15 +222,17 @@ class Lifecycle:
             "run": envelope.run,
             "priority": body.priority,
             "sweep": body.sweep,
+            "origin": body.origin,
             "submitted_at": at,
             "tags": [],
+            "state": "queued",
         }
         self.changes.new_runs[envelope.run] = row
-        self.runs[envelope.run] = Run(envelope.run, "queued", 0, 0, 0, None, None)
+        self.runs[envelope.run] = Run(**{name: row[name] for name in _GIVEN})
         return True
 
     def _cancel(self, run: Run, at: datetime) -> bool:
-        if run.state == "queued":
+        if run.state == "queued" or (run.state == "running" and run.origin == "local"):
             self._finish(run, "cancelled", at, None)
         elif run.state == "running":
             run.state = "cancelling"
@@ -247,8 +260,10 @@ class Lifecycle:
             attempt.worker, attempt.host, attempt.pid = body.worker, body.host, body.pid
             attempt.device, attempt.total_epochs, attempt.started_at = body.device, body.total_epochs, at
             attempt.provenance = json.dumps(body.provenance)
+            run.learn(body.provenance)
+            self.changes.runs.add(run.run)
         elif isinstance(body, EpochFinished):
-            attempt.add_epoch(body, attempt.higher_is_better)
+            attempt.add_epoch(body, run.higher_is_better)
             self.changes.epochs.setdefault(run.run, []).append(body)
         elif isinstance(body, PrecisionChanged):
             self.changes.precision.setdefault(run.run, []).append(body)
@@ -275,7 +290,7 @@ class Lifecycle:
             self._restart(run)
         if attempt is not None:
             if history and attempt.gap:
-                self._heal(attempt, history)
+                self._heal(attempt, history, run.higher_is_better)
             attempt.state, attempt.ended_at = state, at
             self._touch(attempt)
         if isinstance(body, RunFinished):
@@ -312,9 +327,8 @@ class Lifecycle:
         changes.precision.pop(run.run, None)
         changes.ledger.pop(run.run, None)
 
-    def _heal(self, attempt: Attempt, history: list[EpochFinished]) -> None:
+    def _heal(self, attempt: Attempt, history: list[EpochFinished], higher: bool) -> None:
         attempt.forget_epochs()
-        higher = attempt.higher_is_better
         for row in history:
             attempt.add_epoch(row, higher)
         self.changes.replaced.add(attempt.run)
@@ -354,6 +368,8 @@ def describe_spec(spec: dict[str, Any]) -> dict[str, Any]:
     return row | {
         "group_id": hashlib.sha256(rest.encode()).hexdigest()[:16],
         "metric": entry.metric if entry else None,
+        "unit": None,
+        "higher_is_better": True,
         "synthetic": bool(entry and entry.synthetic),
         "caveat": entry.caveat if entry else None,
     }

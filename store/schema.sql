@@ -18,7 +18,10 @@ CREATE TABLE runs (
     total_epochs INTEGER NOT NULL,          -- as asked
     priority INTEGER NOT NULL,              -- 0 is served first
     sweep VARCHAR,
-    metric VARCHAR,                         -- the dataset's, where the catalogue knows it
+    origin VARCHAR NOT NULL,                -- queue: a worker trains it; local: the process that launched it
+    metric VARCHAR,                         -- this and what follows: from the catalogue, then from the provenance
+    unit VARCHAR,
+    higher_is_better BOOLEAN NOT NULL,
     synthetic BOOLEAN NOT NULL,
     caveat VARCHAR,
     submitted_at TIMESTAMPTZ NOT NULL,

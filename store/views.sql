@@ -18,7 +18,7 @@ CREATE OR REPLACE VIEW run_rows AS
 WITH queue AS (
     SELECT run, row_number() OVER (ORDER BY priority, submitted_at, run) AS queue_position
     FROM runs
-    WHERE state = 'queued'
+    WHERE state = 'queued' AND origin = 'queue'
 )
 SELECT
     r.run, r.group_id, r.state, r.dataset, r.model, r.scheme, r.seed, r.device, r.priority, r.sweep,
@@ -33,8 +33,8 @@ SELECT
     coalesce(s.test_last, a.test_metric) AS test_last,
     coalesce(s.test_max, a.test_max) AS test_max,
     coalesce(s.best_epoch, a.best_epoch) AS best_epoch,
-    coalesce(s.metric, a.provenance ->> '$.metric', r.metric) AS metric,
-    coalesce(s.unit, a.provenance ->> '$.unit') AS unit,
+    coalesce(s.metric, r.metric) AS metric,
+    coalesce(s.unit, r.unit) AS unit,
     CASE WHEN a.seconds > 0 THEN a.epochs / a.seconds END AS epochs_per_second,
     coalesce(s.seconds, a.seconds) AS seconds,
     CASE
@@ -48,7 +48,7 @@ SELECT
     d.scope AS density_scope, d.coverage AS density_coverage,
     d.memory AS memory_density, d.arithmetic AS arithmetic_density, d.arithmetic_label, d.average_bits,
     CAST(r.spec AS VARCHAR) AS spec,
-    s.peak_memory, s.parameters,
+    s.peak_memory, r.origin, s.parameters,
     CAST(a.provenance AS VARCHAR) AS provenance
 FROM runs r
 LEFT JOIN attempts a ON a.run = r.run AND a.attempt = r.attempt

@@ -8,7 +8,7 @@
 -- $sweep text=: only groups with a run of this sweep
 -- $scope text= {inference|training}: scope of the densities; empty: each group's headline scope
 -- $coverage text=quantized part {quantized part|whole step}: coverage of the densities
--- $limit integer=500 0..100000: at most so many groups, newest first
+-- $limit integer=500 0..1000000: at most so many groups, newest first
 WITH asked AS (
     SELECT DISTINCT group_id
     FROM runs
@@ -28,7 +28,7 @@ members AS (
         max(coalesce(ended_at, submitted_at)) AS newest,
         any_value(dataset) AS dataset, any_value(model) AS model, any_value(scheme) AS scheme,
         bool_or(synthetic) AS synthetic, any_value(caveat) AS caveat,
-        any_value(metric) AS metric,
+        any_value(metric) AS metric, any_value(unit) AS unit,
         arg_min(CAST(json_merge_patch(spec, '{"seed": null}') AS VARCHAR), run) AS spec
     FROM runs SEMI JOIN asked USING (group_id)
     GROUP BY group_id
@@ -74,7 +74,7 @@ SELECT
     coalesce(s.seeds, []) AS seeds, coalesce(s.runs, []) AS runs, coalesce(s.n, 0) AS n,
     s.test_mean, s.test_std, t975(s.n - 1) * s.test_std / sqrt(s.n) AS test_ci95,
     s.last_mean, s.last_std, s.max_mean, s.max_std, s.val_mean, s.val_std,
-    coalesce(s.metric, m.metric) AS metric, s.unit, s.higher_is_better,
+    coalesce(s.metric, m.metric) AS metric, coalesce(s.unit, m.unit) AS unit, s.higher_is_better,
     d.density_scope, d.density_coverage, d.memory_density, d.arithmetic_density, d.arithmetic_label, d.average_bits,
     s.seconds_mean, s.peak_memory_mean, s.parameters,
     m.unfinished, m.failed, m.newest, m.synthetic, m.caveat, m.spec

@@ -6,7 +6,7 @@
 -- $search text=: only runs whose id, name, dataset, model, scheme, sweep, tags or notes contain this text
 -- $sweep text=: only runs of this sweep
 -- $runs list=: only these run ids
--- $limit integer=200 0..100000: at most so many rows
+-- $limit integer=200 0..1000000: at most so many rows
 -- $offset integer=0 0..: leave out so many first
 SELECT * EXCLUDE (parameters, provenance)
 FROM run_rows
