@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.errors import InputError
 from engine.spec import RunSpec, explain
 
+MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
 """Larger grids are refused: more likely a slip than a plan."""
 
@@ -32,7 +33,7 @@ class _SweepFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "sweep"
-    seeds: Annotated[int, Field(ge=1, le=10_000)] | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1)] = 1
+    seeds: int | list[int] = 1
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     spec: dict[str, Any]
 
@@ -57,6 +58,10 @@ def expand(table: Mapping[str, Any], *, seeds: int | None = None, epochs: int | 
         raise InputError(explain(error, _SweepFile)) from None
     chosen = seeds if seeds is not None else file.seeds
     seed_list = list(range(chosen)) if isinstance(chosen, int) else chosen
+    if not 1 <= len(seed_list) <= MOST_SEEDS:
+        raise InputError(
+            f"seeds = {chosen!r} is not allowed: name 1 to {MOST_SEEDS} seeds, by their number or as a list"
+        )
     if len(set(seed_list)) != len(seed_list):
         raise InputError(f"seeds = {seed_list} names a seed twice")
     if "seed" in file.spec:

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from engine.datasets import DATASETS
-from engine.datasets.loading import Graph, load_graph
+from engine.graph import Graph, load_graph
 from engine.errors import RunError
 from engine.events import (
     Body,

@@ -69,7 +69,7 @@ def sweep(
 
 
 def _wait(client: Any, name: str, total: int) -> None:
-    """Until every run of the sweep has ended (the store is asked; a run lost on the way is re-sent by the dispatcher)."""
+    """Return when every run of the sweep has ended; the store is asked, not the queue."""
     console = Console(stderr=True)
     with Progress(console=console, disable=not console.is_terminal) as progress:
         bar = progress.add_task(name, total=total)

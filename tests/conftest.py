@@ -1,0 +1,66 @@
+"""What every test shares: an empty home, the mirror of real graphs, and CI's rule on skipped tests."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from engine.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+
+# Fixed examples, and no deadline: kernels compile in the first one, and the machines are noisy.
+hypothesis.settings.register_profile("bitfront", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("bitfront")
+
+
+def find_mirror() -> Path | None:
+    """The folder of real graphs: BITFRONT_MIRROR, or shared/data beside the repository."""
+    for place in (os.environ.get("BITFRONT_MIRROR"), str(ROOT.parent / "shared" / "data")):
+        if place and (Path(place) / "index.json").is_file():
+            return Path(place).resolve()
+    return None
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    found = find_mirror()
+    if found is None:
+        pytest.skip("the real graphs are absent: set BITFRONT_MIRROR to the folder of their archives")
+    return found
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One dataset root for the whole session, so that each archive is unpacked once."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture
+def settings(tmp_path: Path, data_root: Path) -> Settings:
+    """An empty home; real graphs come from the mirror where it is present."""
+    found = find_mirror()
+    return Settings(home=tmp_path / "home", data=data_root, mirror=str(found) if found else None)
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test sees the state or the servers of the person who runs it."""
+    for name in ("REDIS_URL", "BITFRONT_STORE_URL", "BITFRONT_STORE_TOKEN", "BITFRONT_DATA", "BITFRONT_AUTH"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BITFRONT_HOME", str(tmp_path_factory.getbasetemp() / "unused-home"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """In CI a skipped test fails the job, unless it names CUDA."""
+    if not os.environ.get("BITFRONT_CI"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    assert reporter is not None
+    skipped = [report for report in reporter.stats.get("skipped", []) if "cuda" not in report.nodeid.lower()]
+    if skipped:
+        reporter.write_line(f"in CI no test may be skipped: {', '.join(report.nodeid for report in skipped)}", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

@@ -1,0 +1,122 @@
+"""The ledger: a hand-worked two-layer GCN, and the densities that follow from it."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.datasets import GraphSize
+from engine.events import LedgerRow
+from engine.ledger import all_densities, densities, ledger_rows, preview, run_ledger
+from engine.models import MODELS
+from engine.models.gcn import GCNSpec
+from engine.scheme import parse_scheme
+from engine.spec import RunSpec
+
+FIVE_NODES = GraphSize(nodes=5, edges=8, features=6, classes=3)
+SMALL = GCNSpec(layers=2, hidden=4)
+
+
+def rows_of(scheme: str, epochs: int = 10) -> list[LedgerRow]:
+    return ledger_rows(MODELS["gcn"].products(SMALL, FIVE_NODES), parse_scheme(scheme), epochs)
+
+
+def test_the_products_of_a_two_layer_gcn_by_hand():
+    """5 nodes, 8 edges + 5 self-loops, 6 → 4 → 3."""
+    macs = {(row.layer, row.product): 0 for row in rows_of("int8")}
+    for row in rows_of("int8"):
+        macs[row.layer, row.product] += row.macs
+    assert macs == {
+        (0, "forward"): 5 * 6 * 4,
+        (0, "grad_weight"): 5 * 6 * 4,
+        (0, "aggregate"): 13 * 4,
+        (0, "grad_aggregate"): 13 * 4,
+        (1, "forward"): 5 * 4 * 3,
+        (1, "grad_weight"): 5 * 4 * 3,
+        (1, "grad_input"): 5 * 4 * 3,
+        (1, "aggregate"): 13 * 3,
+        (1, "grad_aggregate"): 13 * 3,
+    }
+
+
+def test_the_operands_of_the_first_layer_by_hand():
+    found = [(row.product, row.site, row.format, row.elements) for row in rows_of("int8") if row.layer == 0]
+    assert sorted(found) == sorted(
+        [
+            ("forward", "input", "int8", 30),
+            ("forward", "weight", "int8", 24),
+            ("grad_weight", "gradient", "int8", 20),
+            ("grad_weight", "input", "int8", 30),
+            ("aggregate", "feature", "int8", 20),
+            ("aggregate", "aggregate", "int8", 20),
+            ("grad_aggregate", "gradient", "fp32", 20),
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("scheme", "memory", "arithmetic"),
+    [
+        ("fp32", 1.0, 1.0),
+        ("int8", 4.0, 7.7),
+        ("int4", 8.0, 20.9),
+        ("msfp16", 32 / 8.5, 8.8),
+        ("msfp13", 32 / 5.5, 18.3),
+        ("msfp12", 32 / 4.5, 31.9),
+    ],
+)
+def test_a_static_scheme_has_its_formats_own_densities(scheme: str, memory: float, arithmetic: float):
+    headline = all_densities(rows_of(scheme), parse_scheme(scheme))[0]
+    assert headline.memory == pytest.approx(memory)
+    assert headline.arithmetic == pytest.approx(arithmetic)
+    assert headline.coverage == "quantized part"
+    assert headline.arithmetic_label == "published"
+
+
+def test_the_headline_scope_is_training_only_where_gradients_are_quantized():
+    assert all_densities(rows_of("int8"), parse_scheme("int8"))[0].scope == "training"
+    forward = "int8:weight,input,feature,aggregate"
+    assert all_densities(rows_of(forward), parse_scheme(forward))[0].scope == "inference"
+
+
+def test_each_scope_and_coverage_is_given_once():
+    found = [(d.scope, d.coverage) for d in all_densities(rows_of("int8"), parse_scheme("int8"))]
+    assert len(found) == len(set(found)) == 4
+
+
+def test_the_whole_step_counts_what_stays_in_fp32():
+    whole = densities(rows_of("int8"), "training", "whole step")
+    quantized = sum(row.elements for row in rows_of("int8") if row.format == "int8")
+    full = sum(row.elements for row in rows_of("int8") if row.format == "fp32")
+    assert whole.average_bits == pytest.approx((8 * quantized + 32 * full) / (quantized + full))
+    assert whole.memory == pytest.approx(32 / whole.average_bits)
+
+
+def test_mixed_operands_run_at_the_wider_ones_density():
+    assert densities(rows_of("int8:weight"), "inference", "whole step").arithmetic == 1.0
+    assert densities(rows_of("int8:weight"), "inference", "quantized part").memory == 4.0
+
+
+def test_widths_between_the_published_ones_are_labelled():
+    assert all_densities(rows_of("int6"), parse_scheme("int6"))[0].arithmetic_label == "interpolated"
+    assert all_densities(rows_of("int2"), parse_scheme("int2"))[0].arithmetic_label == "extrapolated"
+
+
+def test_rows_are_weighted_by_their_epochs():
+    """57 % MSFP12 and 43 % MSFP13 of the work: 24.17× by the harmonic mean (METHODS §9).
+
+    The memory density is from the exact bits an element, not from the table's rounded densities.
+    """
+    shared = {"layer": 0, "product": "forward", "site": "input", "macs": 100, "elements": 100}
+    rows = [
+        LedgerRow(first_epoch=1, last_epoch=57, format="msfp12", **shared),
+        LedgerRow(first_epoch=58, last_epoch=100, format="msfp13", **shared),
+    ]
+    found = densities(rows, "training", "quantized part")
+    assert found.arithmetic == pytest.approx(24.17, abs=0.005)
+    assert found.memory == pytest.approx(32 / (0.57 * 4.5 + 0.43 * 5.5))
+
+
+def test_the_preview_equals_the_ledger_of_the_run():
+    spec = RunSpec.parse({"dataset": "cora", "model": "gcn", "scheme": "int4:input,weight"})
+    size = GraphSize(nodes=2708, edges=10556, features=1433, classes=7)
+    assert preview(spec) == all_densities(run_ledger(spec, size), spec.parsed_scheme)
