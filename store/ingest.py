@@ -25,6 +25,9 @@ from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 BEGINNING = "0-0"
 """The stream position before any entry."""
 
+_SCHEMAS: dict[str, pa.Schema] = {}
+"""Arrow schemas of the tables, read once: schema.sql fixes them."""
+
 _EPOCH = [name for name in EpochFinished.model_fields if name != "type"]
 _RUN = [column.name for column in fields(Run)]
 _FORGET_WORKER_AFTER = "7 DAYS"
@@ -261,7 +264,9 @@ def _delete_rows(connection: duckdb.DuckDBPyConnection, table: str, runs: Iterab
 
 
 def _arrow(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, list[Any]]) -> pa.Table:
-    schema = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
+    schema = _SCHEMAS.get(table)
+    if schema is None:
+        schema = _SCHEMAS[table] = connection.sql(f"SELECT * FROM {table} LIMIT 0").to_arrow_table().schema
     return pa.table(columns, schema=pa.schema([schema.field(name) for name in columns]))
 
 

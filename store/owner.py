@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,7 +18,7 @@ from store.outbox import ingest_outbox
 from store.readers import Readers
 from store.records import write_due_records
 from store.stream import Follower
-from store.writer import Writer
+from store.writer import Writer, WriterStoppedError
 
 T = TypeVar("T")
 
@@ -33,10 +34,10 @@ class StoreOwner:
         outbox = ingest_outbox(self._connection, settings.outbox)
         if outbox != Applied():
             log.info("outbox ingested", applied=outbox.applied, dropped=outbox.dropped, dead=outbox.dead)
-        self._write_records(self._connection)
         self._position = read_position(self._connection)
         self.readers = Readers(self._connection)
         self.writer = Writer(self._connection)
+        self._schedule_records()
         self.follower = Follower(settings, lambda: self._position, self.apply)
 
     @property
@@ -61,7 +62,7 @@ class StoreOwner:
     def write(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:
         """Run a job on the writer's connection and wait until it is committed; record files follow."""
         result = self.writer.submit(job).result()
-        self.writer.submit(self._write_records)
+        self._schedule_records()
         return result
 
     def close(self) -> None:
@@ -71,10 +72,15 @@ class StoreOwner:
         self.readers.close()
         self._connection.close()
 
+    def _schedule_records(self) -> None:
+        with suppress(WriterStoppedError):  # what is due then is written at the next start
+            self.writer.submit(self._write_records)
+
     def _write_records(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Some of the records that are due; the rest after the writes that came meanwhile."""
         folder: Path = self.settings.records
         try:
-            while write_due_records(connection, folder):
-                pass
+            if write_due_records(connection, folder):
+                self._schedule_records()
         except OSError as error:
             log.error("a record file cannot be written; it stays due", folder=str(folder), error=str(error))

@@ -8,16 +8,21 @@
 -- $runs list=: only these run ids
 -- $limit integer=200 0..1000000: at most so many rows
 -- $offset integer=0 0..: leave out so many first
-SELECT * EXCLUDE (parameters, provenance)
-FROM run_rows
-WHERE is_listed(state, $states)
-  AND ($dataset = '' OR dataset = $dataset)
-  AND ($model = '' OR model = $model)
-  AND ($scheme = '' OR scheme = $scheme)
-  AND ($sweep = '' OR sweep = $sweep)
-  AND is_listed(run, $runs)
-  AND ($search = '' OR contains(
-        lower(concat_ws(' ', run, name, dataset, model, scheme, sweep, array_to_string(tags, ' '), notes)),
-        lower($search)))
+WITH page AS (  -- chosen from the narrow table first: joining all runs would cost more than all the rest
+    SELECT run
+    FROM runs
+    WHERE is_listed(state, $states)
+      AND ($dataset = '' OR dataset = $dataset)
+      AND ($model = '' OR model = $model)
+      AND ($scheme = '' OR scheme = $scheme)
+      AND ($sweep = '' OR sweep = $sweep)
+      AND ($runs = '' OR run IN (SELECT unnest(string_split($runs, ','))))
+      AND ($search = '' OR contains(
+            lower(concat_ws(' ', run, name, dataset, model, scheme, sweep, array_to_string(tags, ' '), notes)),
+            lower($search)))
+    ORDER BY submitted_at DESC, run DESC
+    LIMIT $limit OFFSET $offset
+)
+SELECT run_rows.* EXCLUDE (parameters, provenance)
+FROM run_rows SEMI JOIN page USING (run)
 ORDER BY submitted_at DESC, run DESC
-LIMIT $limit OFFSET $offset
