@@ -40,7 +40,7 @@ class TrainingSpec(_Part):
 
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 150
     """Passes over the training data."""
-    lr: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.01
+    lr: Annotated[float, Field(gt=0, le=1e30)] = 0.01
     """Adam's learning rate."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     """L2 penalty on every weight, added to its gradient."""

@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from engine.datasets import DATASETS
-from engine.graph import Graph, load_graph
 from engine.errors import RunError
 from engine.events import (
     Body,
@@ -32,6 +31,7 @@ from engine.events import (
     RunStarted,
     Summary,
 )
+from engine.graph import Graph, load_graph
 from engine.kernels.aggregate import Adjacency
 from engine.layers.linear import LayerInput
 from engine.ledger import all_densities, run_ledger

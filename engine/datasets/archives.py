@@ -100,7 +100,7 @@ def provide(dataset: str, folder: str, read: Callable[[Path], T], settings: Sett
             if not (root / folder / "processed").is_dir():
                 _fetch_whole(dataset, folder, read, settings)
             return read(root)
-    except PermissionError as error:
+    except (PermissionError, NotADirectoryError) as error:
         raise RunError(f"the data folder {root} cannot be written: {error.strerror}; set BITFRONT_DATA") from None
 
 

@@ -11,10 +11,6 @@ if TYPE_CHECKING:
 
     from engine.settings import Settings
 
-VALIDATION = 10
-"""Nodes used for validation; the public split names the four training nodes only."""
-
-
 class KarateSpec(DatasetSpec):
     """The karate club has no options."""
 
@@ -30,11 +26,11 @@ def load(spec: KarateSpec, settings: Settings) -> Data:
     from torch_geometric.datasets import KarateClub
 
     data = KarateClub()[0]
-    rest = (~data.train_mask).nonzero().flatten()
-    # Every third of the other nodes, so that both splits hold all four communities.
-    chosen = rest[::3][:VALIDATION]
+    # The public split names the four training nodes only: a third of each community's others validates.
     data.val_mask = torch.zeros_like(data.train_mask)
-    data.val_mask[chosen] = True
+    for community in range(4):
+        rest = ((data.y == community) & ~data.train_mask).nonzero().flatten()
+        data.val_mask[rest[: round(len(rest) / 3)]] = True
     data.test_mask = ~(data.train_mask | data.val_mask)
     return data
 

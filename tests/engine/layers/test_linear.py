@@ -1,0 +1,83 @@
+"""The quantized linear product: each of the three products against its formula."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from engine.formats import get_format
+from engine.kernels.dropout import drop
+from engine.layers.linear import Dropout, LayerInput, linear
+from engine.live import LiveScheme, Sites
+from engine.randomness import make_key
+from engine.scheme import parse_scheme
+
+KEY = make_key(3, 1, 4)
+
+
+def operands() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    return (
+        torch.randn(37, 20, generator=generator),
+        torch.randn(9, 20, generator=generator),
+        torch.randn(37, 9, generator=generator),
+    )
+
+
+def run(scheme: str, *, rate: float = 0.0, constant: bool = False):
+    x, weight, gradient = operands()
+    x.requires_grad_(not constant)
+    weight.requires_grad_()
+    sites = Sites(LiveScheme(parse_scheme(scheme)))
+    out = linear(LayerInput(x, constant), weight, sites, Dropout(rate, KEY) if rate else None)
+    out.backward(gradient)
+    return out.detach(), x.grad, weight.grad
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8", "int4", "msfp13", "msfp12:weight,gradient", "int8:input"])
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_the_three_products_requantize_their_operands(scheme: str, rate: float):
+    x, weight, gradient = operands()
+    value = parse_scheme(scheme)
+
+    def fq(tensor: torch.Tensor, site: str, product: str, axis: int) -> torch.Tensor:
+        return value.format(site, product, 0).fake_quantize(tensor, axis=axis)
+
+    def dropped(tensor: torch.Tensor) -> torch.Tensor:
+        return drop(tensor, rate, KEY) if rate else tensor
+
+    out, input_gradient, weight_gradient = run(scheme, rate=rate)
+    forward = dropped(fq(x, "input", "forward", 1)) @ fq(weight, "weight", "forward", 1).t()
+    assert torch.equal(out, forward)
+    expected = dropped(fq(gradient, "gradient", "grad_input", 1) @ fq(weight, "weight", "grad_input", 0))
+    assert torch.equal(input_gradient, expected)
+    expected = fq(gradient, "gradient", "grad_weight", 0).t() @ dropped(fq(x, "input", "grad_weight", 0))
+    assert torch.equal(weight_gradient, expected)
+
+
+@pytest.mark.parametrize("scheme", ["int8", "msfp13"])
+def test_a_constant_input_is_quantized_once_with_the_same_result(scheme: str):
+    out, _, weight_gradient = run(scheme)
+    again, input_gradient, same = run(scheme, constant=True)
+    assert torch.equal(out, again)
+    assert torch.equal(weight_gradient, same)
+    assert input_gradient is None
+
+
+def test_a_constant_input_keeps_one_copy_unless_an_axis_matters():
+    x, weight, _ = operands()
+    weight.requires_grad_()
+    for scheme, copies in (("int8", 1), ("msfp13", 2)):
+        layer_input = LayerInput(x, constant=True)
+        for _ in range(3):
+            linear(layer_input, weight, Sites(LiveScheme(parse_scheme(scheme)))).sum().backward()
+        assert len(layer_input._quantized) == copies
+
+
+def test_block_formats_are_blocked_along_each_products_own_axis():
+    """A column of ones beside a huge one: blocked by rows it is lost, blocked by columns it is kept."""
+    x = torch.ones(32, 2)
+    x[:, 1] = 1e6
+    msfp = get_format("msfp11")
+    assert msfp.fake_quantize(x, axis=1)[0, 0] == 0
+    assert msfp.fake_quantize(x, axis=0)[0, 0] == 1

@@ -1,0 +1,146 @@
+"""The training loop: repeatable bit for bit, honest selections, and failures in words."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import pytest
+import torch
+
+import engine
+from engine.errors import RunError
+from engine.events import EpochFinished, LedgerRecorded, RunFinished, RunStarted
+from engine.objectives import OBJECTIVES
+from engine.settings import Settings
+from engine.spec import RunSpec
+from engine.training import choose_device, summarize
+
+
+def spec(**changes) -> RunSpec:
+    base = {"dataset": "karate", "model": "gcn", "training": {"epochs": 12}, "device": "cpu"}
+    return RunSpec.parse({**base, **changes})
+
+
+def untimed(events: list) -> list:
+    """The events without what a clock or the memory says."""
+    rows = [event for event in events if isinstance(event, EpochFinished)]
+    return [row.model_copy(update={"seconds": None}) for row in rows]
+
+
+def test_the_order_of_events(settings: Settings):
+    events = list(engine.train(spec(), settings))
+    assert [type(event) for event in events] == [RunStarted, LedgerRecorded, *[EpochFinished] * 12, RunFinished]
+    assert [event.epoch for event in events[2:-1]] == list(range(1, 13))
+
+
+def test_the_terminal_event_carries_the_whole_table(settings: Settings):
+    events = list(engine.train(spec(), settings))
+    assert events[-1].history.rows() == events[2:-1]
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8", "int4", "msfp13", "msfp12"])
+def test_the_same_spec_gives_the_same_bits(settings: Settings, scheme: str):
+    first = untimed(list(engine.train(spec(scheme=scheme), settings)))
+    torch.manual_seed(12345)
+    torch.rand(17)
+    assert untimed(list(engine.train(spec(scheme=scheme), settings))) == first
+
+
+def test_another_seed_gives_other_numbers(settings: Settings):
+    assert untimed(list(engine.train(spec(), settings))) != untimed(list(engine.train(spec(seed=1), settings)))
+
+
+def test_every_scheme_changes_the_numbers(settings: Settings):
+    losses = {
+        scheme: engine.run(spec(scheme=scheme), settings).history.columns["train_loss"][-1]
+        for scheme in ("fp32", "int8", "int4", "msfp13", "msfp12", "int8:gradient")
+    }
+    assert len(set(losses.values())) == len(losses)
+
+
+@pytest.mark.parametrize("layers", [1, 2, 4])
+def test_any_number_of_layers(settings: Settings, layers: int):
+    result = engine.run(spec(model=f"gcn(layers={layers},hidden=8)", scheme="int8"), settings)
+    widths = [34, *[8] * (layers - 1), 4]
+    expected = sum(a * b + b for a, b in pairwise(widths))
+    assert result.summary.parameters == expected
+
+
+def test_training_learns(settings: Settings):
+    losses = engine.run(spec(training={"epochs": 60}), settings).history.columns["train_loss"]
+    first, last = losses[0], losses[-1]
+    assert first is not None
+    assert last is not None
+    assert last < first / 3
+
+
+def test_three_selections_from_one_table():
+    rows = [
+        EpochFinished(epoch=1, val_metric=60.0, test_metric=90.0),
+        EpochFinished(epoch=2, val_metric=80.0, test_metric=70.0),
+        EpochFinished(epoch=3, val_metric=80.0, test_metric=75.0),
+        EpochFinished(epoch=4, val_metric=70.0, test_metric=65.0),
+    ]
+    found = summarize(rows, OBJECTIVES["node classification"], densities=[], seconds=1.0, peak=0, parameters=1)
+    assert found.best_epoch == 2, "the first of equals"
+    assert found.test_at_best_val == 70.0
+    assert found.test_last == 65.0
+    assert found.test_max == 90.0
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings: Settings):
+    failing = spec(training={"epochs": 50, "lr": 1e30})
+    events = []
+    with pytest.raises(RunError) as caught:
+        events.extend(engine.train(failing, settings))
+    last = events[-1]
+    assert isinstance(last, EpochFinished)
+    assert None in (last.train_loss, last.val_loss, last.test_loss)
+    split = "train" if last.train_loss is None else "val" if last.val_loss is None else "test"
+    assert str(caught.value) == (
+        f"the {split} loss is no longer a finite number at epoch {last.epoch}: "
+        "lower training.lr (now 1e+30) or use a wider format (now fp32)"
+    )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
+def test_asking_for_an_absent_cuda_device_is_said():
+    with pytest.raises(RunError) as caught:
+        choose_device("cuda")
+    assert str(caught.value) == (
+        "device = 'cuda' is asked for, but this machine has no usable CUDA device: use 'cpu' or 'auto'"
+    )
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_cuda_trains(settings: Settings):
+    result = engine.run(spec(device="cuda", scheme="int8"), settings)
+    assert math.isfinite(result.summary.test_last)
+
+
+def test_the_summary_has_every_scope_and_coverage(settings: Settings):
+    summary = engine.run(spec(scheme="msfp13"), settings).summary
+    assert [(d.scope, d.coverage) for d in summary.densities] == [
+        ("training", "quantized part"),
+        ("training", "whole step"),
+        ("inference", "quantized part"),
+        ("inference", "whole step"),
+    ]
+    assert summary.densities[0].memory == pytest.approx(32 / 5.5)
+    assert summary.densities[0].arithmetic == 18.3
+    assert summary.peak_memory is not None
+    assert summary.peak_memory > 50e6
+
+
+def mean_test_accuracy(settings: Settings, scheme: str, seeds: int = 3) -> float:
+    runs = [RunSpec.parse({"dataset": "cora", "model": "gcn", "scheme": scheme, "seed": seed}) for seed in range(seeds)]
+    return sum(engine.run(run, settings).summary.test_at_best_val for run in runs) / seeds
+
+
+def test_cora_reaches_the_published_accuracy_and_narrow_formats_stay_near(settings: Settings, mirror):
+    """Three seeds at best validation; `bitfront run --seeds 10` gives the README's table."""
+    fp32 = mean_test_accuracy(settings, "fp32")
+    assert fp32 >= 80.5
+    for scheme in ("int8", "msfp16", "msfp13"):
+        assert mean_test_accuracy(settings, scheme) >= fp32 - 1, scheme
