@@ -80,7 +80,7 @@ class Service:
             logger.info("all is well again")
             self._trouble = ""
         period = HOT_PERIOD if count or began < self._hot_until else PERIOD
-        self._listen(began + max(period, 5 * (time.monotonic() - began)))
+        self._listen(began + max(period, min(PERIOD, 5 * (time.monotonic() - began))))
 
     def _listen(self, until: float) -> None:
         """Follow the stream until then; sooner where something was launched, cancelled or ended."""

@@ -21,7 +21,7 @@ from redis.exceptions import ResponseError
 from engine.events import Envelope, RunCancelled, RunFailed
 from tasks import keys
 from tasks.log import logger
-from tasks.messages import Messages
+from tasks.messages import Messages, Room
 
 MOST_ATTEMPTS = 3
 """A run whose worker was lost so often has failed: it would take every worker down."""
@@ -87,23 +87,23 @@ class Dispatcher:
         is_queued = pc.field("state") == "queued"
         before, self._suspects = self._suspects, {}
         room = self.messages.room()
-        count = 0
-        # First the runs whose worker is gone (they waited in the queue once already), then the queued ones.
-        for rows in (table.filter(~is_queued).to_pylist(), *_chunks(table.filter(is_queued))):
+        # First the runs whose worker is gone: they waited in the queue once already.
+        count = self._serve(table.filter(~is_queued).to_pylist(), room, before, applied)
+        for rows in _chunks(table.filter(is_queued)):
             count += self._serve(rows, room, before, applied)
-            if not any(room.values()):
+            if not room.is_left(rows[-1]["priority"]):
                 break
         return count
 
     def _serve(
         self,
         rows: list[dict[str, Any]],
-        room: dict[keys.DeviceClass, int],
+        room: Room,
         before: dict[str, Position],
         applied: Position,
     ) -> int:
         """Publish the rows that are free and have room, end those that shall end; gives how many were published."""
-        wanted = [row for row in rows if row["state"] != "queued" or self._place(row, room)]
+        wanted = [row for row in rows if row["state"] != "queued" or room.place(row["device"], row["priority"])]
         count = 0
         for row, marks in zip(wanted, self._marks([row["run"] for row in wanted]), strict=True):
             if marks.held or self._may_still_live(row, marks, before, applied):
@@ -113,16 +113,12 @@ class Dispatcher:
                 self._cancel(row["run"])
             elif newest - marks.given_back >= MOST_ATTEMPTS:
                 self._give_up(row["run"], newest - marks.given_back)
-            elif (device_class := self._place(row, room)) and self.messages.send(
+            elif (device_class := room.place(row["device"], row["priority"])) and self.messages.send(
                 row["run"], newest + 1, row["spec"], row["priority"], device_class
             ):
-                room[device_class] -= 1
+                room.take(device_class, row["priority"])
                 count += 1
         return count
-
-    def _place(self, row: dict[str, Any], room: dict[keys.DeviceClass, int]) -> keys.DeviceClass | None:
-        device_class = self.messages.device_class(row["device"], room)
-        return device_class if device_class and room[device_class] > 0 else None
 
     def _marks(self, runs: list[str]) -> list[Marks]:
         if not runs:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import get_args
 
 from celery import Celery
@@ -19,17 +20,52 @@ MESSAGES_A_WORKER = 2
 PRIORITIES = range(10)
 
 
+@dataclass
+class Room:
+    """How many messages each class still takes, as the waiting ones are counted.
+
+    Only messages of the same or a higher priority count, so that an urgent run never waits for room.
+    """
+
+    workers: dict[keys.DeviceClass, int]
+    """Live workers of each class."""
+    waiting: dict[keys.DeviceClass, list[int]]
+    """Waiting messages of each class, by priority."""
+
+    def left(self, device_class: keys.DeviceClass, priority: int) -> int:
+        return max(0, MESSAGES_A_WORKER * self.workers[device_class] - sum(self.waiting[device_class][: priority + 1]))
+
+    def is_left(self, priority: int) -> bool:
+        """Whether any class has room for a run of this priority."""
+        return any(self.left(device_class, priority) for device_class in CLASSES)
+
+    def place(self, device: str, priority: int) -> keys.DeviceClass | None:
+        """Where a run that asks for ``device`` goes now; None: it has to wait.
+
+        "cuda" waits for a worker with a GPU; "auto" prefers one with room; "cpu" goes to a GPU's worker
+        only where there is no other.
+        """
+        if device == "cuda":
+            order: tuple[keys.DeviceClass, ...] = ("cuda",)
+        elif device == "auto":
+            order = ("cuda", "cpu")
+        else:
+            order = ("cpu",) if self.workers["cpu"] else ("cuda",)
+        return next((device_class for device_class in order if self.left(device_class, priority)), None)
+
+    def take(self, device_class: keys.DeviceClass, priority: int) -> None:
+        self.waiting[device_class][priority] += 1
+
+
 class Messages:
     """What the dispatcher sees of the queues, and the one place that publishes to them."""
 
     def __init__(self, redis: Redis, celery: Celery) -> None:
         self.redis, self.celery = redis, celery
-        self.workers: dict[keys.DeviceClass, int] = {}
 
-    def room(self) -> dict[keys.DeviceClass, int]:
-        """How many more messages each class takes; the marks of the waiting ones are kept alive."""
+    def room(self) -> Room:
+        """Count the live workers and the waiting messages, whose marks are kept alive."""
         seconds, _ = self.redis.time()
-        room: dict[keys.DeviceClass, int] = {}
         with self.redis.pipeline(transaction=False) as pipe:
             for device_class in CLASSES:
                 pipe.zremrangebyscore(keys.workers(device_class), "-inf", seconds - keys.WORKER_SECONDS)
@@ -37,33 +73,20 @@ class Messages:
                 for priority in PRIORITIES:
                     pipe.lrange(_list(device_class, priority), 0, -1)
             answers = iter(pipe.execute())
+        room = Room({}, {})
         waiting: list[str] = []
         for device_class in CLASSES:
             next(answers)
-            self.workers[device_class] = next(answers)
-            messages = [message for _ in PRIORITIES for message in next(answers)]
-            waiting += [json.loads(message)["headers"]["id"] for message in messages]
-            room[device_class] = max(0, MESSAGES_A_WORKER * self.workers[device_class] - len(messages))
+            room.workers[device_class] = next(answers)
+            lists = [next(answers) for _ in PRIORITIES]
+            room.waiting[device_class] = [len(messages) for messages in lists]
+            waiting += [json.loads(message)["headers"]["id"] for messages in lists for message in messages]
         if waiting:
             with self.redis.pipeline(transaction=False) as pipe:
                 for run, attempt in map(read_task_id, waiting):
                     pipe.set(keys.sent(run), attempt, ex=keys.SENT_SECONDS)
                 pipe.execute()
         return room
-
-    def device_class(self, device: str, room: dict[keys.DeviceClass, int]) -> keys.DeviceClass | None:
-        """Where a run that asks for ``device`` goes now; None: its class has no live worker.
-
-        "cuda" waits for a worker with a GPU; "auto" prefers one with room; "cpu" goes to a GPU's worker
-        only where there is no other.
-        """
-        if device == "cuda":
-            return "cuda" if self.workers["cuda"] else None
-        if device == "auto" and room["cuda"] > 0:
-            return "cuda"
-        if self.workers["cpu"]:
-            return "cpu"
-        return "cuda" if self.workers["cuda"] else None
 
     def send(self, run: str, attempt: int, spec: str, priority: int, device_class: keys.DeviceClass) -> bool:
         """Publish one message, marked so that it is not published twice; False if one is under way."""

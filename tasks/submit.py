@@ -35,10 +35,10 @@ def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, s
     envelopes = [
         Envelope(
             run=new_run_id(),
-            at=now,
+            at=now + index * 1e-6,  # the order of the specs is the order of service
             body=RunQueued(spec=spec.model_dump(mode="json"), priority=priority, sweep=sweep),
         )
-        for spec in specs
+        for index, spec in enumerate(specs)
     ]
     _write(settings, envelopes, [], "launched")
     return [envelope.run for envelope in envelopes]

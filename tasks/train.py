@@ -14,8 +14,10 @@ from redis import Redis
 
 import engine
 from engine.settings import Settings
+from engine.spec import RunSpec
 from tasks.attempt import Attempt
 from tasks.connection import patient, quick
+from tasks.log import logger
 from tasks.queue import TRAIN, celery
 
 
@@ -26,9 +28,13 @@ def _clients() -> tuple[Redis, Redis]:
 
 
 @worker_process_init.connect
-def _warm(**_: Any) -> None:
-    """Import the engine before the first run arrives."""
-    assert callable(engine.train)
+def _warm(**__: Any) -> None:
+    """Train one epoch on the smallest graph before the first run arrives, which would wait 3 s for the imports."""
+    try:
+        for _ in engine.train(RunSpec.parse({"dataset": "karate", "model": "gcn", "training": {"epochs": 1}})):
+            pass
+    except Exception:
+        logger.exception("the engine does not work on this machine")
     _clients()
 
 

@@ -13,8 +13,10 @@ import json
 import os
 import socket
 import sys
+import warnings
 from typing import Any
 
+from celery.exceptions import SecurityWarning
 from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
 from celery.worker import state
 
@@ -56,10 +58,11 @@ def main(argv: list[str] | None = None) -> int:
             print("there is no GPU that torch can use: start the worker with --device-class cpu", file=sys.stderr)
             return 1
         device = found[0].name
+    warnings.simplefilter("ignore", SecurityWarning)  # root is usual in containers; only JSON is accepted
     _beat(Heart(quick(settings), name, asked.device_class, device, _current))
     options = ["--hostname", name, "--queues", keys.queue(asked.device_class), "--loglevel", "INFO"]
-    lean = ["--optimization", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat", "--quiet"]
-    celery.worker_main(["worker", *options, *lean])
+    lean = ["--optimization", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    celery.worker_main(["--quiet", "worker", *options, *lean])
     return 0
 
 

@@ -1,0 +1,83 @@
+"""What dies while runs are going: a worker, the store, the queue. Nothing is lost, nothing ends twice."""
+
+from __future__ import annotations
+
+from tasks import keys
+from tasks.submit import cancel
+from tests.tasks.stack import ENDLESS, Stack, karate, wait_for
+
+
+def _whole(stack: Stack, run: str, epochs: int) -> None:
+    assert stack.epochs(run) == list(range(1, epochs + 1))
+    assert stack.row(run)["gap"] is False
+
+
+def test_a_killed_workers_run_finishes_in_a_second_attempt(stack: Stack) -> None:
+    [run] = stack.launch(karate(epochs=2000))
+    stack.until_epoch(run, 5)
+    stack.kill("worker@a")
+    stack.start("worker@b")
+    try:
+        row = stack.until(run, "finished", "failed")
+        assert (row["state"], row["attempt"], row["attempts"], row["worker"]) == ("finished", 2, 2, "worker@b")
+        _whole(stack, run, 2000)
+    finally:
+        stack.end("worker@b")
+
+
+def test_a_stopped_worker_hands_its_run_back_at_once(stack: Stack) -> None:
+    [run] = stack.launch(karate(epochs=ENDLESS))
+    stack.until_epoch(run, 5)
+    assert stack.end("worker@a") == 0
+    assert stack.redis.exists(keys.lease(run)) == 0
+    assert stack.redis.hgetall(keys.given_back(run)) == {"count": "1", "attempt": "1"}
+    stack.start("worker@b")
+    try:
+        stack.until_epoch(run, 1, attempt=2)
+        cancel(stack.settings, [run])
+        stack.until(run, "cancelled")
+    finally:
+        stack.end("worker@b")
+
+
+def test_a_store_that_is_killed_in_the_middle_loses_nothing(stack: Stack) -> None:
+    [run] = stack.launch(karate(epochs=1500))
+    stack.until_epoch(run, 20)
+    stack.kill("store")
+    wait_for(lambda: f"{run}:1] succeeded" in stack.log("worker@a").read_text(), "the run ends without the store")
+    stack.start("store")
+    row = stack.until(run, "finished", "failed")
+    assert (row["state"], row["attempts"]) == ("finished", 1)
+    _whole(stack, run, 1500)
+
+
+def test_a_queue_that_is_killed_in_the_middle_loses_nothing(stack: Stack) -> None:
+    [run] = stack.launch(karate(epochs=3000))
+    stack.until_epoch(run, 20)
+    stack.kill("queue")
+    stack.start("queue")
+    row = stack.until(run, "finished", "failed")
+    assert (row["state"], row["attempts"]) == ("finished", 1)
+    _whole(stack, run, 3000)
+    [after] = stack.launch(karate(epochs=3))
+    assert stack.until(after, "finished", "failed")["state"] == "finished"
+
+
+def test_an_emptied_queue_is_filled_again_from_the_store(stack: Stack) -> None:
+    [running] = stack.launch(karate(epochs=ENDLESS))
+    stack.until_epoch(running, 5)
+    [waiting] = stack.launch(karate(epochs=3))
+    wait_for(lambda: stack.redis.llen(f"{keys.queue('cpu')}:5"), "the second run's message waits")
+    stack.redis.flushall()
+    wait_for(lambda: stack.redis.llen(f"{keys.queue('cpu')}:5"), "its message is sent again")
+    wait_for(lambda: stack.redis.get(keys.lease(running)), "the running run's lease is taken again")
+    cancel(stack.settings, [running])
+    assert stack.until(running, "cancelled")["attempts"] == 1
+    assert stack.until(waiting, "finished", "failed")["state"] == "finished"
+
+
+def test_a_killed_dispatcher_is_replaced_by_one_that_stands_by(stack: Stack) -> None:
+    stack.kill("dispatcher")
+    stack.start("dispatcher")
+    [run] = stack.launch(karate(epochs=3))
+    assert stack.until(run, "finished", "failed", seconds=30)["state"] == "finished"
