@@ -6,12 +6,24 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from engine.errors import InputError
+from engine.grammar import Value, print_value
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from engine.formats.encoded import Encoded
+    from engine.kernels.rounding import Rounding
+    from engine.randomness import Key
+
 DensityLabel = Literal["published", "interpolated", "extrapolated"]
+Granularity = Literal["tensor", "row", "channel"]
+RoundingMode = Literal["nearest", "floor", "stochastic"]
+
+GRANULARITIES = ("tensor", "row", "channel")
+"""One range a tensor, or one for each line along the axis (a node's row, a weight's channel)."""
 
 
 @dataclass(frozen=True)
@@ -42,18 +54,23 @@ def arithmetic_density(bits: float, published: Mapping[float, float]) -> Density
 class Format(ABC):
     """A number format, a value: two of the same name are equal."""
 
-    @property
-    @abstractmethod
-    def name(self) -> str: ...
+    family: ClassVar[str]
+    rounding: ClassVar[RoundingMode] = "nearest"
+    """What a value is rounded to if the caller does not say."""
+    blocked: ClassVar[bool] = False
+    """Whether values share an exponent along an axis, so that the axis matters."""
+    ranged: ClassVar[bool] = False
+    """Whether values are scaled by a range (of the tensor, or of each line along the axis)."""
 
     @property
     @abstractmethod
-    def family(self) -> str: ...
+    def name(self) -> str:
+        """The text that ``get_format`` reads back."""
 
     @property
     @abstractmethod
     def bits(self) -> float:
-        """Bits an element, shared exponents included."""
+        """Bits an element, shared exponents included; a tensor's one range does not count."""
 
     @property
     @abstractmethod
@@ -65,17 +82,65 @@ class Format(ABC):
         """32 / bits an element."""
         return 32 / self.bits
 
-    @property
-    def blocked(self) -> bool:
-        """Whether values share metadata along an axis, so that the axis matters."""
-        return False
-
     @abstractmethod
-    def fake_quantize(self, x: Tensor, axis: int = -1) -> Tensor:
+    def fake_quantize(
+        self,
+        x: Tensor,
+        axis: int = -1,
+        *,
+        range: Any = None,
+        rounding: RoundingMode | None = None,
+        generator: Key | None = None,
+        granularity: Granularity = "tensor",
+    ) -> Tensor:
         """Quantize and dequantize: a tensor of the same shape, dtype and device, without gradient.
 
-        ``axis`` is the dot product's axis, along which blocked formats share their exponents.
+        ``axis`` is the dot product's axis, along which blocked formats share their exponents, and along
+        which a range of granularity "row" or "channel" is taken. ``range`` is (low, high), numbers or
+        tensors; default: x's own. ``generator`` is the key of stochastic rounding
+        (engine.randomness.make_key). float16 and bfloat16 are worked on as float32.
+
+        Raises NonFiniteError where x (on the CPU) holds NaN or infinity; on CUDA these come out as NaN.
         """
+
+    @abstractmethod
+    def encode(
+        self,
+        x: Tensor,
+        axis: int = -1,
+        *,
+        range: Any = None,
+        rounding: RoundingMode | None = None,
+        generator: Key | None = None,
+        granularity: Granularity = "tensor",
+    ) -> Encoded:
+        """The packed codes and metadata; ``decode`` gives what ``fake_quantize`` gives, bit for bit."""
+
+    @abstractmethod
+    def decode(self, encoded: Encoded) -> Tensor:
+        """The tensor that ``encode`` packed, in its shape and dtype."""
+
+    def count_saturated(
+        self, x: Tensor, axis: int = -1, *, range: Any = None, granularity: Granularity = "tensor"
+    ) -> Tensor:
+        """How many elements come out smaller than their rounding because the largest code is reached (int64)."""
+        import torch
+
+        return torch.zeros((), dtype=torch.int64, device=x.device)
+
+    @abstractmethod
+    def charged_bits(self, shape: tuple[int, ...], axis: int = -1, granularity: Granularity = "tensor") -> int:
+        """Bits of a whole tensor in memory: codes, shared exponents (a short box has one too) and ranges."""
+
+    def _refuse(self, range: Any, granularity: str) -> None:
+        """Raise InputError where a format without ranges is given one."""
+        if range is not None or granularity != "tensor":
+            raise InputError(f"{self.name} takes no range and no granularity: its exponents come with its elements")
+
+    def _rounding(self, mode: str | None, generator: Key | None) -> Rounding:
+        from engine.kernels.rounding import make_rounding
+
+        return make_rounding(mode or self.rounding, generator)
 
     def __repr__(self) -> str:
         return self.name
@@ -87,6 +152,40 @@ class Format(ABC):
         return hash(self.name)
 
 
+def normalize_axis(axis: int, dimensions: int) -> int:
+    """``axis`` counted from the front. Raises InputError where the tensor has no such axis."""
+    count = max(dimensions, 1)
+    if not -count <= axis < count:
+        raise InputError(
+            f"axis {axis} is not an axis of a tensor of {dimensions} dimensions: allowed are {-count}…{count - 1}"
+        )
+    return axis % count
+
+
+def check_granularity(granularity: str) -> None:
+    """Raise InputError for another word than tensor, row or channel."""
+    if granularity not in GRANULARITIES:
+        raise InputError(f"unknown granularity {granularity!r}: allowed are {', '.join(GRANULARITIES)}")
+
+
+def name_with(name: str, **options: Value | None) -> str:
+    """``name(key=value,…)``, with the options that are not None."""
+    given = ",".join(f"{key}={print_value(value)}" for key, value in options.items() if value is not None)
+    return f"{name}({given})" if given else name
+
+
+def take_options(name: str, options: Mapping[str, Value], allowed: Mapping[str, type]) -> dict[str, Any]:
+    """The options, checked. Raises InputError for one that the format does not have, or of another type."""
+    for key, value in options.items():
+        if key not in allowed:
+            known = ", ".join(allowed) or "none"
+            raise InputError(f"the format {name!r} has no option {key!r}: its options are {known}")
+        if type(value) is not allowed[key]:
+            kind = "true or false" if allowed[key] is bool else "a whole number"
+            raise InputError(f"the format {name!r}: {key} is {kind}, not {print_value(value)!r}")
+    return dict(options)
+
+
 @dataclass(frozen=True)
 class Family(ABC):
     """A catalogue entry that makes the formats of one family from their names."""
@@ -95,11 +194,14 @@ class Family(ABC):
     summary: str
     source: str
 
+    names: ClassVar[str]
+    """The family's names, in short, for messages: "int1…int16"."""
+
     @abstractmethod
-    def parse(self, name: str) -> Format | None:
+    def parse(self, name: str, options: Mapping[str, Value]) -> Format | None:
         """The format of this name; None where the name is not the family's.
 
-        Raises InputError where it is, and its bits are out of bounds.
+        Raises InputError where it is, and its bits or options are not allowed.
         """
 
     @abstractmethod

@@ -1,64 +1,78 @@
 """msfpN: Microsoft floating point, a shared exponent for a box of 16 values [R20].
 
 Boxes lie along the dot product's axis. e = floor(log2 max|x|) of the box, clamped to [−127, 127];
-each value keeps a sign and m mantissa bits: step = 2^(e−(m−1)), code = clamp(round(x/step),
-±(2^m − 1)). MSFP11…MSFP16 have m = 2…7.
+each value keeps a sign and m = N − 9 mantissa bits: step = 2^(e−(m−1)), code = clamp(round(x/step),
+±(2^m − 1)). MSFP11…MSFP16 have m = 2…7 and are published. ``box``: another length of box, 8…128.
+``thesis_exponent=true``: step = 2^(ceil(log2 max) − m), as in [T]'s code.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
-from engine.formats.base import Density, Family, Format, arithmetic_density
+from engine.formats.base import Density, Family, Format, arithmetic_density, name_with, take_options
+from engine.formats.block import BlockFormat
+from engine.grammar import Value
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from engine.kernels.blocks import Block
 
-LEAST, MOST = 11, 16
-BOX = 16
+LEAST, MOST = 10, 19
+BOX, LEAST_BOX, MOST_BOX = 16, 8, 128
 PUBLISHED = {3.5: 50.9, 4.5: 31.9, 5.5: 18.3, 6.5: 13.9, 7.5: 10.8, 8.5: 8.8}
 """Arithmetic density of MSFP11…MSFP16 by bits an element [R20]."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Msfp(Format):
+class Msfp(BlockFormat):
     mantissa: int
+    box: int = BOX
+    thesis_exponent: bool = False
 
     family = "msfp"
-    blocked = True
 
     @property
     def name(self) -> str:
-        return f"msfp{9 + self.mantissa}"
+        box = None if self.box == BOX else self.box
+        return name_with(f"msfp{9 + self.mantissa}", box=box, thesis_exponent=self.thesis_exponent or None)
 
     @property
-    def bits(self) -> float:
-        return 1 + self.mantissa + 8 / BOX
+    def element_bits(self) -> int:
+        return 1 + self.mantissa
 
     @property
     def arithmetic_density(self) -> Density:
         return arithmetic_density(self.bits, PUBLISHED)
 
-    def fake_quantize(self, x: Tensor, axis: int = -1) -> Tensor:
-        from engine.kernels.msfp import fake_quantize_msfp
+    @cached_property
+    def block(self) -> Block:
+        from engine.kernels.blocks import Block, Element
 
-        return fake_quantize_msfp(x, self.mantissa, BOX, axis)
+        bits = self.mantissa - 1
+        element = Element(mantissa=bits, emin=0, maximum=((1 << self.mantissa) - 1) / 2.0**bits, floating=False)
+        return Block(self.box, element, thesis=self.thesis_exponent)
 
 
 @dataclass(frozen=True)
 class _MsfpFamily(Family):
-    def parse(self, name: str) -> Format | None:
+    names = f"msfp{LEAST}…msfp{MOST}"
+
+    def parse(self, name: str, options: Mapping[str, Value]) -> Format | None:
         found = re.fullmatch(r"msfp(\d+)", name)
         if not found:
             return None
         number = int(found[1])
         if not LEAST <= number <= MOST:
             raise InputError(f"msfp{number}: Microsoft floating point goes from msfp{LEAST} to msfp{MOST}")
-        return Msfp(number - 9)
+        given = take_options(name, options, {"box": int, "thesis_exponent": bool})
+        if not LEAST_BOX <= given.get("box", BOX) <= MOST_BOX:
+            raise InputError(f"the format {name!r}: box goes from {LEAST_BOX} to {MOST_BOX}, not {given['box']}")
+        return Msfp(number - 9, **given)
 
     def formats(self) -> Iterable[Format]:
         return [Msfp(number - 9) for number in range(LEAST, MOST + 1)]

@@ -67,8 +67,8 @@ def test_a_site_is_known_by_its_plural_too(site: str):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("int9", "int9: the bits of an integer format go from 2 to 8"),
-        ("msfp10", "msfp10: Microsoft floating point goes from msfp11 to msfp16"),
+        ("int17", "int17: the bits of an integer format go from 1 to 16"),
+        ("msfp9", "msfp9: Microsoft floating point goes from msfp10 to msfp19"),
         (
             "int8:score",
             "the scheme 'int8:score' does not quantize the site 'score'; "

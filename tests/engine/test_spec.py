@@ -112,7 +112,7 @@ def test_a_spec_is_frozen():
         ({"model": "gcn"}, "dataset is missing"),
         ({**CORA, "dataset": 3}, "a dataset is a name or a table with a name, not 3"),
         ({**CORA, "dataset": "cora[1]"}, "cannot read the dataset 'cora[1]': a list in brackets is not allowed here"),
-        ({**CORA, "scheme": "int9"}, "int9: the bits of an integer format go from 2 to 8"),
+        ({**CORA, "scheme": "int17"}, "int17: the bits of an integer format go from 1 to 16"),
     ],
 )
 def test_bad_input_is_one_clear_sentence(data: dict[str, Any], message: str):

@@ -54,7 +54,7 @@ def test_seeds_may_be_named():
         ),
         (
             {"spec": {"dataset": "cora", "model": "gcn", "scheme": ["int8", "int99"]}},
-            "int99: the bits of an integer format go from 2 to 8",
+            "int99: the bits of an integer format go from 1 to 16",
         ),
         (
             {

@@ -1,0 +1,177 @@
+"""numba kernels of the block formats; engine.kernels.blocks holds the definition and the plain form.
+
+Exponents come from the floats' own exponent fields. All arithmetic is float64, where scaling by the
+powers of two at hand is exact, so that both forms give the same bits.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.kernels.jit import kernel
+from engine.kernels.rounding import SEGMENT, fill_uniform, round_code
+
+MAGNITUDE = np.int32(0x7FFFFFFF)
+FIELD = np.int64(0x7FF0000000000000)
+"""Exponent field of a float64."""
+RECIPROCAL = np.int64(2046 << 52)
+"""Minus the bits of a power of two: the bits of its reciprocal."""
+LEAST, MOST = -127, 127
+
+
+@kernel
+def power_of_two(exponent):
+    """2^exponent as float64, by its bits; −1022 ≤ exponent ≤ 1023."""
+    return np.int64((np.int64(exponent) + 1023) << 52).view(np.float64)
+
+
+@kernel
+def scale_exponent(worst, emax, thesis):
+    """A box's scale exponent from the bits of its largest magnitude (a float32's, as int32)."""
+    if thesis is not None:
+        worst = max(np.int32(0), worst - np.int32(1))
+    return min(max((worst >> 23) - 127 - emax, LEAST), MOST)
+
+
+@kernel
+def round_element(v, u, i, floor, least, drop, maximum):
+    """v rounded to a small float: ``least`` and ``drop`` are 2^emin and the mantissa's bits, as exponent fields."""
+    quantum = max(np.float64(v).view(np.int64) & FIELD, least) - drop
+    code = round_code(v * np.int64(RECIPROCAL - quantum).view(np.float64), u, i, floor)
+    return min(max(code * np.int64(quantum).view(np.float64), -maximum), maximum)
+
+
+@kernel
+def _round_line(x, out, u, scale, maximum, zero, least, drop, floor):
+    # Dividing by a power of two is exact, and spares a second array of steps.
+    for i in range(x.size):
+        if least is None:
+            code = round_code(np.float64(x[i]) * scale[i], u, i, floor)
+            out[i] = min(max(code, -maximum), maximum) / scale[i] + zero
+        else:
+            out[i] = round_element(np.float64(x[i]) * scale[i], u, i, floor, least, drop, maximum) / scale[i]
+
+
+@kernel
+def _largest(bits, begin, end, largest):
+    worst = np.int32(0)
+    for i in range(begin, end):
+        worst = max(worst, np.int32(bits[i] & MAGNITUDE))
+    return max(worst, largest)
+
+
+@kernel
+def _largest_of_boxes(bits, worst, box):
+    """The largest magnitude's bits of each box. Boxes of 16 and 32 have loops of a known length, which vectorize."""
+    whole = bits.size // box
+    for k in range(whole):
+        largest = np.int32(0)
+        if box == 16:
+            for i in range(16):
+                largest = max(largest, np.int32(bits[k * 16 + i] & MAGNITUDE))
+        elif box == 32:
+            for i in range(32):
+                largest = max(largest, np.int32(bits[k * 32 + i] & MAGNITUDE))
+        else:
+            largest = _largest(bits, k * box, (k + 1) * box, largest)
+        worst[k] = largest
+    if whole * box < bits.size:
+        worst[whole] = _largest(bits, whole * box, bits.size, np.int32(0))
+
+
+@kernel
+def _set_scales(worst, scale, emax, steps, thesis):
+    """Fills scale, 1/step, from each box's largest magnitude; returns the largest of all."""
+    largest = np.int32(0)
+    for k in range(worst.size):
+        largest = max(largest, worst[k])
+        scale[k] = power_of_two(steps - scale_exponent(worst[k], emax, thesis))
+    return largest
+
+
+@kernel
+def _spread(scale, box, spread):
+    """spread[i] = scale[i // box]."""
+    for k in range(scale.size):
+        value = scale[k]
+        if box == 16:
+            for j in range(16):
+                spread[k * 16 + j] = value
+        else:
+            for j in range(box):
+                spread[k * box + j] = value
+
+
+@kernel
+def quantize_boxes(x, bits, out, start, box, emax, steps, maximum, zero, least, drop, thesis, floor, key):
+    """Boxes along the last axis of x [rows, length]; returns the bits of the largest magnitude."""
+    largest = np.int32(0)
+    rows, length = x.shape
+    boxes = (length + box - 1) // box
+    # Short segments, whose scales and hashed numbers stay in the first-level cache.
+    some = min(max(SEGMENT // box, 1), boxes)
+    worst, scale = np.empty(some, np.int32), np.empty(some, np.float64)
+    spread, u = np.empty(some * box, np.float64), np.empty(some * box, np.float32)
+    for r in range(rows):
+        row, field, into = x[r], bits[r], out[r]
+        for k in range(0, boxes, some):
+            a, z = k * box, min((k + some) * box, length)
+            n = min(some, boxes - k)
+            _largest_of_boxes(field[a:z], worst, box)
+            largest = max(largest, _set_scales(worst[:n], scale, emax, steps, thesis))
+            _spread(scale[:n], box, spread)
+            if key is None:
+                _round_line(row[a:z], into[a:z], None, spread, maximum, zero, least, drop, floor)
+            else:
+                fill_uniform(u[: z - a], start + r * length + a, key)
+                _round_line(row[a:z], into[a:z], u, spread, maximum, zero, least, drop, floor)
+    return largest
+
+
+@kernel
+def quantize_box_columns(x, bits, out, start, box, emax, steps, maximum, zero, least, drop, thesis, floor, key):
+    """Boxes along the middle axis of x [outer, length, width]; returns the bits of the largest magnitude."""
+    largest = np.int32(0)
+    outer, length, width = x.shape
+    worst = np.empty(width, np.int32)
+    scale = np.empty(width, np.float64)
+    u = np.empty(width, np.float32)
+    for o in range(outer):
+        for a in range(0, length, box):
+            z = min(a + box, length)
+            worst[:] = 0
+            for r in range(a, z):
+                field = bits[o, r]
+                for i in range(width):
+                    worst[i] = max(worst[i], np.int32(field[i] & MAGNITUDE))
+            largest = max(largest, _set_scales(worst, scale, emax, steps, thesis))
+            for r in range(a, z):
+                if key is None:
+                    _round_line(x[o, r], out[o, r], None, scale, maximum, zero, least, drop, floor)
+                else:
+                    fill_uniform(u, start + (o * length + r) * width, key)
+                    _round_line(x[o, r], out[o, r], u, scale, maximum, zero, least, drop, floor)
+    return largest
+
+
+@kernel
+def _elements(x, out, u, maximum, least, drop, floor):
+    for i in range(x.size):
+        out[i] = round_element(np.float64(x[i]), u, i, floor, least, drop, maximum)
+
+
+@kernel
+def quantize_elements(x, bits, out, start, maximum, least, drop, floor, key):
+    """Every element rounded to a small float, without a scale; returns the bits of the largest magnitude."""
+    worst = np.int32(0)
+    for i in range(x.size):
+        worst = max(worst, bits[i] & MAGNITUDE)
+    if key is None:
+        _elements(x, out, None, maximum, least, drop, floor)
+        return worst
+    u = np.empty(SEGMENT, np.float32)
+    for begin in range(0, x.size, SEGMENT):
+        end = min(begin + SEGMENT, x.size)
+        fill_uniform(u[: end - begin], start + begin, key)
+        _elements(x[begin:end], out[begin:end], u, maximum, least, drop, floor)
+    return worst

@@ -1,0 +1,166 @@
+"""Evenly spaced grids: x̂ = c·(clamp(round((x − m)/c − d), first, last) + d) + m, in float64 throughout.
+
+Every integer format is such a grid; what differs is how m, d and c come from a range (METHODS §1).
+float32 tensors on the CPU take the kernels of grid_cpu, all others the plain form below: the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.kernels.finite import NonFiniteError, check_bits
+from engine.kernels.layout import around, chunks
+from engine.kernels.rounding import Rounding, round_
+from engine.kernels.threads import split
+
+
+@dataclass(frozen=True)
+class Grid:
+    """``m``, ``d``, ``c``: floats, or float64 tensors that broadcast over x with size 1 along ``axis``.
+
+    ``divisor`` is c, or infinity where the range is a single value (then c = d = 0 and x̂ = m).
+    """
+
+    m: Any
+    divisor: Any
+    d: Any
+    c: Any
+    first: float
+    last: float
+    axis: int = -1
+
+    @property
+    def many(self) -> bool:
+        """Whether there is a grid for each line along the axis, rather than one for the tensor."""
+        return isinstance(self.c, Tensor) and self.c.dim() > 0
+
+    def lines(self, x: Tensor) -> tuple[Any, Any, Any, Any]:
+        """m, divisor, d, c for x seen as [outer, length, inner]: floats or tensors [outer, 1, inner]."""
+        if not self.many:
+            return self.m, self.divisor, self.d, self.c
+        outer, _, inner = x.shape
+        return tuple(value.reshape(outer, 1, inner) for value in (self.m, self.divisor, self.d, self.c))  # pyright: ignore[reportReturnType]
+
+
+def quantize_grid(x: Tensor, grid: Grid, rounding: Rounding, *, check: bool) -> Tensor:
+    """x̂ of x's shape, dtype and device; ``check`` says that the range was not taken from x itself.
+
+    Raises NonFiniteError where x is on the CPU and holds NaN or infinity.
+    """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        return quantize_grid(x.float(), grid, rounding, check=check).to(x.dtype)
+    x = x.detach().contiguous()
+    out = torch.empty_like(x)
+    if x.numel() == 0:
+        return out
+    if x.device.type == "cpu" and x.dtype == torch.float32:
+        worst = _quantize_cpu(x, out, grid, rounding, check)
+        if check:
+            check_bits(worst, x)
+        return out
+    if check and x.device.type == "cpu" and not bool(torch.isfinite(torch.stack(torch.aminmax(x))).all()):
+        raise NonFiniteError(x)
+    return plain_grid(x, out, grid, rounding)
+
+
+def plain_grid(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes: bool = False) -> Tensor:
+    """The definition in torch, on any device, without waiting for it; a few chunks of float64 at a time.
+
+    ``codes=True`` fills ``out`` (an integer tensor) with code − first instead of x̂.
+    """
+    source, target = _view(x, grid), _view(out, grid)
+    values = grid.lines(source)
+    for o, r, start in chunks(tuple(source.shape), x.device.type):  # pyright: ignore[reportArgumentType]
+        m, divisor, d, c = (v[o] if grid.many else v for v in values)
+        part = source[o, r].double()
+        t = _round_part(part, m, divisor, d, rounding, start).clamp_(grid.first, grid.last)
+        if codes:
+            target[o, r] = t.sub_(grid.first)
+            continue
+        t = t.add_(d).mul_(c).add_(m)
+        # 0·x: an infinite element must not come out as the grid's end.
+        target[o, r] = t if x.device.type == "cpu" else t.add_(source[o, r], alpha=0)
+    return out
+
+
+def _round_part(part: Tensor, m: Any, divisor: Any, d: Any, rounding: Rounding, start: int) -> Tensor:
+    # A float64 source is x itself, not a copy: the subtraction makes the buffer.
+    return round_(part.sub(m).div_(divisor).sub_(d), rounding, start)
+
+
+def dequantize_grid(codes: Tensor, grid: Grid, dtype: torch.dtype) -> Tensor:
+    """x̂ from code − first (any integer dtype)."""
+    out = torch.empty(
+        codes.shape, dtype=torch.float64 if dtype == torch.float64 else torch.float32, device=codes.device
+    )
+    source, target = _view(codes.contiguous(), grid), _view(out, grid)
+    values = grid.lines(source)
+    for o, r, _ in chunks(tuple(source.shape), codes.device.type):  # pyright: ignore[reportArgumentType]
+        m, _divisor, d, c = (v[o] if grid.many else v for v in values)
+        target[o, r] = source[o, r].double().add_(grid.first).add_(d).mul_(c).add_(m)
+    return out.to(dtype)
+
+
+def count_outside(x: Tensor, grid: Grid, rounding: Rounding) -> Tensor:
+    """How many codes the clamp moves, as an int64 tensor without dimensions."""
+    source = _view(x.detach().contiguous(), grid)
+    values = grid.lines(source)
+    count = torch.zeros((), dtype=torch.int64, device=x.device)
+    for o, r, start in chunks(tuple(source.shape), x.device.type):  # pyright: ignore[reportArgumentType]
+        m, divisor, d, _ = (v[o] if grid.many else v for v in values)
+        t = _round_part(source[o, r].double(), m, divisor, d, rounding, start)
+        count += ((t < grid.first) | (t > grid.last)).sum()
+    return count
+
+
+def _view(x: Tensor, grid: Grid) -> Tensor:
+    return around(x, grid.axis) if grid.many else x.view(1, -1, 1)
+
+
+def _quantize_cpu(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, check: bool) -> int:
+    from engine.kernels import grid_cpu
+
+    floor, key = rounding.kernel_arguments
+    source, target = _view(x, grid).numpy(), _view(out, grid).numpy()
+    bits = source.view(np.int32) if check else None
+    first, last = float(grid.first), float(grid.last)
+    if not grid.many:
+        values = (float(grid.m), float(grid.divisor), float(grid.d), float(grid.c))
+        flat, into = source.reshape(-1), target.reshape(-1)
+        flat_bits = bits.reshape(-1) if bits is not None else None
+
+        def run(a: int, z: int) -> int:
+            part = flat_bits[a:z] if flat_bits is not None else None
+            return grid_cpu.quantize_flat(flat[a:z], part, into[a:z], a, *values, first, last, floor, key)
+
+        return max(split(x.numel(), x.numel(), run))
+    outer, length, inner = source.shape
+    lines = [np.ascontiguousarray(value.numpy()) for value in grid.lines(_view(x, grid))]
+    if inner == 1:
+        rows, into_rows = source[..., 0], target[..., 0]
+        row_bits = bits[..., 0] if bits is not None else None
+
+        def run_rows(a: int, z: int) -> int:
+            part = row_bits[a:z] if row_bits is not None else None
+            values = (value[a:z, 0, 0] for value in lines)
+            return grid_cpu.quantize_rows(rows[a:z], part, into_rows[a:z], a * length, *values, first, last, floor, key)
+
+        return max(split(outer, x.numel(), run_rows))
+    worst = 0
+    for o in range(outer):
+        values = [value[o, 0] for value in lines]
+
+        def run_columns(a: int, z: int, o: int = o, values: list[Any] = values) -> int:
+            part = bits[o, a:z] if bits is not None else None
+            begin = (o * length + a) * inner
+            return grid_cpu.quantize_columns(
+                source[o, a:z], part, target[o, a:z], begin, *values, first, last, floor, key
+            )
+
+        worst = max(worst, *split(length, length * inner, run_columns))
+    return worst
