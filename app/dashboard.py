@@ -12,7 +12,7 @@ from store.client import StoreUnavailable
 HERE = Path(__file__).parent
 
 st.set_page_config(page_title="Bitfront", page_icon=str(HERE / "assets" / "mark.svg"), layout="wide")
-st.logo(str(HERE / "assets" / "logo.svg"), size="large", icon_image=str(HERE / "assets" / "mark.svg"))
+st.logo(str(HERE / "assets" / "logo.svg"), size="large")
 
 page = st.navigation(
     [

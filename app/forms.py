@@ -15,17 +15,16 @@ def option_names(spec: type[BaseModel]) -> list[str]:
     return [name for name in spec.model_fields if name != "name"]
 
 
-def spec_form(spec: type[BaseModel], prefix: str, columns: int = 3) -> dict[str, Any]:
-    """Draw a widget for each option of ``spec`` and give their values; each is part of the link as ``prefix.field``."""
-    values: dict[str, Any] = {}
-    with st.grid(columns, min_column_width=150):
-        for name in option_names(spec):
-            values[name] = _widget(name, spec.model_fields[name], f"{prefix}.{name}")
-    return values
+def spec_form(spec: type[BaseModel], prefix: str) -> dict[str, Any]:
+    """Draw a widget for each option of ``spec``, to be laid out by the caller (a grid, as a rule).
+
+    Gives their values; each is part of the link as ``prefix.field``.
+    """
+    return {name: _widget(name, spec.model_fields[name], f"{prefix}.{name}") for name in option_names(spec)}
 
 
 def _widget(name: str, field: FieldInfo, key: str) -> Any:
-    label = name.replace("_", " ").capitalize()
+    label = field.title or (name.upper() if len(name) < 3 else name.replace("_", " ").capitalize())
     kind = _plain_type(field.annotation)
     shared: dict[str, Any] = {"key": key, "bind": "query-params", "help": field.description}
     if get_origin(kind) is Literal:

@@ -11,8 +11,7 @@ import streamlit as st
 from app.connection import ask_frame, ask_rows
 from app.launch_plan import LaunchPlan, command_lines
 from app.phrases import duration, literal, megabytes, number
-from app.run_table import ENDED, dataset_label
-from app.theme import STATE_COLORS
+from app.run_table import ENDED, dataset_label, state_badge
 from engine.errors import InputError
 from engine.ledger import preview
 from engine.spec import RunSpec
@@ -30,7 +29,8 @@ def show_details(run: str) -> None:
         return
     row = found[0]
     _title(row)
-    _results(row)
+    if row["state"] in ENDED and row["epoch"]:
+        _results(row)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _densities(row)
@@ -42,13 +42,13 @@ def show_details(run: str) -> None:
 
 
 def _title(row: dict[str, Any]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(f"{literal(row['scheme'])}, seed {row['seed']}", width="content")
-        st.badge(row["state"], color=STATE_COLORS.get(row["state"], "gray"))  # pyright: ignore[reportArgumentType]
-        if row["synthetic"]:
-            st.badge("synthetic data", icon=":material/science:", color="violet")
-        if row["gap"] and row["state"] not in ENDED:
-            st.badge("some epochs are on their way", color="orange")
+    marks = [state_badge(row["state"])]
+    if row["synthetic"]:
+        marks.append(":violet-badge[:material/science: synthetic data]")
+    if row["gap"] and row["state"] not in ENDED:
+        marks.append(":orange-badge[some epochs are on their way]")
+    about = f"{row['scheme']} on {dataset_label(row['dataset'], row['synthetic'])}, {row['model']}, seed {row['seed']}"
+    st.subheader(f"{literal(about)} {' '.join(marks)}")
 
 
 def _results(row: dict[str, Any]) -> None:
@@ -153,20 +153,20 @@ def _facts(row: dict[str, Any]) -> None:
         "Host": row["host"],
         "Attempts": str(row["attempts"] or ""),
         "Sweep": row["sweep"],
-        **{key.replace("_", " ").capitalize(): value for key, value in provenance.items() if _short(value)},
+        **{key.replace("_", " ").capitalize(): value for key, value in provenance.items() if _is_fact(value)},
     }
     st.table(
         {key: literal(value) for key, value in facts.items() if value not in (None, "", "–")},
         border="horizontal",
     )
-    long = {key: value for key, value in provenance.items() if not _short(value)}
+    long = {key: value for key, value in provenance.items() if isinstance(value, dict | list)}
     if long:
         with st.expander("Versions and fingerprints"):
             st.json(long)
 
 
-def _short(value: Any) -> bool:
-    return isinstance(value, str | int | float) and len(str(value)) <= 60
+def _is_fact(value: Any) -> bool:
+    return isinstance(value, str | int | float) and not isinstance(value, bool)
 
 
 def _time(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from app.phrases import ago, duration
+from app.theme import STATE_COLORS
 
 ENDED = frozenset({"finished", "failed", "cancelled"})
 """States that a run does not leave."""
@@ -20,6 +22,21 @@ MOST_ROWS = 200
 def run_label(row: Mapping[str, Any]) -> str:
     """ "int8 · seed 0": a run's name on charts where dataset and architecture are clear."""
     return f"{row['scheme']} · seed {row['seed']}"
+
+
+def run_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """A name for each of these runs that no other of them has: with the end of its id where labels are equal."""
+    seen = Counter(run_label(row) for row in rows)
+    return {
+        row["run"]: label if seen[label] == 1 else f"{label} · {row['run'][-5:]}"
+        for row in rows
+        for label in (run_label(row),)
+    }
+
+
+def state_badge(state: str, n: int | None = None) -> str:
+    """A state as a coloured chip, in Streamlit's Markdown, with a number where one is given."""
+    return f":{STATE_COLORS.get(state, 'gray')}-badge[{state if n is None else f'{n} {state}'}]"
 
 
 def dataset_label(dataset: str, synthetic: bool) -> str:
@@ -46,7 +63,7 @@ def run_table(runs: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
             "Seed": [row["seed"] for row in runs],
             "Dataset": [dataset_label(row["dataset"], row["synthetic"]) for row in runs],
             "Architecture": [row["model"] for row in runs],
-            "Progress": [share_done(row) for row in runs],
+            "Progress": [100 * share_done(row) for row in runs],
             "Epochs": [progress_text(row) for row in runs],
             "Validation": pd.array([row["best_val"] for row in runs], dtype="Float64"),
             "Test": pd.array([row["test_at_best_val"] for row in runs], dtype="Float64"),

@@ -1,4 +1,4 @@
-"""Learning curves: loss or metric by epoch, one line a run and split."""
+"""Learning curves: loss or metric by epoch, one line a run and split, one legend entry a scheme and split."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def learning_chart(
     ``name`` and ``unit`` title the y axis. The zoom is kept while points arrive.
     """
     figure = go.Figure()
-    lines = 0
+    entries: set[str] = set()
     shades = scheme_shades(curve.scheme for curve in curves)
     for curve in curves:
         rows = epochs.get(curve.run)
@@ -57,20 +57,23 @@ def learning_chart(
             values = rows[f"{split}_{quantity}"]
             if values.null_count == len(values):
                 continue
-            label = SPLITS[split] if len(curves) == 1 else plain(curve.label)
+            entry = SPLITS[split] if len(curves) == 1 else plain(curve.scheme)
+            if len(curves) > 1 and len(splits) > 1:
+                entry += f", {SPLITS[split].lower()}"
             figure.add_scatter(
                 x=rows["epoch"].to_numpy(),
                 y=values.to_numpy(),
                 mode="lines+markers" if rows.num_rows == 1 else "lines",
-                name=label if len(curves) == 1 or len(splits) == 1 else f"{label}, {SPLITS[split].lower()}",
-                legendgroup=curve.run,
+                name=entry,
+                legendgroup=entry,
+                showlegend=entry not in entries,
                 line={"color": shades[curve.scheme], "width": 2 if split == "val" else 1.5, "dash": DASHES[split]},
                 opacity=1.0 if len(curves) < 6 else 0.75,
                 meta=[plain(curve.label), SPLITS[split]],
                 hovertemplate="%{meta[0]} · %{meta[1]}<br>epoch %{x}: %{y:.4g}<extra></extra>",
             )
-            lines += 1
-    if len(curves) == 1 and curves[0].best_epoch and lines:
+            entries.add(entry)
+    if len(curves) == 1 and curves[0].best_epoch and entries:
         figure.add_vline(x=curves[0].best_epoch, line={"width": 1, "dash": "dot", "color": "rgba(128,140,150,0.8)"})
         figure.add_annotation(
             x=curves[0].best_epoch,
@@ -86,7 +89,7 @@ def learning_chart(
     revision = f"{quantity}:" + ",".join(sorted(curve.run for curve in curves))
     figure.update_layout(
         **chart_layout(height=height, revision=revision),
-        showlegend=lines <= 24,
+        showlegend=len(entries) <= 16,
         xaxis=axis("Epoch", range=[0, max(last, 1)], rangemode="tozero"),
         yaxis=axis(f"{name} ({unit})" if unit else name),
     )

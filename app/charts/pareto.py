@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,7 +34,7 @@ class Axes:
 
     @property
     def title(self) -> str:
-        return f"{DENSITY_TITLES[self.density]} relative to fp32 (×), {self.scope}, {self.coverage}"
+        return f"{DENSITY_TITLES[self.density]} (× fp32): {self.scope}, {self.coverage}"
 
 
 def pareto_chart(
@@ -48,21 +49,22 @@ def pareto_chart(
     shown = [row for row in groups if row["test_mean"] is not None and row[axes.density] is not None]
     first = shown[0] if shown else {"metric": "accuracy", "unit": "%", "higher_is_better": True}
     densities = [row[axes.density] for row in shown]
-    on_front = pareto_front(densities, [row["test_mean"] for row in shown], higher_y=first["higher_is_better"])
+    values = [row["test_mean"] for row in shown]
+    on_front = pareto_front(densities, values, higher_y=first["higher_is_better"]).tolist()
     figure = go.Figure()
-    _add_front(
-        figure, {(row[axes.density], row["test_mean"]) for row, best in zip(shown, on_front, strict=True) if best}
-    )
+    _add_front(figure, densities, values, on_front)
+    turn = _share(densities, 0.8, axes.log_x)
     several_models = len({row["model"] for row in shown}) > 1
     families: dict[str, dict[bool, list[Mapping[str, Any]]]] = {}
     for row, best in zip(shown, on_front, strict=True):
-        families.setdefault(scheme_family(row["scheme"]), {}).setdefault(bool(best), []).append(row)
+        families.setdefault(scheme_family(row["scheme"]), {}).setdefault(best, []).append(row)
     for family, parts in sorted(families.items()):
+        _add_legend(figure, family)
         for best, points in sorted(parts.items()):
             figure.add_scatter(
-                **_points(points, axes, family, best, picked, several_models),
+                **_points(points, axes, family, best, picked, several_models, turn),
                 mode="markers+text" if best or len(shown) <= MOST_LABELS else "markers",
-                showlegend=best or True not in parts,
+                showlegend=False,
             )
     figure.update_layout(
         **chart_layout(height=height, revision=f"{axes}"),
@@ -74,11 +76,12 @@ def pareto_chart(
     return figure
 
 
-def _add_front(figure: go.Figure, points: set[tuple[float, float]]) -> None:
-    steps = sorted(points)
+def _add_front(figure: go.Figure, x: Sequence[float], y: Sequence[float], on_front: Sequence[bool]) -> None:
+    """The front as steps, from the left edge: whatever lies below or left of the line is dominated."""
+    steps = sorted({(a, b) for a, b, best in zip(x, y, on_front, strict=True) if best})
     figure.add_scatter(
-        x=[x for x, _ in steps],
-        y=[y for _, y in steps],
+        x=[min(x), *(step[0] for step in steps)] if steps else [],
+        y=[steps[0][1], *(step[1] for step in steps)] if steps else [],
         mode="lines",
         line={"shape": "vh", "color": ACCENT, "width": 1.5},
         name="front",
@@ -86,23 +89,41 @@ def _add_front(figure: go.Figure, points: set[tuple[float, float]]) -> None:
     )
 
 
+def _add_legend(figure: go.Figure, family: str) -> None:
+    """A family's entry in the legend, in its full colour even where all its points are pale."""
+    style = family_style(family)
+    marker = {"color": style.color, "symbol": style.symbol, "size": 11}
+    figure.add_scatter(x=[None], y=[None], mode="markers", name=family, legendgroup=family, marker=marker)
+
+
 def _points(
-    points: Sequence[Mapping[str, Any]], axes: Axes, family: str, best: bool, picked: str | None, several_models: bool
+    points: Sequence[Mapping[str, Any]],
+    axes: Axes,
+    family: str,
+    best: bool,
+    picked: str | None,
+    several_models: bool,
+    turn: float,
 ) -> dict[str, Any]:
-    """A scatter trace: the points of one family that are on the front, or those that are not."""
+    """A scatter trace: the points of one family that are on the front, or those that are not.
+
+    Names stand to the right of their points, left of those beyond ``turn``, so that none leaves the chart.
+    """
     style = family_style(family)
     color = style.color if best else faded(style.color, PALE)
+    above = "top" if best else "bottom"  # away from the front's line
     return {
         "x": [row[axes.density] for row in points],
         "y": [row["test_mean"] for row in points],
-        "text": [plain(f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) for row in points],
-        "textposition": "top center" if best else "bottom center",
+        "text": [_label(row, several_models) for row in points],
+        "textposition": [f"{above} {'left' if row[axes.density] > turn else 'right'}" for row in points],
         "textfont": {"size": 12} if best else {"size": 11, "color": "rgba(128,140,150,0.9)"},
         "name": family,
         "legendgroup": family,
         "marker": {
             "color": color,
             "symbol": style.symbol,
+            "opacity": 1,
             "size": [15 if row["group_id"] == picked else 11 for row in points],
             "line": {"width": [2 if row["group_id"] == picked else 0 for row in points], "color": ACCENT},
         },
@@ -121,6 +142,11 @@ def _points(
     }
 
 
+def _label(row: Mapping[str, Any], several_models: bool) -> str:
+    """A point's name, kept off the marker by a space on either side."""
+    return "\u2002" + plain(f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) + "\u2002"
+
+
 def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     """What a point says of its group."""
     unit, label = row["unit"], row["arithmetic_label"]
@@ -135,6 +161,14 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     if row["settings"]:
         lines.append(plain(row["settings"]))
     return "<br>".join(lines)
+
+
+def _share(values: Sequence[float], share: float, log: bool) -> float:
+    """The value at this share of the axis."""
+    if not values:
+        return math.inf
+    low, high = min(values), max(values)
+    return low * (high / low) ** share if log else low + (high - low) * share if high > low else math.inf
 
 
 def _ticks(values: Sequence[float], log: bool) -> dict[str, Any]:

@@ -11,14 +11,13 @@ import streamlit as st
 from app.charts.layout import CONFIG
 from app.charts.pareto import DENSITY_TITLES, Axes, pareto_chart
 from app.connection import ask_frame, ask_rows
-from app.group_table import described, group_table
+from app.group_table import COLUMNS, described, group_table
 from app.phrases import count, duration, literal, mean_std, megabytes
 from app.run_details import NEVER, density_table
 from engine.errors import InputError
 from engine.spec import RunSpec
 
-Rows = list[dict[str, Any]]
-"""Seed groups as app.group_table describes them."""
+Rows = list[dict[str, Any]]  # seed groups as app.group_table describes them
 
 SCOPES = ["training", "inference"]
 COVERAGES = ["quantized part", "whole step"]
@@ -40,12 +39,11 @@ def filters() -> dict[str, str]:
                 bind="query-params",
                 accept_new_options=True,
                 placeholder="All",
-                width=200,
             )
             or ""
         )
 
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.grid(4, min_column_width=140):
         asked = {
             "dataset": choose("Dataset", "dataset", "data"),
             "model": choose("Architecture", "model", "architecture"),
@@ -57,7 +55,6 @@ def filters() -> dict[str, str]:
                 type="search",
                 live="300ms",
                 placeholder="scheme, name, tag",
-                width=200,
             )
             or "",
         }
@@ -171,8 +168,10 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
         group_table(groups),
         key=key,
         hide_index=True,
+        placeholder="",
         on_select=lambda: _row_clicked(key, shown),
         selection_mode="single-row",
+        column_order=[name for name in COLUMNS if name != "Settings" or any(row["settings"] for row in groups)],
         selection_default={"selection": {"rows": [shown.index(picked)] if picked in shown else []}},
         alt="Seed groups with mean and standard deviation, and densities",
         column_config={
@@ -180,7 +179,7 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
             "Settings": st.column_config.TextColumn(help="What differs from the defaults."),
             "n": number(help="Seeds that finished; the newest run of each counts.", width=40),
             "Test": number(
-                f"Test {metric} at best val. ({unit})",
+                f"Test {metric}, best val. ({unit})",
                 format="%.2f",
                 help="The headline: mean over seeds of the test metric at the epoch of best validation.",
             ),
@@ -203,11 +202,8 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
 def show_group(group: dict) -> None:
     """The picked group: its numbers, its runs, its densities, its configuration."""
     unit = group["unit"] or ""
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.subheader(
-            f"{literal(group['scheme'])} on {literal(group['dataset'])}, {literal(group['model'])}", width="content"
-        )
-        st.badge(count(group["n"], "seed"), color="gray")
+    title = f"{group['scheme']} on {group['dataset']}, {group['model']}"
+    st.subheader(f"{literal(title)} :gray-badge[{count(group['n'], 'seed')}]")
     if group["settings"]:
         st.caption(literal(group["settings"]))
     with st.grid(4, min_column_width=170):
@@ -242,7 +238,8 @@ def show_group(group: dict) -> None:
     with right:
         st.markdown("**Configuration**, the seed aside")
         try:
-            st.code(RunSpec.parse(json.loads(group["spec"])).to_toml(), language="toml", height=260)
+            lines = RunSpec.parse(json.loads(group["spec"])).to_toml().splitlines()
+            st.code("\n".join(line for line in lines if not line.startswith("seed =")), language="toml", height=260)
         except InputError:
             st.code(group["spec"], language="json", height=260)
 

@@ -24,6 +24,7 @@ from tasks.submit import submit
 
 EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
 DEVICES = list(get_args(RunSpec.model_fields["device"].annotation))
+FIRST_DATASET = "cora"  # as `bitfront run` has it
 MOST_LINKED = 12
 
 
@@ -34,7 +35,9 @@ def densities(spec: str) -> list[dict]:
 
 
 def choose_dataset() -> dict:
-    name = st.selectbox("Dataset", list(DATASETS), key="dataset", bind="query-params")
+    names = list(DATASETS)
+    first = names.index(FIRST_DATASET) if FIRST_DATASET in names else 0
+    name = st.selectbox("Dataset", names, index=first, key="dataset", bind="query-params")
     entry = DATASETS[name]
     st.caption(f"{entry.summary} · {entry.task} · {entry.licence}")
     if entry.synthetic:
@@ -51,7 +54,7 @@ def choose_model() -> dict:
 def _options(spec: type, prefix: str, title: str) -> dict:
     if not option_names(spec):
         return {}
-    with st.expander(title):
+    with st.expander(title), st.grid(3, min_column_width=120):
         return spec_form(spec, prefix)
 
 
@@ -87,9 +90,8 @@ def choose_schemes() -> tuple[str, ...] | None:
     return None if wrong else tuple(dict.fromkeys([*picked, *own]))
 
 
-def choose_seeds() -> tuple[int, ...] | None:
-    """The seeds; None where they cannot be read (said beneath the field)."""
-    text = st.text_input(
+def seeds_field() -> str:
+    return st.text_input(
         "Seeds",
         value="3",
         key="seeds",
@@ -97,8 +99,12 @@ def choose_seeds() -> tuple[int, ...] | None:
         live="300ms",
         help="A count (3 trains seeds 0, 1, 2) or a list (0, 4, 7).",
     )
+
+
+def read_seeds(text: str) -> tuple[int, ...] | None:
+    """The seeds; None where they cannot be read (said here)."""
     try:
-        return parse_seeds(text or "")
+        return parse_seeds(text)
     except InputError as error:
         st.error(literal(error), icon=":material/error:")
         return None
@@ -112,11 +118,10 @@ def choose() -> tuple[LaunchPlan | None, int]:
     with right:
         model = choose_model()
     schemes = choose_schemes()
-    seeds_column, training_column = st.columns([1, 3])
-    with seeds_column:
-        seeds = choose_seeds()
-    with training_column:
+    with st.grid(4, min_column_width=120):
+        seeds_text = seeds_field()
         training = spec_form(TrainingSpec, "training")
+    seeds = read_seeds(seeds_text)
     with st.expander("Device and priority"):
         left, right = st.columns(2)
         with left:
@@ -181,8 +186,7 @@ def show_estimate(plan: LaunchPlan) -> None:
                 "Memory": headline["memory"],
                 "Arithmetic": headline["arithmetic"],
                 "Bits": headline["average_bits"],
-                "Scope": headline["scope"],
-                "Coverage": headline["coverage"],
+                "Holds for": f"{headline['scope']}, {headline['coverage']}",
                 "Arithmetic is": headline["arithmetic_label"],
             }
         )
@@ -203,8 +207,9 @@ def show_estimate(plan: LaunchPlan) -> None:
                 "Bits": st.column_config.NumberColumn(
                     format="%.2f", help="Average bits an element, shared exponents included."
                 ),
-                "Scope": st.column_config.TextColumn(
-                    help="inference: forward products and aggregates; training: the backward ones too."
+                "Holds for": st.column_config.TextColumn(
+                    help="Scope and coverage. inference: forward products and aggregates; training: the backward ones "
+                    "too. quantized part: what the scheme quantizes."
                 ),
                 "Arithmetic is": st.column_config.TextColumn(
                     help="Published (Rouhani et al., NeurIPS 2020), or inter- or extrapolated from it."
@@ -257,7 +262,7 @@ def show_equivalents(plan: LaunchPlan, priority: int) -> None:
 
 
 st.title("Launch")
-form, estimate = st.columns([3, 2], gap="large")
+form, estimate = st.columns([6, 5], gap="large")
 with form:
     plan, priority = choose()
 faults = plan.faults() if plan else []

@@ -15,14 +15,13 @@ from app.connection import ask, ask_rows, settings
 from app.curves import EpochBuffer
 from app.phrases import ago, count, literal, megabytes
 from app.run_details import show_details
-from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_table, share_done
+from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_names, run_table, share_done, state_badge
 from app.theme import STATE_COLORS
 from engine.errors import BitfrontError
 from store.client import StoreUnavailable
 from tasks.submit import cancel
 
-Row = dict[str, Any]
-"""A run as the store's ``runs`` query gives it."""
+Row = dict[str, Any]  # a run as the store's query `runs` gives it
 
 LIVE_SECONDS, QUEUE_SECONDS, IDLE_SECONDS = 1, 2, 10
 MOST_CURVES = 40
@@ -47,7 +46,7 @@ def live(seconds: float | None) -> Callable:
 
 def filters() -> dict[str, str]:
     sweeps = [row["value"] for row in ask_rows("facets") if row["kind"] == "sweep"]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    with st.container(horizontal=True, vertical_alignment="top"):
         states = st.pills("State", list(STATE_COLORS), selection_mode="multi", key="state", bind="query-params")
         sweep = st.selectbox(
             "Sweep",
@@ -74,10 +73,8 @@ def filters() -> dict[str, str]:
 def show_counts() -> int:
     """Draw the number of runs by state; gives how many have not ended."""
     counts = {row["state"]: row["n"] for row in ask_rows("counts")}
-    with st.container(horizontal=True, gap="small"):
-        for state, color in STATE_COLORS.items():
-            if counts.get(state):
-                st.badge(f"{counts[state]} {state}", color=color)  # pyright: ignore[reportArgumentType]
+    if counts:
+        st.markdown(" ".join(state_badge(state, counts[state]) for state in STATE_COLORS if counts.get(state)))
     return sum(n for state, n in counts.items() if state not in ENDED)
 
 
@@ -105,6 +102,7 @@ def show_table(runs: list[Row]) -> None:
         run_table(runs, datetime.now(UTC)),
         key=key,
         hide_index=True,
+        placeholder="",
         on_select=lambda: _table_changed(key, shown),
         selection_mode="multi-row",
         selection_default={"selection": {"rows": [index for index, run in enumerate(shown) if run in chosen]}},
@@ -118,7 +116,7 @@ def show_table(runs: list[Row]) -> None:
             "Seed": st.column_config.NumberColumn(width=50),
             "Dataset": st.column_config.TextColumn(width="small"),
             "Architecture": st.column_config.TextColumn(width="small"),
-            "Progress": st.column_config.ProgressColumn(format="percent", min_value=0, max_value=1, width="small"),
+            "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, width="small"),
             "Validation": st.column_config.NumberColumn(
                 "Best val.", format="%.2f", help="Best validation metric so far, in the task's unit.", width="small"
             ),
@@ -182,10 +180,10 @@ def queue(asked: dict[str, str], drawn_for: list[str]) -> None:
         st.rerun()
 
 
-def curve_of(row: Row) -> Curve:
+def curve_of(row: Row, name: str) -> Curve:
     return Curve(
         run=row["run"],
-        label=run_label(row),
+        label=name,
         scheme=row["scheme"],
         total_epochs=row["total_epochs"] or 1,
         best_epoch=row["best_epoch"] if row["state"] == "finished" else None,
@@ -220,7 +218,8 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
     else:
         order = {run: index for index, run in enumerate(chosen)}
         rows = sorted(runs, key=lambda row: order[row["run"]])
-        drawn = [curve_of(row) for row in rows]
+        names = run_names(rows)
+        drawn = [curve_of(row, names[row["run"]]) for row in rows]
         unit = next((row["unit"] for row in rows if row["unit"]), "%")
         metric = next((row["metric"] for row in rows if row["metric"]), "accuracy")
         about = ", ".join(curve.label for curve in drawn[:4])
@@ -296,7 +295,7 @@ def show_chosen(chosen: list[str]) -> None:
     live(LIVE_SECONDS if active else None)(curves)(chosen, splits, active)
     focus = chosen[0]
     if len(chosen) > 1:
-        names = {row["run"]: run_label(row) for row in runs}
+        names = run_names(runs)
         focus = str(
             st.selectbox(
                 "Details of",
