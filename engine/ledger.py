@@ -13,13 +13,15 @@ Coverage ``quantized part`` leaves fp32 rows out, ``whole step`` counts them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from engine.datasets import DATASETS, GraphSize
 from engine.events import Densities, LedgerRow
-from engine.formats import get_format
+from engine.formats import Format, get_format
 from engine.models import MODELS
 from engine.scheme import FP32, Scheme
 from engine.spec import RunSpec
@@ -115,28 +117,32 @@ def _resolve(operand: Operand, product: Product, scheme: Scheme):
 
 def densities(rows: Sequence[LedgerRow], scope: Scope, coverage: Coverage) -> Densities:
     """The densities of a ledger for one scope and coverage; 1.0 where nothing in it is quantized."""
-    elements = bits = macs = area = 0.0
-    worst = 0
+    elements: Counter[Format] = Counter()
+    macs: Counter[Format] = Counter()
     for row in rows:
         format = get_format(row.format)
         if (scope == "inference" and row.product not in FORWARD) or (coverage == "quantized part" and format == FP32):
             continue
         span = row.last_epoch - row.first_epoch + 1
-        elements += span * row.elements
-        bits += span * row.elements * format.bits
-        macs += span * row.macs
-        area += span * row.macs / format.arithmetic_density.value
-        if row.macs:
-            worst = max(worst, _LABELS.index(format.arithmetic_density.label))
-    average_bits = bits / elements if elements else FP32.bits
+        elements[format] += span * row.elements
+        macs[format] += span * row.macs
+    average_bits = _mean(elements, lambda format: format.bits) if elements.total() else FP32.bits
+    area = _mean(macs, lambda format: 1 / format.arithmetic_density.value) if macs.total() else 1.0
+    worst = max((_LABELS.index(format.arithmetic_density.label) for format in +macs), default=0)
     return Densities(
         scope=scope,
         coverage=coverage,
         memory=FP32.bits / average_bits,
-        arithmetic=macs / area if area else 1.0,
+        arithmetic=1 / area,
         arithmetic_label=_LABELS[worst],
         average_bits=average_bits,
     )
+
+
+def _mean(weights: Counter[Format], value: Callable[[Format], float]) -> float:
+    """The mean of a format's value, weighted by whole numbers (their shares sum to one exactly)."""
+    total = weights.total()
+    return math.fsum(weight / total * value(format) for format, weight in weights.items())
 
 
 def all_densities(rows: Sequence[LedgerRow], scheme: Scheme) -> list[Densities]:

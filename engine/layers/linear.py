@@ -19,29 +19,9 @@ from torch import Tensor
 
 from engine.formats import Format
 from engine.kernels.dropout import drop
+from engine.kernels.sparse import SparseOperand
 from engine.live import Sites
 from engine.randomness import Key
-
-
-@dataclass
-class LayerInput:
-    """What enters a layer: values [rows, inputs], and whether they are the same in every step.
-
-    Constant values (the dataset's features) are quantized once for each format and axis.
-    """
-
-    values: Tensor
-    constant: bool = False
-    _quantized: dict[tuple[Format, int], Tensor] = field(default_factory=dict)
-
-    def quantized(self, sites: Sites, product: str, axis: int) -> Tensor:
-        if not self.constant:
-            return sites.quantize(self.values, "input", product, axis)
-        format = sites.format("input", product)
-        key = (format, axis if format.blocked else 0)
-        if key not in self._quantized:
-            self._quantized[key] = sites.quantize(self.values, "input", product, axis)
-        return self._quantized[key]
 
 
 @dataclass(frozen=True)
@@ -55,20 +35,67 @@ class Dropout:
         return drop(x, self.rate, self.key)
 
 
+@dataclass(frozen=True)
+class DenseOperand:
+    """A quantized operand [rows, inputs] as it stands."""
+
+    values: Tensor
+
+    def drop(self, rate: float, key: Key) -> DenseOperand:
+        return DenseOperand(drop(self.values, rate, key))
+
+    def multiply(self, kernel: Tensor) -> Tensor:
+        """X·Wᵀ for W [outputs, inputs] → [rows, outputs]."""
+        return self.values @ kernel.t()
+
+    def multiply_gradient(self, gradient: Tensor) -> Tensor:
+        """dYᵀ·X for dY [rows, outputs] → [outputs, inputs]."""
+        return gradient.t() @ self.values
+
+
+Operand = DenseOperand | SparseOperand
+
+
+@dataclass
+class LayerInput:
+    """What enters a layer: values [rows, inputs], and whether they are the same in every step.
+
+    Constant values (the dataset's features) are quantized once for each format and axis, and kept
+    sparse where what is left of them is sparse.
+    """
+
+    values: Tensor
+    constant: bool = False
+    _kept: dict[tuple[Format, int], Operand] = field(default_factory=dict)
+
+    def operand(self, sites: Sites, product: str, axis: int, dropout: Dropout | None) -> Operand:
+        """The quantized, then dropped input of a product that sums over ``axis``."""
+        found = self._constant(sites, product, axis) if self.constant else self._quantize(sites, product, axis)
+        return found if dropout is None else found.drop(dropout.rate, dropout.key)
+
+    def _quantize(self, sites: Sites, product: str, axis: int) -> DenseOperand:
+        return DenseOperand(sites.quantize(self.values, "input", product, axis))
+
+    def _constant(self, sites: Sites, product: str, axis: int) -> Operand:
+        format = sites.format("input", product)
+        key = (format, axis if format.blocked else 0)
+        if key not in self._kept:
+            dense = self._quantize(sites, product, axis)
+            self._kept[key] = SparseOperand.from_dense(dense.values) or dense
+        return self._kept[key]
+
+
 class _Linear(torch.autograd.Function):
     @staticmethod
     def forward(ctx, values: Tensor, weight: Tensor, x: LayerInput, sites: Sites, dropout: Dropout | None) -> Tensor:
-        operand = x.quantized(sites, "forward", -1)
-        if dropout is not None:
-            operand = dropout(operand)
-        kernel = sites.quantize(weight, "weight", "forward", -1)
+        operand = x.operand(sites, "forward", -1, dropout)
         ctx.sites, ctx.x, ctx.dropout = sites, x, dropout
         # The forward's operand serves grad_weight as well where no axis matters and the format is the same.
         backward_format = sites.format("input", "grad_weight")
         reuse = not backward_format.blocked and backward_format == sites.format("input", "forward")
         ctx.operand = operand if reuse else None
         ctx.save_for_backward(weight)
-        return operand @ kernel.t()
+        return operand.multiply(sites.quantize(weight, "weight", "forward", -1))
 
     @staticmethod
     def backward(ctx, gradient: Tensor):
@@ -77,17 +104,12 @@ class _Linear(torch.autograd.Function):
         gradient = gradient.contiguous()
         input_gradient = None
         if ctx.needs_input_grad[0]:
-            input_gradient = sites.quantize(gradient, "gradient", "grad_input", -1) @ sites.quantize(
-                weight, "weight", "grad_input", 0
-            )
+            kernel = sites.quantize(weight, "weight", "grad_input", 0)
+            input_gradient = sites.quantize(gradient, "gradient", "grad_input", -1) @ kernel
             if dropout is not None:
                 input_gradient = dropout(input_gradient)
-        operand = ctx.operand
-        if operand is None:
-            operand = x.quantized(sites, "grad_weight", 0)
-            if dropout is not None:
-                operand = dropout(operand)
-        weight_gradient = sites.quantize(gradient, "gradient", "grad_weight", 0).t() @ operand
+        operand = ctx.operand if ctx.operand is not None else x.operand(sites, "grad_weight", 0, dropout)
+        weight_gradient = operand.multiply_gradient(sites.quantize(gradient, "gradient", "grad_weight", 0))
         return input_gradient, weight_gradient, None, None, None
 
 

@@ -19,7 +19,7 @@ def loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 def score(outputs: Tensor, targets: Tensor) -> Tensor:
     """Share of the nodes whose highest score is their label, in percent."""
-    return (outputs.argmax(dim=1) == targets).float().mean() * 100
+    return (outputs.argmax(dim=1) == targets).double().mean() * 100
 
 
 ENTRIES = [

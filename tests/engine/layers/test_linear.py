@@ -7,6 +7,7 @@ import torch
 
 from engine.formats import get_format
 from engine.kernels.dropout import drop
+from engine.kernels.sparse import SparseOperand
 from engine.layers.linear import Dropout, LayerInput, linear
 from engine.live import LiveScheme, Sites
 from engine.randomness import make_key
@@ -71,7 +72,25 @@ def test_a_constant_input_keeps_one_copy_unless_an_axis_matters():
         layer_input = LayerInput(x, constant=True)
         for _ in range(3):
             linear(layer_input, weight, Sites(LiveScheme(parse_scheme(scheme)))).sum().backward()
-        assert len(layer_input._quantized) == copies
+        assert len(layer_input._kept) == copies
+
+
+@pytest.mark.parametrize("scheme", ["fp32", "int8", "msfp13"])
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_sparse_constant_input_gives_the_dense_products(scheme: str, rate: float):
+    """Sums in another order: float tolerance on the result, the same non-zeros and the same mask."""
+    _, weight, gradient = operands()
+    generator = torch.Generator().manual_seed(5)
+    x = torch.rand(37, 20, generator=generator) * (torch.rand(37, 20, generator=generator) < 0.1)
+    sites = Sites(LiveScheme(parse_scheme(scheme)))
+    found = []
+    for layer_input in (LayerInput(x, constant=True), LayerInput(x)):
+        kernel = weight.clone().requires_grad_()
+        out = linear(layer_input, kernel, sites, Dropout(rate, KEY) if rate else None)
+        out.backward(gradient)
+        found.append((out.detach(), kernel.grad))
+        assert isinstance(layer_input.operand(sites, "forward", -1, None), SparseOperand) == layer_input.constant
+    torch.testing.assert_close(found[0], found[1])
 
 
 def test_block_formats_are_blocked_along_each_products_own_axis():

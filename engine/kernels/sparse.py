@@ -1,0 +1,102 @@
+"""A constant sparse operand (bag-of-words features): products that touch its non-zeros only.
+
+Cora's features are 1.3 % non-zeros; kept sparse, the two products of the first layer take a tenth of
+the dense ones' time, and input dropout hashes the non-zeros alone. Sums run in the order of the rows'
+entries, so the same operand gives the same bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.kernels.hashing import hash_uniform
+from engine.randomness import Key
+
+DENSEST = 0.15
+"""Share of non-zeros up to which the sparse products are the faster ones."""
+
+
+@numba.njit(cache=True, nogil=True)
+def _multiply(starts, columns, values, kernel, out):
+    width = kernel.shape[1]
+    for i in range(starts.size - 1):
+        for k in range(width):
+            out[i, k] = 0
+        for p in range(starts[i], starts[i + 1]):
+            v, j = values[p], columns[p]
+            for k in range(width):
+                out[i, k] += v * kernel[j, k]
+
+
+@numba.njit(cache=True, nogil=True)
+def _multiply_transposed(starts, columns, values, gradient, out):
+    width = gradient.shape[1]
+    for i in range(starts.size - 1):
+        for p in range(starts[i], starts[i + 1]):
+            v, j = values[p], columns[p]
+            for k in range(width):
+                out[j, k] += v * gradient[i, k]
+
+
+@numba.njit(cache=True, nogil=True)
+def _drop(starts, columns, values, width, rate, scale, first, second, out):
+    for i in range(starts.size - 1):
+        for p in range(starts[i], starts[i + 1]):
+            # The element's row-major number in the dense matrix: the mask is the dense dropout's.
+            u = hash_uniform(i * width + columns[p], first, second)
+            out[p] = values[p] * scale if u >= rate else np.float32(0)
+
+
+@dataclass(frozen=True)
+class SparseOperand:
+    """A matrix [rows, inputs] by rows: starts [rows + 1], columns [nnz], values [nnz] float32."""
+
+    starts: Tensor
+    columns: Tensor
+    values: Tensor
+    inputs: int
+
+    @classmethod
+    def from_dense(cls, x: Tensor) -> SparseOperand | None:
+        """x's non-zeros, or None where x is on another device than the CPU or not sparse enough to gain."""
+        if x.is_cuda or x.dim() != 2 or torch.count_nonzero(x).item() > DENSEST * x.numel():
+            return None
+        rows, columns = x.nonzero(as_tuple=True)
+        starts = torch.zeros(x.shape[0] + 1, dtype=torch.int64)
+        torch.cumsum(torch.bincount(rows, minlength=x.shape[0]), 0, out=starts[1:])
+        return cls(starts, columns.contiguous(), x[rows, columns], x.shape[1])
+
+    def drop(self, rate: float, key: Key) -> SparseOperand:
+        """The operand after ``engine.kernels.dropout.drop`` of the dense matrix."""
+        out = torch.empty_like(self.values)
+        _drop(
+            self.starts.numpy(),
+            self.columns.numpy(),
+            self.values.numpy(),
+            self.inputs,
+            np.float32(rate),
+            np.float32(1 / (1 - rate)),
+            np.uint32(key.first),
+            np.uint32(key.second),
+            out.numpy(),
+        )
+        return SparseOperand(self.starts, self.columns, out, self.inputs)
+
+    def multiply(self, kernel: Tensor) -> Tensor:
+        """X·Wᵀ for W [outputs, inputs] → [rows, outputs]."""
+        out = torch.empty(self.starts.numel() - 1, kernel.shape[0])
+        transposed = kernel.detach().t().contiguous()
+        _multiply(self.starts.numpy(), self.columns.numpy(), self.values.numpy(), transposed.numpy(), out.numpy())
+        return out
+
+    def multiply_gradient(self, gradient: Tensor) -> Tensor:
+        """dYᵀ·X for dY [rows, outputs] → [outputs, inputs]."""
+        out = torch.zeros(self.inputs, gradient.shape[1])
+        rows = gradient.detach().contiguous()
+        _multiply_transposed(self.starts.numpy(), self.columns.numpy(), self.values.numpy(), rows.numpy(), out.numpy())
+        return out.t()
