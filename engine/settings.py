@@ -27,7 +27,8 @@ def platform_home() -> Path:
 class Settings(BaseSettings):
     """Every environment variable that Bitfront reads."""
 
-    model_config = SettingsConfigDict(populate_by_name=True, env_ignore_empty=True)
+    # The prefix keeps the fields' own names (`home`, `data`) from being read as HOME and DATA.
+    model_config = SettingsConfigDict(populate_by_name=True, env_ignore_empty=True, env_prefix="BITFRONT_")
 
     home: Path = Field(default_factory=platform_home, validation_alias="BITFRONT_HOME")
     """State: the database, run records, artifacts, logs."""
