@@ -36,10 +36,17 @@ class Arithmetic(Protocol):
 class Numbers:
     """Arithmetic on Python floats."""
 
-    minimum = staticmethod(min)
-    maximum = staticmethod(max)
-    absolute = staticmethod(abs)
-    frexp = staticmethod(math.frexp)
+    def minimum(self, a: float, b: float) -> float:
+        return min(a, b)
+
+    def maximum(self, a: float, b: float) -> float:
+        return max(a, b)
+
+    def absolute(self, a: float) -> float:
+        return abs(a)
+
+    def frexp(self, a: float) -> tuple[float, int]:
+        return math.frexp(a)
 
     def round(self, a: float) -> float:
         return float(round(a))
@@ -195,7 +202,8 @@ class GridFormat(Format):
             raise NonFiniteError(x)
         grid, found = self.grid(x, axis, range, granularity)
         plain_grid(wide.contiguous(), codes, grid, mode, codes=True)
-        metadata = self.range_to_metadata(*found, wide)
+        low, high = found
+        metadata = self.range_to_metadata(low, high, wide)
         return Encoded(self, pack(codes, self.width), metadata, tuple(x.shape), x.dtype, axis, granularity)
 
     def range_to_metadata(self, low: Any, high: Any, x: Tensor) -> tuple[Tensor, ...]:

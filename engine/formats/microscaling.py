@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 from engine.formats.base import Density, Family, Format, arithmetic_density, take_options
@@ -61,14 +61,19 @@ class Microscaling(BlockFormat):
     def arithmetic_density(self) -> Density:
         return arithmetic_density(self.bits, PUBLISHED)
 
-    @cached_property
+    @property
     def block(self) -> Block:
-        from engine.kernels.blocks import Block, Element
+        return _make_block(self.element)
 
-        of = ELEMENTS[self.element]
-        integer = self.element == "mxint8"
-        element = Element(of.mantissa, of.emin, of.maximum, floating=not integer, signed_zero=not integer)
-        return Block(BLOCK, element, of.emax)
+
+@cache
+def _make_block(name: str) -> Block:
+    from engine.kernels.blocks import Block, Element
+
+    of = ELEMENTS[name]
+    integer = name == "mxint8"
+    element = Element(of.mantissa, of.emin, of.maximum, floating=not integer, signed_zero=not integer)
+    return Block(BLOCK, element, of.emax)
 
 
 @dataclass(frozen=True)

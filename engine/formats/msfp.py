@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
@@ -49,13 +49,18 @@ class Msfp(BlockFormat):
     def arithmetic_density(self) -> Density:
         return arithmetic_density(self.bits, PUBLISHED)
 
-    @cached_property
+    @property
     def block(self) -> Block:
-        from engine.kernels.blocks import Block, Element
+        return _make_block(self)
 
-        bits = self.mantissa - 1
-        element = Element(mantissa=bits, emin=0, maximum=((1 << self.mantissa) - 1) / 2.0**bits, floating=False)
-        return Block(self.box, element, thesis=self.thesis_exponent)
+
+@cache
+def _make_block(format: Msfp) -> Block:
+    from engine.kernels.blocks import Block, Element
+
+    bits = format.mantissa - 1
+    element = Element(mantissa=bits, emin=0, maximum=((1 << format.mantissa) - 1) / 2.0**bits, floating=False)
+    return Block(format.box, element, thesis=format.thesis_exponent)
 
 
 @dataclass(frozen=True)
