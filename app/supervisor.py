@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -24,7 +23,6 @@ from app.services.child import Child, Service
 from app.services.home import Home
 from app.services.plan import Plan, Worker, make_plan, redis_answers
 from app.services.ports import DASHBOARD, dashboard_port
-from app.services.warm import warm_command
 from engine.errors import BitfrontError
 from engine.settings import Settings
 
@@ -87,9 +85,7 @@ class Supervisor:
         if plan.queue is not None:
             self._add(plan.queue)
             self._until_ready()
-        self._add(plan.store, plan.dispatcher, *([plan.dashboard] if plan.dashboard else []))
-        self._warm(plan)
-        self._add(*plan.workers)
+        self._add(plan.store, plan.dispatcher, *plan.workers, *([plan.dashboard] if plan.dashboard else []))
         self._until_ready()
         if self.stop.is_set():
             return
@@ -101,26 +97,6 @@ class Supervisor:
             f"Bitfront runs at {plan.dashboard_url} "
             f"({count} worker{'' if count == 1 else 's'}, {time.monotonic() - began:.1f} s); Ctrl-C ends it"
         )
-
-    def _warm(self, plan: Plan) -> None:
-        """Compile the kernels once, before several workers would each compile the same."""
-        command = warm_command(self.home, plan.store.environment)
-        if command is None or not plan.workers:
-            return
-        with (self.home.logs / "warm.log").open("ab") as log:
-            process = subprocess.Popen(
-                command.line, env=command.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log
-            )
-            try:
-                while process.poll() is None and not self.stop.is_set():
-                    self._tend()
-                    self.stop.wait(TICK)
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                process.wait()
-        if process.returncode == 0:
-            command.done()
 
     def _keep(self) -> None:
         while not self.stop.wait(TICK):
@@ -135,7 +111,9 @@ class Supervisor:
             self._tend()
             for child in self.children:
                 if child.failing and not child.was_ready:
-                    raise BitfrontError(f"{child.service.name} does not start: see {child.log}")
+                    raise BitfrontError(
+                        f"the {child.service.name} does not start: {child.last_words()} (see {child.log})"
+                    )
             self.stop.wait(TICK)
 
     def _tend(self) -> None:

@@ -14,11 +14,10 @@ from redis import Redis
 
 import engine
 from engine.settings import Settings
-from engine.spec import RunSpec
 from tasks.attempt import Attempt
 from tasks.connection import patient, quick
-from tasks.log import logger
 from tasks.queue import TRAIN, celery
+from tasks.warm import warm
 
 
 @cache
@@ -28,13 +27,9 @@ def _clients() -> tuple[Redis, Redis]:
 
 
 @worker_process_init.connect
-def _warm(**__: Any) -> None:
-    """Train one epoch on the smallest graph before the first run arrives, which would wait 3 s for the imports."""
-    try:
-        for _ in engine.train(RunSpec.parse({"dataset": "karate", "model": "gcn", "training": {"epochs": 1}})):
-            pass
-    except Exception:
-        logger.exception("the engine does not work on this machine")
+def _prepare(**_: Any) -> None:
+    """Import and compile before the first run arrives, which would wait for it."""
+    warm(Settings())
     _clients()
 
 

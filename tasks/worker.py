@@ -27,9 +27,10 @@ from tasks.connection import address, quick
 from tasks.devices import gpus
 from tasks.heartbeat import Heart
 from tasks.queue import celery, read_task_id
+from tasks.warm import compiled
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
-"""One thread each unless set: a small GCN takes 40 times as long with two (parallelism = number of workers)."""
+"""Set before the child imports torch: a small GCN takes 40 times as long with two threads as with one."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -48,7 +49,8 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     for variable in THREADS:
-        os.environ.setdefault(variable, "1")
+        os.environ.setdefault(variable, str(settings.threads))
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(compiled(settings)))
     device = "cpu"
     if asked.device_class == "cpu":
         os.environ["CUDA_VISIBLE_DEVICES"] = ""

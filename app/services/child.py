@@ -19,7 +19,7 @@ import psutil
 
 LONGEST_LOG = 20_000_000
 """A log longer than so many bytes is put aside (as ``.1``) when its service starts."""
-MOST_FAILURES = 5
+MOST_FAILURES = 4
 """Deaths in a row without a good while between them, after which a service counts as failing."""
 GOOD_WHILE = 20.0
 """Seconds after which a service that answers is taken to be well."""
@@ -125,6 +125,16 @@ class Child:
         except OSError:
             return False
         return any(line.startswith(b'{"ready"') and _is_ready(line) for line in lines)
+
+    def last_words(self) -> str:
+        """The last line that the service wrote since its last start."""
+        try:
+            with self.log.open("rb") as log:
+                log.seek(self._log_start)
+                lines = log.read().decode(errors="replace").split("\n")
+        except OSError:
+            return ""
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
 
     def _start(self) -> None:
         self.ready = False

@@ -24,7 +24,6 @@ from app.services.ports import HOST, free_port
 
 SOURCE = Path(app.__file__).parent
 """Where this package lies; the dashboard is started in its parent, where Streamlit's settings are."""
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 @dataclass(frozen=True)
@@ -101,9 +100,7 @@ def _python(module: str, *arguments: str) -> list[str]:
 def _worker(number: int, worker: Worker, environment: dict[str, str]) -> Service:
     device_class = "cpu" if worker.gpu is None else "cuda"
     name = f"worker-{number}"
-    own = {variable: os.environ.get(variable) or "1" for variable in THREADS}
-    if worker.gpu is not None:
-        own["CUDA_VISIBLE_DEVICES"] = worker.gpu
+    own = {} if worker.gpu is None else {"CUDA_VISIBLE_DEVICES": worker.gpu}
     command = _python("tasks.worker", "--device-class", device_class, "--name", f"{name}@{socket.gethostname()}")
     return Service(name, command, says_ready, environment | own)
 

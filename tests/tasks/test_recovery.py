@@ -13,14 +13,14 @@ def _whole(stack: Stack, run: str, epochs: int) -> None:
 
 
 def test_a_killed_workers_run_finishes_in_a_second_attempt(stack: Stack) -> None:
-    [run] = stack.launch(karate(epochs=2000))
+    [run] = stack.launch(karate(epochs=1500))
     stack.until_epoch(run, 5)
     stack.kill("worker@a")
     stack.start("worker@b")
     try:
         row = stack.until(run, "finished", "failed")
         assert (row["state"], row["attempt"], row["attempts"], row["worker"]) == ("finished", 2, 2, "worker@b")
-        _whole(stack, run, 2000)
+        _whole(stack, run, 1500)
     finally:
         stack.end("worker@b")
 
@@ -52,13 +52,13 @@ def test_a_store_that_is_killed_in_the_middle_loses_nothing(stack: Stack) -> Non
 
 
 def test_a_queue_that_is_killed_in_the_middle_loses_nothing(stack: Stack) -> None:
-    [run] = stack.launch(karate(epochs=3000))
+    [run] = stack.launch(karate(epochs=1500))
     stack.until_epoch(run, 20)
     stack.kill("queue")
     stack.start("queue")
     row = stack.until(run, "finished", "failed")
     assert (row["state"], row["attempts"]) == ("finished", 1)
-    _whole(stack, run, 3000)
+    _whole(stack, run, 1500)
     [after] = stack.launch(karate(epochs=3))
     assert stack.until(after, "finished", "failed")["state"] == "finished"
 

@@ -1,0 +1,150 @@
+"""`bitfront up` and `bitfront down` with real processes: they come, they stay, they go."""
+
+from __future__ import annotations
+
+import signal
+import socket
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from store.client import connect
+from tasks.submit import submit
+from tests.system.up import Up, bitfront, processes_of, rows
+from tests.tasks.stack import ENDLESS, karate, wait_for
+
+pytestmark = pytest.mark.system
+BARE = ("--workers", "0", "--no-dashboard")
+
+
+def test_everything_starts_trains_ends_and_remembers(up: Up) -> None:
+    endpoints = up.start("--workers", "1")
+    assert set(endpoints) == {"store", "redis", "dashboard", "pid"}
+    assert f"Bitfront runs at {endpoints['dashboard']} (1 worker, " in up.output()
+    assert httpx.get(endpoints["dashboard"], trust_env=False).status_code == 200
+    [run] = submit(up.settings, [karate(epochs=5)])
+    wait_for(lambda: rows(up.settings, runs=run, states="finished"), "the run finishes")
+
+    up.send(signal.SIGTERM)
+    assert up.wait() == 0
+    assert processes_of(up.home) == []
+    assert not up.settings.endpoints.exists()
+
+    up.start(*BARE)
+    [row] = rows(up.settings)
+    assert (row["run"], row["state"], row["epoch"]) == (run, "finished", 5)
+
+
+def test_a_second_start_says_where_the_first_runs(up: Up) -> None:
+    address = up.start(*BARE)["dashboard"]
+    second = bitfront(up.home, "up")
+    assert second.stdout == f"Bitfront is already running at {address} (`bitfront down` ends it)\n"
+    assert second.returncode == 0
+
+
+def test_down_ends_everything(up: Up) -> None:
+    up.start(*BARE)
+    down = bitfront(up.home, "down")
+    assert (down.stdout, down.returncode) == (f"Bitfront on {up.home} has ended\n", 0)
+    assert up.wait() == 0
+    assert processes_of(up.home) == []
+
+
+def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
+    down = bitfront(tmp_path, "down")
+    assert (down.stdout, down.returncode) == (f"Bitfront is not running on {tmp_path}\n", 0)
+
+
+def test_ctrl_c_hands_the_running_run_to_the_next_start(up: Up) -> None:
+    up.start("--workers", "1", "--no-dashboard")
+    [run] = submit(up.settings, [karate(epochs=ENDLESS)])
+    wait_for(lambda: [row for row in rows(up.settings, runs=run) if row["epoch"] > 0], "the run trains")
+    up.send(signal.SIGINT)
+    assert up.wait() == 0
+    assert processes_of(up.home) == []
+    up.start("--workers", "1", "--no-dashboard")
+    [row] = wait_for(
+        lambda: [row for row in rows(up.settings, runs=run) if row["attempt"] == 2 and row["epoch"] > 0],
+        "the run trains again",
+    )
+    assert row["state"] == "running"
+
+
+def test_a_killed_supervisor_takes_its_children_along_and_blocks_nobody(up: Up) -> None:
+    up.start("--workers", "1", "--no-dashboard")
+    first = processes_of(up.home)
+    assert len(first) >= 5  # the supervisor, the store, the dispatcher, the worker and its child
+    up.send(signal.SIGKILL)
+    up.wait()
+    up.start(*BARE)
+    assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in first)
+
+
+def test_a_service_that_dies_is_started_again(up: Up) -> None:
+    up.start(*BARE)
+    store = up.service("store.service")
+    store.kill()
+    wait_for(lambda: "store was ended by SIGKILL: it is started again" in up.output(), "the death is told")
+    assert wait_for(lambda: _answers(up), "the store answers again")
+    assert up.service("store.service").pid != store.pid
+
+
+def _answers(up: Up) -> bool:
+    try:
+        with connect(up.settings) as client:
+            return client.health()["redis"] == "connected"
+    except Exception:
+        return False
+
+
+def test_a_service_that_does_not_start_is_named_with_its_log(up: Up) -> None:
+    up.home.mkdir(parents=True)
+    (up.home / "bitfront.duckdb").write_text("this is no database")
+    failed = bitfront(up.home, "up", *BARE)
+    assert failed.returncode == 1
+    assert failed.stderr.startswith("bitfront: the store does not start: ")
+    assert failed.stderr.endswith(f"(see {up.home / 'logs' / 'store.log'})\n")
+    assert failed.stderr.count("\n") == 1
+    assert processes_of(up.home) == []
+
+
+def test_a_taken_port_is_refused(up: Up) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        failed = bitfront(up.home, "up", "--port", str(port), "--workers", "0")
+    assert failed.stderr == f"bitfront: port {port} is taken: choose another with --port, or leave --port out\n"
+    assert failed.returncode == 1
+    assert processes_of(up.home) == []
+
+
+def test_a_home_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    home = tmp_path / "file" / "home"
+    failed = bitfront(home, "up")
+    assert failed.stderr == (
+        f"bitfront: the home {home} cannot be written (Not a directory): "
+        "set BITFRONT_HOME to a folder that you may write to\n"
+    )
+    assert failed.returncode == 1
+
+
+def test_a_redis_that_does_not_answer_is_refused(up: Up) -> None:
+    failed = bitfront(up.home, "up", *BARE, REDIS_URL="redis://127.0.0.1:1/0")
+    assert failed.stderr.startswith("bitfront: the Redis that REDIS_URL names does not answer: ")
+    assert failed.returncode == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("--workers", "-1"), "workers = -1 is not allowed: it is a number from 0 to 256"),
+        (("--port", "70000"), "port = 70000 is not allowed: it is a number from 0 (any free one) to 65535"),
+    ],
+)
+def test_a_number_out_of_range_is_refused(up: Up, arguments: tuple[str, ...], sentence: str) -> None:
+    failed = bitfront(up.home, "up", *arguments)
+    assert (failed.stderr, failed.returncode) == (f"bitfront: {sentence}\n", 2)
