@@ -187,9 +187,5 @@ class _LevelFamily(Family):
 
 
 ENTRIES = [
-    _LevelFamily(
-        "levels", "powers of two, or sums of two powers, and a sign", "Li et al., ICLR 2020, arXiv 1909.13144"
-    )
-        "levels", "non-uniform levels: powers of two, and sums of two powers", "Li et al., ICLR 2020, arXiv 1909.13144"
-    )
+    _LevelFamily("levels", "powers of two, or sums of two powers, and a sign", "Li et al., ICLR 2020, arXiv 1909.13144")
 ]
