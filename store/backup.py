@@ -13,6 +13,7 @@ import duckdb
 
 from engine.errors import InputError
 from engine.settings import Settings
+from store.client import StoreUnavailable, connect
 from store.database import open_for_reading, open_for_writing
 
 
@@ -46,8 +47,15 @@ def _copy(connection: duckdb.DuckDBPyConnection, target: Path) -> None:
 
 
 def backup(settings: Settings, target: Path) -> Path:
-    """Copy the home's database while no store runs. Raises DatabaseError or InputError."""
-    connection = open_for_reading(settings.database)
+    """Copy the home's database: by its store if one runs, else from the file. Raises DatabaseError or InputError."""
+    target = target.expanduser().absolute()
+    try:
+        with connect(settings) as client:
+            client.backup(str(target))
+        return target
+    except StoreUnavailable:
+        open_for_reading(settings.database).close()  # says so where there is none
+    connection = open_for_writing(settings.database)
     try:
         return backup_open(connection, target)
     finally:

@@ -1,0 +1,137 @@
+"""Runs' lives as events, for the store's tests: short, and with numbers that are easy to check."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from engine.events import (
+    Body,
+    Densities,
+    Envelope,
+    EpochFinished,
+    History,
+    LedgerRecorded,
+    LedgerRow,
+    PrecisionChanged,
+    RunFailed,
+    RunFinished,
+    RunQueued,
+    RunStarted,
+    Summary,
+    WorkerHeartbeat,
+)
+from engine.spec import RunSpec
+from store.ingest import Received
+
+BEGAN = 1_780_000_000.0
+"""Unix time of the tests' first event."""
+
+
+def spec(**changes: Any) -> dict[str, Any]:
+    """A whole RunSpec as JSON."""
+    return RunSpec.parse({"dataset": "karate", "model": "gcn", "scheme": "int8"} | changes).model_dump(mode="json")
+
+
+def event(run: str, attempt: int, seq: int, body: Body, at: float | None = None) -> Envelope:
+    """An event whose time follows from its numbers."""
+    return Envelope(run=run, attempt=attempt, seq=seq, at=BEGAN + 100 * attempt + seq if at is None else at, body=body)
+
+
+def queued(run: str, at: float = BEGAN, sweep: str | None = None, priority: int = 5, **changes: Any) -> Envelope:
+    return event(run, 0, 0, RunQueued(spec=spec(**changes), sweep=sweep, priority=priority), at)
+
+
+def started(run: str, attempt: int = 1, total_epochs: int = 3, **provenance: Any) -> Envelope:
+    body = RunStarted(worker="w1", host="here", pid=7, device="cpu", total_epochs=total_epochs, provenance=provenance)
+    return event(run, attempt, 1, body)
+
+
+def row(epoch: int, attempt: int = 1) -> EpochFinished:
+    """An epoch's values: recognisable by epoch and attempt."""
+    return EpochFinished(
+        epoch=epoch,
+        train_loss=1.0 / epoch,
+        val_loss=2.0 / epoch,
+        test_loss=3.0 / epoch,
+        train_metric=10.0 * epoch + attempt,
+        val_metric=20.0 * epoch + attempt,
+        test_metric=30.0 * epoch + attempt,
+        seconds=0.5,
+    )
+
+
+def summary(test: float = 80.0, epochs: int = 3, memory: float = 4.0) -> Summary:
+    def density(
+        scope: Literal["inference", "training"], coverage: Literal["quantized part", "whole step"], memory: float
+    ) -> Densities:
+        return Densities(
+            scope=scope,
+            coverage=coverage,
+            memory=memory,
+            arithmetic=7.7,
+            arithmetic_label="published",
+            average_bits=8.0,
+        )
+
+    return Summary(
+        metric="accuracy",
+        unit="%",
+        epochs=epochs,
+        best_epoch=epochs,
+        val_best=test + 1,
+        test_at_best_val=test,
+        test_last=test - 1,
+        test_max=test + 2,
+        densities=[
+            density("training", "quantized part", memory),
+            density("training", "whole step", memory / 2),
+            density("inference", "quantized part", memory + 1),
+        ],
+        seconds=1.5,
+        peak_memory=1_000_000,
+        parameters=99,
+    )
+
+
+def precision(epoch: int = 1) -> PrecisionChanged:
+    return PrecisionChanged(epoch=epoch, site="weight", product="forward", layer=0, format="int8", reason="start")
+
+
+def ledger() -> LedgerRecorded:
+    row = LedgerRow(
+        first_epoch=1, last_epoch=3, layer=0, product="forward", site="weight", format="int8", macs=5, elements=6
+    )
+    return LedgerRecorded(rows=[row])
+
+
+def attempt_of(run: str, attempt: int = 1, epochs: int = 3, test: float = 80.0, memory: float = 4.0) -> list[Envelope]:
+    """A whole attempt that finishes: start, ledger, precision, epochs, end."""
+    rows = [row(epoch, attempt) for epoch in range(1, epochs + 1)]
+    bodies: list[Body] = [ledger(), precision(), *rows]
+    bodies.append(RunFinished(summary=summary(test, epochs, memory), history=History.of(rows)))
+    first = started(run, attempt, epochs, fingerprint="abc")
+    return [first, *(event(run, attempt, seq, body) for seq, body in enumerate(bodies, start=2))]
+
+
+def finished(run: str, test: float = 80.0, memory: float = 4.0, **changes: Any) -> list[Envelope]:
+    """A whole life that finishes at the first attempt."""
+    return [queued(run, **changes), *attempt_of(run, test=test, memory=memory)]
+
+
+def failed(run: str, reason: str = "the loss is no longer a finite number") -> list[Envelope]:
+    rows = [row(1)]
+    end = RunFailed(reason=reason, history=History.of(rows))
+    return [queued(run), started(run), event(run, 1, 2, rows[0]), event(run, 1, 3, end)]
+
+
+def heartbeat(worker: str, at: float, run: str | None = None, attempt: int | None = None) -> Envelope:
+    body = WorkerHeartbeat(
+        worker=worker, host="here", pid=7, device_class="cpu", device="cpu", current_run=run, current_attempt=attempt
+    )
+    return event("", 0, 0, body, at)
+
+
+def received(events: Sequence[Envelope], first: int = 1) -> list[Received]:
+    """As they come over the stream, with ascending entry ids."""
+    return [Received(item.to_json(), "stream", f"{first + place}-0") for place, item in enumerate(events)]

@@ -1,0 +1,313 @@
+"""Events into tables: the rules of a run's life, exactly once, and dead letters."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime, timedelta
+
+import duckdb
+import pytest
+
+from engine.errors import InputError
+from engine.events import (
+    CancelRequested,
+    Envelope,
+    History,
+    RunCancelled,
+    RunFailed,
+    RunFinished,
+    RunQueued,
+)
+from engine.spec import RunSpec
+from store.ingest import Applied, Received, apply_batch, read_position
+from tests.store import lives
+from tests.store.tables import ask, rows, snapshot
+
+RUN = "0abc00000aaaaa"
+
+
+def apply(connection: duckdb.DuckDBPyConnection, *events: Envelope) -> Applied:
+    return apply_batch(connection, lives.received(events))
+
+
+def reasons(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    return [letter["reason"] for letter in reversed(ask(connection, "dead_letters"))]
+
+
+def one(connection: duckdb.DuckDBPyConnection, run: str = RUN) -> dict:
+    (found,) = ask(connection, "run", run=run)
+    return found
+
+
+def test_a_launched_run_is_queued_with_its_spec(connection: duckdb.DuckDBPyConnection) -> None:
+    assert apply(connection, lives.queued(RUN, seed=3, sweep="s")) == Applied(applied=1)
+    run = one(connection)
+    spec = RunSpec.from_json(run["spec"])
+    assert (run["state"], run["queue_position"], run["seed"], run["sweep"]) == ("queued", 1, 3, "s")
+    assert (run["group_id"], run["dataset"], run["scheme"]) == (spec.group, "karate", "int8")
+    assert run["submitted_at"] == datetime.fromtimestamp(lives.BEGAN, UTC)
+
+
+def test_a_second_launch_of_the_same_run_changes_nothing(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN))
+    assert apply(connection, lives.queued(RUN, seed=9)) == Applied(dropped=1)
+    assert one(connection)["seed"] == 0
+
+
+def test_a_whole_life_fills_every_table(connection: duckdb.DuckDBPyConnection) -> None:
+    events = lives.finished(RUN)
+    assert apply(connection, *events) == Applied(applied=len(events))
+    run = one(connection)
+    assert (run["state"], run["epoch"], run["total_epochs"], run["gap"]) == ("finished", 3, 3, False)
+    assert (run["test_at_best_val"], run["test_last"], run["test_max"], run["best_val"]) == (80.0, 79.0, 82.0, 81.0)
+    assert (run["memory_density"], run["density_scope"], run["unit"]) == (4.0, "training", "%")
+    assert run["epochs_per_second"] == 2.0
+    assert [row["test_metric"] for row in ask(connection, "epochs", runs=RUN)] == [31.0, 61.0, 91.0]
+    assert [row["rank"] for row in ask(connection, "densities", run=RUN)] == [1, 2, 3]
+    assert len(ask(connection, "ledger", run=RUN)) == len(ask(connection, "precision", run=RUN)) == 1
+
+
+def test_progress_shows_before_the_run_ends(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1][:5])
+    run = one(connection)
+    assert (run["state"], run["epoch"], run["best_epoch"], run["best_val"]) == ("running", 2, 2, 41.0)
+    assert (run["test_at_best_val"], run["test_last"], run["seconds_left"]) == (61.0, 61.0, 0.5)
+
+
+def test_numbers_that_are_not_finite_become_null(connection: duckdb.DuckDBPyConnection) -> None:
+    bad = lives.row(1).model_copy(update={"train_loss": math.nan, "val_loss": math.inf})
+    text = lives.event(RUN, 1, 2, lives.row(1)).to_json().replace('"train_loss":1.0', '"train_loss":NaN')
+    apply(connection, lives.queued(RUN), lives.started(RUN))
+    assert apply_batch(connection, [Received(text, position="9-0")]) == Applied(applied=1)
+    assert apply(connection, lives.event(RUN, 1, 3, bad.model_copy(update={"epoch": 2}))) == Applied(applied=1)
+    first, second = ask(connection, "epochs", runs=RUN)
+    assert (first["train_loss"], second["train_loss"], second["val_loss"]) == (None, None, None)
+    assert first["val_loss"] == 2.0
+
+
+def test_an_event_that_comes_twice_counts_once(connection: duckdb.DuckDBPyConnection) -> None:
+    events = lives.finished(RUN)[:-1]
+    apply(connection, *events)
+    before = {table: found for table, found in snapshot(connection).items() if table != "runs"}
+    assert apply(connection, *events) == Applied(dropped=len(events))
+    assert {table: found for table, found in snapshot(connection).items() if table != "runs"} == before
+    assert rows(connection, "runs")[0]["dropped"] == len(events)
+
+
+def test_a_gap_is_marked_and_the_events_after_it_are_applied(connection: duckdb.DuckDBPyConnection) -> None:
+    start, *_, last_epoch, _ = lives.attempt_of(RUN)
+    apply(connection, lives.queued(RUN), start, last_epoch)
+    assert one(connection)["gap"] is True
+    assert [row["epoch"] for row in ask(connection, "epochs", runs=RUN)] == [3]
+
+
+def test_the_terminal_events_history_heals_a_gap(connection: duckdb.DuckDBPyConnection) -> None:
+    start, *_, last_epoch, end = lives.attempt_of(RUN)
+    apply(connection, lives.queued(RUN), start, last_epoch)
+    apply(connection, end)
+    (attempt,) = ask(connection, "attempts", run=RUN)
+    assert (attempt["gap"], attempt["healed"], attempt["epochs"], attempt["seconds"]) == (False, True, 3, 1.5)
+    assert [row["epoch"] for row in ask(connection, "epochs", runs=RUN)] == [1, 2, 3]
+
+
+def test_a_gap_without_a_history_stays_marked(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 5, lives.row(3)))
+    apply(connection, lives.event(RUN, 0, 0, RunFailed(reason="its worker died in each of 3 attempts")))
+    run = one(connection)
+    assert (run["state"], run["gap"], run["reason"]) == ("failed", True, "its worker died in each of 3 attempts")
+    assert [row["epoch"] for row in ask(connection, "epochs", runs=RUN)] == [3]
+
+
+def test_a_lost_start_is_a_gap_too(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[1:])
+    run = one(connection)
+    assert (run["state"], run["gap"], run["epoch"], run["worker"]) == ("finished", False, 3, None)
+
+
+def test_a_newer_attempt_replaces_the_epochs_of_the_older(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1])
+    apply(connection, lives.started(RUN, attempt=2), lives.event(RUN, 2, 2, lives.row(1, attempt=2)))
+    run = one(connection)
+    assert (run["state"], run["attempt"], run["attempts"], run["epoch"]) == ("running", 2, 2, 1)
+    assert [row["val_metric"] for row in ask(connection, "epochs", runs=RUN)] == [22.0]
+    assert ask(connection, "precision", run=RUN) == ask(connection, "ledger", run=RUN) == []
+    assert [row["state"] for row in ask(connection, "attempts", run=RUN)] == ["lost", "running"]
+
+
+def test_a_newer_attempt_replaces_the_older_within_one_batch(connection: duckdb.DuckDBPyConnection) -> None:
+    first, second = lives.attempt_of(RUN, 1)[:-1], lives.attempt_of(RUN, 2, epochs=2)
+    apply(connection, lives.queued(RUN), *first, *second)
+    assert [row["val_metric"] for row in ask(connection, "epochs", runs=RUN)] == [22.0, 42.0]
+    assert len(ask(connection, "ledger", run=RUN)) == 1
+
+
+def test_events_of_an_older_attempt_are_dropped_and_counted(connection: duckdb.DuckDBPyConnection) -> None:
+    old = lives.attempt_of(RUN, 1)
+    apply(connection, lives.queued(RUN), old[0], lives.started(RUN, attempt=2))
+    assert apply(connection, *old[1:]) == Applied(dropped=len(old) - 1)
+    assert (one(connection)["state"], rows(connection, "epochs")) == ("running", [])
+    assert rows(connection, "runs")[0]["dropped"] == len(old) - 1
+
+
+def test_after_the_end_nothing_changes_a_run(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, *lives.finished(RUN))
+    later = [*lives.attempt_of(RUN, 2), lives.event(RUN, 0, 0, CancelRequested())]
+    assert apply(connection, *later) == Applied(dropped=len(later))
+    assert (one(connection)["state"], one(connection)["attempt"]) == ("finished", 1)
+
+
+def test_cancelling_a_queued_run_ends_it_at_once(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.event(RUN, 0, 0, CancelRequested(), lives.BEGAN + 9))
+    run = one(connection)
+    assert (run["state"], run["ended_at"]) == ("cancelled", datetime.fromtimestamp(lives.BEGAN + 9, UTC))
+
+
+def test_cancelling_a_running_run_waits_for_its_worker(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 0, 0, CancelRequested()))
+    assert one(connection)["state"] == "cancelling"
+    apply(connection, lives.event(RUN, 1, 2, RunCancelled(history=History.of([]))))
+    assert one(connection)["state"] == "cancelled"
+
+
+def test_a_cancelling_run_stays_so_when_another_attempt_starts(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 0, 0, CancelRequested()))
+    apply(connection, lives.started(RUN, attempt=2))
+    assert one(connection)["state"] == "cancelling"
+
+
+def test_cancelling_a_local_run_ends_it_at_once(connection: duckdb.DuckDBPyConnection) -> None:
+    local = lives.event(RUN, 0, 0, RunQueued(spec=lives.spec(), origin="local"))
+    apply(connection, local, lives.started(RUN), lives.event(RUN, 0, 0, CancelRequested()))
+    assert one(connection)["state"] == "cancelled"
+
+
+def test_a_claimed_run_that_was_cancelled_keeps_its_earlier_epochs(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1])
+    apply(connection, lives.event(RUN, 2, 1, RunCancelled()))
+    run = one(connection)
+    assert (run["state"], run["attempt"], run["epoch"]) == ("cancelled", 1, 3)
+    assert len(ask(connection, "epochs", runs=RUN)) == 3
+
+
+def test_an_event_of_an_unknown_run_is_a_dead_letter(connection: duckdb.DuckDBPyConnection) -> None:
+    assert apply(connection, lives.started(RUN)) == Applied(dead=1)
+    (letter,) = ask(connection, "dead_letters")
+    assert letter["reason"] == f"unknown run '{RUN}': its RunQueued never came, or it was deleted"
+    assert (letter["source"], letter["position"], letter["run"]) == ("stream", "1-0", RUN)
+    assert Envelope.from_json(letter["text"]) == lives.started(RUN)
+
+
+def test_one_bad_event_does_not_hold_back_the_others(connection: duckdb.DuckDBPyConnection) -> None:
+    good = lives.received(lives.finished(RUN))
+    texts = ["{nope", "[1]", '{"version": 9}', '{"run": "x", "at": 1, "body": {"type": "zz"}}', ""]
+    mixed = [item for pair in zip(good, map(Received, texts), strict=False) for item in pair] + good[len(texts) :]
+    assert apply_batch(connection, mixed) == Applied(applied=len(good), dead=len(texts))
+    assert one(connection)["state"] == "finished"
+    assert reasons(connection)[2] == "event version 9 is newer than 1: update the store"
+    assert reasons(connection)[0].startswith("not an event: ")
+    assert reasons(connection)[3].startswith("not an event: body: Input tag 'zz' found using 'type' does not match")
+
+
+def test_an_event_that_the_database_refuses_is_dead_alone(connection: duckdb.DuckDBPyConnection) -> None:
+    events = lives.finished(RUN)
+    too_late = lives.event("other", 1, 2, lives.row(2**40))
+    batch = [*events[:4], lives.queued("other"), lives.started("other"), too_late, *events[4:]]
+    assert apply(connection, *batch) == Applied(applied=len(batch) - 1, dead=1)
+    assert one(connection)["state"] == "finished"
+    assert reasons(connection) == ["the database refused it: Value 1099511627776 too large to fit in C integer type"]
+    assert read_position(connection) == f"{len(batch)}-0"
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        (
+            {"dataset": "karate"},
+            "the spec is not a whole RunSpec: TypeError string indices must be integers, not 'str'",
+        ),
+        ({"training": {}}, "the spec is not a whole RunSpec: KeyError 'epochs'"),
+    ],
+)
+def test_a_spec_in_shorthand_is_a_dead_letter(
+    connection: duckdb.DuckDBPyConnection, changes: dict, reason: str
+) -> None:
+    apply(connection, lives.event(RUN, 0, 0, RunQueued(spec=lives.spec() | changes)))
+    assert reasons(connection) == [reason]
+
+
+def test_a_run_id_that_is_no_file_name_is_a_dead_letter(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.event("../x", 0, 0, RunQueued(spec=lives.spec())))
+    assert reasons(connection) == ["the run id '../x' is not allowed: 1 to 64 letters, digits, - and _"]
+
+
+def test_an_epoch_that_goes_back_is_a_dead_letter(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 2, lives.row(2)))
+    apply(connection, lives.event(RUN, 1, 3, lives.row(2)))
+    assert reasons(connection) == ["epoch 2 of attempt 1 came after epoch 2"]
+
+
+def test_a_history_that_does_not_fit_leaves_the_run_as_it_was(connection: duckdb.DuckDBPyConnection) -> None:
+    history = History(columns={"epoch": [2, 1], "seconds": [1.0, 1.0]})
+    end = RunFinished(summary=lives.summary(), history=history)
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 2, end))
+    assert reasons(connection) == ["the epochs in the history of run_finished do not ascend"]
+    assert one(connection)["state"] == "running"
+
+
+def test_a_worker_is_known_by_its_newest_heartbeat(connection: duckdb.DuckDBPyConnection) -> None:
+    now = datetime.now(UTC).timestamp()
+    new, old = lives.heartbeat("w1", now), lives.heartbeat("w1", now - 60, RUN, 1)
+    assert apply(connection, new, old) == Applied(applied=1, dropped=1)
+    (worker,) = ask(connection, "workers")
+    assert (worker["worker"], worker["current_run"], worker["alive"]) == ("w1", None, True)
+
+
+def test_a_worker_that_was_not_heard_of_is_not_alive(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.heartbeat("w1", datetime.now(UTC).timestamp() - 60))
+    assert [worker["alive"] for worker in ask(connection, "workers")] == [False]
+
+
+def test_a_heartbeat_keeps_its_run_heard_of(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.heartbeat("w1", lives.BEGAN + 500, RUN, 1))
+    assert one(connection)["heard_at"] == datetime.fromtimestamp(lives.BEGAN + 500, UTC)
+
+
+def test_a_time_in_the_future_counts_as_now(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.heartbeat("w1", lives.BEGAN * 2))
+    (worker,) = ask(connection, "workers")
+    assert abs(worker["heard_at"] - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_provenance_says_what_the_data_turned_out_to_be(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), lives.started(RUN, caveat="few nodes", synthetic=True, unit="%"))
+    run = one(connection)
+    assert (run["caveat"], run["synthetic"], run["unit"], run["metric"]) == ("few nodes", True, "%", "accuracy")
+
+
+def test_where_lower_is_better_the_best_epoch_is_the_lowest(connection: duckdb.DuckDBPyConnection) -> None:
+    events = [lives.event(RUN, 1, seq, lives.row(seq - 1)) for seq in (2, 3)]
+    apply(connection, lives.queued(RUN), lives.started(RUN, higher_is_better=False), *events)
+    assert (one(connection)["best_epoch"], one(connection)["test_max"]) == (1, 31.0)
+
+
+def test_the_position_commits_with_the_data(connection: duckdb.DuckDBPyConnection) -> None:
+    assert read_position(connection) == "0-0"
+    apply_batch(connection, lives.received([lives.queued(RUN)], first=41))
+    assert read_position(connection) == "41-0"
+
+
+def test_posted_events_leave_the_stream_position_alone(connection: duckdb.DuckDBPyConnection) -> None:
+    apply_batch(connection, [Received(lives.queued(RUN).to_json(), "http")])
+    assert read_position(connection) == "0-0"
+
+
+def test_the_group_is_the_specs_own(connection: duckdb.DuckDBPyConnection) -> None:
+    specs = [{"dataset": "sbm(nodes=500)", "training": {"epochs": 7, "lr": 1.0}}, {"device": "cpu", "scheme": "fp32"}]
+    for number, changes in enumerate(specs):
+        apply(connection, lives.queued(f"r{number}", **changes))
+        assert one(connection, f"r{number}")["group_id"] == RunSpec.parse(lives.spec(**changes)).group
+
+
+def test_an_unknown_query_parameter_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(InputError, match="unknown parameter 'state': did you mean states"):
+        ask(connection, "runs", state="queued")

@@ -1,0 +1,230 @@
+"""The named queries: what they give, by hand-made histories; and that many runs do not make them slow."""
+
+from __future__ import annotations
+
+import math
+import time
+from datetime import UTC, datetime
+
+import duckdb
+import pytest
+from scipy import stats
+
+from engine.errors import InputError
+from engine.events import CancelRequested, RunQueued
+from engine.spec import RunSpec
+from store.ingest import Received, apply_batch
+from store.queries import catalogue, parse
+from tests.store import lives
+from tests.store.tables import ask
+
+
+def apply(connection: duckdb.DuckDBPyConnection, *batches: list) -> None:
+    for batch in batches:
+        result = apply_batch(connection, lives.received(batch))
+        assert (result.dead, result.dropped) == (0, 0)
+
+
+def names(rows: list[dict]) -> list[str]:
+    return [row["run"] for row in rows]
+
+
+def test_runs_come_newest_first_page_by_page(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, [lives.queued(f"r{number}", at=lives.BEGAN + number) for number in range(5)])
+    assert names(ask(connection, "runs")) == ["r4", "r3", "r2", "r1", "r0"]
+    assert names(ask(connection, "runs", limit=2, offset=1)) == ["r3", "r2"]
+
+
+def test_runs_can_be_filtered(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0", scheme="fp32", sweep="a"), lives.failed("r1"), [lives.queued("r2")])
+    assert names(ask(connection, "runs", states="finished, failed")) == ["r1", "r0"]
+    assert names(ask(connection, "runs", scheme="fp32")) == names(ask(connection, "runs", sweep="a")) == ["r0"]
+    assert names(ask(connection, "runs", runs=["r0", "r2"])) == ["r2", "r0"]
+    assert names(ask(connection, "runs", search="FP3")) == ["r0"]
+    assert ask(connection, "runs", dataset="cora") == ask(connection, "runs", model="gat") == []
+
+
+@pytest.mark.parametrize("text", ["'; DROP TABLE runs; --", "%", "_", "\\", "\x00", "é", "a" * 10_000])
+def test_a_search_is_text_and_nothing_else(connection: duckdb.DuckDBPyConnection, text: str) -> None:
+    apply(connection, [lives.queued("r0")])
+    assert ask(connection, "runs", search=text) == []
+    assert names(ask(connection, "runs")) == ["r0"]
+
+
+def test_the_queue_is_served_by_priority_then_age(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(
+        connection,
+        [lives.queued("late", at=lives.BEGAN + 2), lives.queued("early", at=lives.BEGAN + 1)],
+        [lives.queued("urgent", at=lives.BEGAN + 3, priority=0)],
+    )
+    assert names(ask(connection, "dispatchable")) == ["urgent", "early", "late"]
+    positions = {row["run"]: row["queue_position"] for row in ask(connection, "runs")}
+    assert positions == {"urgent": 1, "early": 2, "late": 3}
+
+
+def test_dispatchable_are_the_runs_that_are_not_over(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("done"), lives.failed("bad"), [lives.queued("new"), lives.queued("going")])
+    apply(connection, [lives.started("going"), lives.started("going", attempt=2), lives.queued("ending")])
+    apply(connection, [lives.started("ending"), lives.event("ending", 0, 0, CancelRequested())])
+    found = {
+        row["run"]: (row["state"], row["attempt"], row["attempts_failed"]) for row in ask(connection, "dispatchable")
+    }
+    assert found == {"new": ("queued", 0, 0), "going": ("running", 2, 1), "ending": ("cancelling", 1, 0)}
+    assert RunSpec.from_json(ask(connection, "dispatchable")[0]["spec"]).dataset.name == "karate"
+
+
+def test_a_local_run_is_not_dispatchable_and_not_in_the_queue(connection: duckdb.DuckDBPyConnection) -> None:
+    local = lives.event("r0", 0, 0, RunQueued(spec=lives.spec(), origin="local"))
+    apply(connection, [local])
+    assert ask(connection, "dispatchable") == []
+    assert [row["queue_position"] for row in ask(connection, "runs")] == [None]
+
+
+def test_a_long_queue_is_given_in_part_for_each_device(connection: duckdb.DuckDBPyConnection) -> None:
+    devices = ("cpu", "cuda", "auto")
+    queue = [lives.queued(f"{device}{n}", device=device) for device in devices for n in range(4)]
+    apply(connection, [*queue, lives.queued("zgoing"), lives.started("zgoing")])
+    got = names(ask(connection, "dispatchable", limit=2))
+    assert got == ["auto0", "auto1", "cpu0", "cpu1", "cuda0", "cuda1", "zgoing"]
+
+
+def test_a_group_counts_the_newest_finished_run_of_each_seed(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(
+        connection,
+        lives.finished("r0", test=10.0, seed=0),
+        lives.finished("r1", test=80.0, seed=0),
+        lives.finished("r2", test=82.0, seed=1),
+        lives.finished("r3", test=86.0, seed=2),
+        [lives.queued("r4", seed=3)],
+    )
+    (group,) = ask(connection, "groups")
+    assert (group["seeds"], group["runs"], group["n"], group["unfinished"]) == ([0, 1, 2], ["r1", "r2", "r3"], 3, 1)
+    values = [80.0, 82.0, 86.0]
+    mean = sum(values) / 3
+    std = math.sqrt(sum((value - mean) ** 2 for value in values) / 2)
+    assert group["test_mean"] == pytest.approx(mean)
+    assert group["test_std"] == pytest.approx(std)
+    assert group["test_ci95"] == pytest.approx(stats.t.ppf(0.975, 2) * std / math.sqrt(3), rel=1e-6)
+    assert group["last_mean"] == pytest.approx(mean - 1)
+    assert "seed" not in group["spec"]
+
+
+def test_a_group_of_one_has_no_deviation(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0"))
+    (group,) = ask(connection, "groups")
+    assert (group["n"], group["test_mean"], group["test_std"], group["test_ci95"]) == (1, 80.0, None, None)
+
+
+def test_a_group_without_a_finished_run_is_shown_empty(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.failed("r0"))
+    (group,) = ask(connection, "groups")
+    assert (group["n"], group["runs"], group["failed"], group["test_mean"]) == (0, [], 1, None)
+
+
+def test_a_groups_densities_are_of_the_scope_and_coverage_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0", memory=4.0, seed=0), lives.finished("r1", memory=6.0, seed=1))
+
+    def density(**asked: str) -> tuple:
+        (group,) = ask(connection, "groups", **asked)
+        return group["density_scope"], group["density_coverage"], group["memory_density"]
+
+    assert density() == ("training", "quantized part", 5.0)
+    assert density(coverage="whole step") == ("training", "whole step", 2.5)
+    assert density(scope="inference") == ("inference", "quantized part", 6.0)
+    assert density(scope="inference", coverage="whole step") == (None, None, None)
+
+
+def test_filters_choose_groups_and_leave_their_statistics(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(
+        connection,
+        lives.finished("r0", seed=0, sweep="a"),
+        lives.finished("r1", seed=1),
+        lives.finished("r2", scheme="fp32"),
+    )
+    assert [group["n"] for group in ask(connection, "groups", sweep="a")] == [2]
+    assert [group["scheme"] for group in ask(connection, "groups", scheme="fp32")] == ["fp32"]
+    assert [group["n"] for group in ask(connection, "groups", search="r2")] == [1]
+
+
+@pytest.mark.parametrize("freedom", [1, 2, 5, 9, 19, 30, 31, 60, 500])
+def test_students_t_is_scipys(connection: duckdb.DuckDBPyConnection, freedom: int) -> None:
+    ((value,),) = connection.execute("SELECT t975($1)", [freedom]).fetchall()
+    assert value == pytest.approx(stats.t.ppf(0.975, freedom), abs=2e-4)
+
+
+def test_sweeps_count_their_runs_by_state(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0", sweep="a"), [lives.queued("r1", sweep="a"), lives.queued("r2", sweep="b")])
+    apply(connection, [lives.started("r2"), lives.event("r1", 0, 0, CancelRequested())])
+    found = {row["sweep"]: row for row in ask(connection, "sweeps")}
+    assert [found["a"][name] for name in ("total", "finished", "cancelled", "queued", "running")] == [2, 1, 1, 0, 0]
+    assert [found["b"][name] for name in ("total", "finished", "cancelled", "queued", "running")] == [1, 0, 0, 0, 1]
+    assert names(ask(connection, "sweep", sweep="a")) == ["r0", "r1"]
+
+
+def test_epochs_can_be_read_from_where_one_was(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0"), lives.finished("r1"))
+    got = [(row["run"], row["epoch"]) for row in ask(connection, "epochs", runs=["r1", "r0"], after=1)]
+    assert got == [("r0", 2), ("r0", 3), ("r1", 2), ("r1", 3)]
+
+
+def test_facets_and_history_sum_up_what_is_there(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0"), lives.finished("r1", seed=1), [lives.queued("r2", scheme="fp32")])
+    facets = {(row["kind"], row["value"]): row["n"] for row in ask(connection, "facets")}
+    assert facets == {("dataset", "karate"): 3, ("model", "gcn"): 3, ("scheme", "int8"): 2, ("scheme", "fp32"): 1}
+    assert ask(connection, "history") == [
+        {"dataset": "karate", "model": "gcn", "scheme": "int8", "seconds_per_epoch": 0.5, "n": 2}
+    ]
+
+
+def test_every_query_says_what_it_gives_and_what_its_parameters_do(connection: duckdb.DuckDBPyConnection) -> None:
+    for query in catalogue().values():
+        assert query.about
+        assert all(parameter.about for parameter in query.parameters)
+        assert query.columns(connection.cursor())
+
+
+def test_a_header_that_cannot_be_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="the query 'x' has a header line that cannot be read"):
+        parse("x", "-- About.\n-- $y number: a number\nSELECT 1")
+
+
+def test_a_required_parameter_is_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(InputError) as failure:
+        ask(connection, "sweep")
+    assert str(failure.value) == "the query 'sweep' needs the parameter 'sweep': name of the sweep"
+
+
+def test_ten_thousand_runs_are_listed_quickly(connection: duckdb.DuckDBPyConnection) -> None:
+    def launch(start: int, stop: int) -> None:
+        whole = lives.spec()
+        for first in range(start, stop, 2500):
+            last = min(stop, first + 2500)
+            bodies = [
+                lives.event(
+                    f"r{n:05d}", 0, 0, RunQueued(spec=whole | {"seed": n}, sweep=f"s{n // 50}"), lives.BEGAN + n
+                )
+                for n in range(first, last)
+            ]
+            apply_batch(connection, [Received(item.to_json(), "http") for item in bodies])
+
+    def best(name: str) -> float:
+        times = []
+        for _ in range(5):
+            began = time.perf_counter()
+            ask(connection, name)
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    launch(0, 300)
+    few = {name: best(name) for name in ("runs", "sweeps")}
+    launch(300, 10_000)
+    assert ask(connection, "counts") == [{"state": "queued", "n": 10_000}]
+    for name, seconds in few.items():
+        assert best(name) < max(10 * seconds, 0.25)
+
+
+def test_times_are_utc(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, [lives.queued("r0")])
+    (run,) = ask(connection, "runs")
+    assert run["submitted_at"] == datetime.fromtimestamp(lives.BEGAN, UTC)
+    assert str(run["submitted_at"].tzinfo) == "UTC"

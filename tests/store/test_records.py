@@ -1,0 +1,185 @@
+"""Record files, rebuilding from them, backups and the outbox."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from engine.errors import InputError
+from engine.settings import Settings
+from store.backup import backup, backup_open, restore
+from store.database import DatabaseError, open_for_reading, open_for_writing
+from store.ingest import Applied, apply_batch
+from store.outbox import ingest_outbox
+from store.reader import open_read_only
+from store.rebuild import rebuild
+from store.records import RecordError, read_record, write_due_records
+from tests.store import lives
+from tests.store.tables import ask, rows, snapshot
+
+
+def test_a_run_that_is_over_has_a_record_with_its_whole_history(
+    connection: duckdb.DuckDBPyConnection, settings: Settings
+) -> None:
+    apply_batch(connection, lives.received([*lives.finished("r0"), lives.queued("r1")]))
+    assert write_due_records(connection, settings.records) == 1
+    record = json.loads((settings.records / "r0.json").read_text())
+    assert (record["state"], record["attempt"], record["spec"]) == ("finished", 1, lives.spec())
+    assert record["history"]["test_metric"] == [31.0, 61.0, 91.0]
+    assert record["summary"]["test_at_best_val"] == 80.0
+    assert record["provenance"] == {"fingerprint": "abc"}
+    assert [len(record[part]) for part in ("ledger", "precision", "densities")] == [1, 1, 3]
+    assert [path.name for path in settings.records.iterdir()] == ["r0.json"]
+
+
+def test_a_record_is_written_once(connection: duckdb.DuckDBPyConnection, settings: Settings) -> None:
+    apply_batch(connection, lives.received(lives.failed("r0")))
+    assert [write_due_records(connection, settings.records) for _ in range(2)] == [1, 0]
+
+
+def test_rebuilding_gives_the_tables_back(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
+    life = [*lives.finished("r0"), *lives.failed("r1"), lives.queued("r2")]
+    apply_batch(connection, lives.received(life))
+    write_due_records(connection, settings.records)
+    want = {name: [row for row in found if row["run"] != "r2"] for name, found in snapshot(connection).items()}
+    connection.close()
+    settings.database.write_bytes(b"damaged")
+    assert rebuild(settings) == 2
+    again = open_for_writing(settings.database)
+    assert snapshot(again) == want
+    again.close()
+    assert (settings.home / "bitfront.replaced.duckdb").read_bytes() == b"damaged"
+
+
+def test_rebuilding_leaves_out_a_record_that_cannot_be_read(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]
+) -> None:
+    apply_batch(connection, lives.received(lives.finished("r0")))
+    write_due_records(connection, settings.records)
+    connection.close()
+    (settings.records / "r1.json").write_text("{")
+    assert rebuild(settings) == 1
+    captured = capsys.readouterr()
+    assert "r1.json cannot be read" in captured.out + captured.err
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"record": 2}', "the record {} has version 2, this Bitfront reads 1"),
+        ('{"record": 1}', "the record {} cannot be read: KeyError 'run'"),
+    ],
+)
+def test_a_record_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "r0.json"
+    path.write_text(text)
+    with pytest.raises(RecordError) as failure:
+        read_record(path)
+    assert str(failure.value) == message.format(path)
+
+
+def test_a_backup_of_an_open_database_is_whole(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    apply_batch(connection, lives.received(lives.finished("r0")))
+    copy = backup_open(connection, tmp_path / "it's a copy.duckdb")
+    other = open_for_reading(copy)
+    assert snapshot(other) == snapshot(connection)
+    other.close()
+    assert apply_batch(connection, lives.received([lives.queued("r1")], first=50)) == Applied(applied=1)
+
+
+def test_restoring_brings_the_backup_and_its_records_back(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    apply_batch(connection, lives.received(lives.finished("r0")))
+    want = snapshot(connection)
+    connection.close()
+    copy = backup(settings, tmp_path / "copy.duckdb")
+    changed = open_for_writing(settings.database)
+    apply_batch(changed, lives.received(lives.finished("r1"), first=50))
+    changed.close()
+    kept = restore(settings, copy)
+    again = open_for_writing(settings.database)
+    assert snapshot(again) == want
+    assert rows(again, "records_due") == [{"run": "r0"}]
+    again.close()
+    assert kept.exists()
+
+
+def test_a_backup_never_overwrites(settings: Settings, connection: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    target = tmp_path / "copy.duckdb"
+    target.write_text("mine")
+    with pytest.raises(InputError) as failure:
+        backup_open(connection, target)
+    assert str(failure.value) == f"{target} exists already: name a new file"
+    with pytest.raises(InputError) as failure:
+        backup_open(connection, tmp_path / "no" / "copy.duckdb")
+    assert str(failure.value) == f"there is no folder {tmp_path / 'no'} to write the backup into"
+
+
+def test_what_is_no_backup_is_not_restored(settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as failure:
+        restore(settings, tmp_path / "none")
+    assert str(failure.value) == f"there is no backup {tmp_path / 'none'}"
+    other = tmp_path / "other.duckdb"
+    duckdb.connect(str(other)).close()
+    with pytest.raises(DatabaseError) as failure_2:
+        restore(settings, other)
+    assert str(failure_2.value) == f"{other} is not a Bitfront database"
+
+
+def test_the_outbox_is_emptied_into_the_tables(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
+    settings.outbox.mkdir()
+    for name in ("r0", "r1"):
+        text = "\n".join(item.to_json() for item in lives.finished(name))
+        (settings.outbox / f"{name}.jsonl").write_text(text + "\nnot an event\n")
+    total = ingest_outbox(connection, settings.outbox)
+    assert (total.dead, total.dropped) == (2, 0)
+    assert {row["state"] for row in ask(connection, "runs")} == {"finished"}
+    assert list(settings.outbox.iterdir()) == []
+    assert {row["position"] for row in ask(connection, "dead_letters")} == {"r0.jsonl:9", "r1.jsonl:9"}
+
+
+def test_an_outbox_file_that_was_committed_before_does_no_harm(
+    settings: Settings, connection: duckdb.DuckDBPyConnection
+) -> None:
+    settings.outbox.mkdir()
+    life = lives.finished("r0")
+    apply_batch(connection, lives.received(life))
+    (settings.outbox / "r0.jsonl").write_text("\n".join(item.to_json() for item in life))
+    assert ingest_outbox(connection, settings.outbox) == Applied(dropped=len(life))
+    assert len(ask(connection, "epochs", runs="r0")) == 3
+
+
+def test_without_an_outbox_there_is_nothing_to_ingest(
+    settings: Settings, connection: duckdb.DuckDBPyConnection
+) -> None:
+    assert ingest_outbox(connection, settings.outbox) == Applied()
+
+
+def test_reading_without_a_database_says_so(settings: Settings) -> None:
+    with pytest.raises(DatabaseError) as failure:
+        open_read_only(settings)
+    assert str(failure.value) == (
+        f"there is no database at {settings.database}: nothing was run yet, or BITFRONT_HOME names another home"
+    )
+
+
+def test_a_database_of_another_schema_is_refused(settings: Settings, connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    connection.close()
+    with pytest.raises(DatabaseError) as failure:
+        open_read_only(settings)
+    assert str(failure.value) == (
+        f"the database {settings.database} has schema version 99, this Bitfront needs 1: run `bitfront rebuild`"
+    )
+
+
+def test_no_extension_is_fetched_from_the_network(connection: duckdb.DuckDBPyConnection) -> None:
+    wanted = "'autoinstall_known_extensions', 'autoload_known_extensions'"
+    found = connection.execute(f"SELECT value FROM duckdb_settings() WHERE name IN ({wanted})").fetchall()
+    assert found == [("false",), ("false",)]
