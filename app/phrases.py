@@ -60,4 +60,4 @@ def count(n: int, noun: str, plural: str | None = None) -> str:
 
 def literal(text: object) -> str:
     """Text that Streamlit's Markdown shows as it stands, whatever a person typed into it."""
-    return re.sub(r"([\\`*_\[\]<>$~:#|&!])", r"\\\1", str(text))
+    return re.sub(r"([\\`*_\[\]<>$~#|&!]|:(?=\S))", r"\\\1", str(text))

@@ -1,0 +1,61 @@
+"""The dashboard as AppTest runs it, over a real store service."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app import connection
+from engine.settings import Settings
+from tests.store.conftest import Service, Valkey, service, valkey
+
+__all__ = ["service", "valkey"]
+
+DASHBOARD = Path(connection.__file__).parent / "dashboard.py"
+
+OpenPage = Callable[..., AppTest]
+
+
+class Dashboard:
+    """Opens pages of the dashboard on the settings in the environment."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._monkeypatch = monkeypatch
+        self.use(None)
+
+    def use(self, service: Service | None, queue: Valkey | None = None) -> None:
+        """Look at this store (None: at an address where none answers) and at this queue."""
+        self._monkeypatch.setenv("BITFRONT_STORE_URL", service.client.url if service else "http://127.0.0.1:9")
+        self._monkeypatch.setenv("REDIS_URL", queue.url if queue else "redis://127.0.0.1:9/0")
+        connection.settings.clear()
+        connection._client.clear()
+
+    def open(self, page: str, **parameters: str | list[str]) -> AppTest:
+        """The page (launch, runs, compare) as a link with these parameters shows it."""
+        test = AppTest.from_file(str(DASHBOARD), default_timeout=30)
+        if page != "launch":
+            test.run()
+            test.switch_page(f"views/{page}.py")
+        for key, value in parameters.items():
+            test.query_params[key] = value
+        test.run()
+        assert not test.exception
+        return test
+
+
+@pytest.fixture
+def dashboard(monkeypatch: pytest.MonkeyPatch) -> Dashboard:
+    return Dashboard(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """One empty store for a module's tests."""
+    running = Service(Settings(home=tmp_path_factory.mktemp("views") / "home"))
+    running.start()
+    yield running
+    running.stop(signal.SIGKILL)

@@ -1,0 +1,135 @@
+"""The Compare page: seed groups, one front a dataset, one scope a chart, what is picked in the link."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from engine.events import new_run_id
+from tests.app.views.conftest import Dashboard
+from tests.store import lives
+from tests.store.conftest import Service
+
+SWEEP = "compare"
+TESTS = {"fp32": (81.0, 82.0, 83.0), "int8": (80.0, 81.0, 85.0), "int4": (70.0, 71.0, 72.0)}
+MEMORY = {"fp32": 1.0, "int8": 4.0, "int4": 3.0}
+
+
+@pytest.fixture(scope="module")
+def filled(store: Service) -> Service:
+    """Three schemes with three seeds on karate, one run on generated data."""
+    for scheme, tests in TESTS.items():
+        for seed, test in enumerate(tests):
+            events = lives.attempt_of(run := new_run_id(), test=test, memory=MEMORY[scheme])
+            store.client.post_events([lives.queued(run, sweep=SWEEP, scheme=scheme, seed=seed), *events])
+    store.client.post_events(lives.finished(new_run_id(), dataset="sbm", sweep="generated"))
+    return store
+
+
+def figures(page) -> list[dict]:
+    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+
+
+def points(figure: dict) -> dict[str, dict]:
+    """The drawn groups by scheme: x, y, error, colour."""
+    found = {}
+    for trace in figure["data"]:
+        for index, details in enumerate(trace.get("customdata") or []):
+            scheme = details[1].split("</b>")[0].removeprefix("<b>")
+            found[scheme] = {
+                "x": trace["x"][index],
+                "y": trace["y"][index],
+                "error": trace["error_y"]["array"][index],
+                "color": trace["marker"]["color"],
+                "group": details[0],
+            }
+    return found
+
+
+def test_nothing_to_compare_yet_leads_to_launch(dashboard: Dashboard, service: Service) -> None:
+    dashboard.use(service)
+    page = dashboard.open("compare")
+    assert page.subheader[0].value == "Nothing to compare yet"
+    assert page.page_link[0].value == "Launch a run"
+
+
+def test_groups_stand_with_mean_and_deviation_over_seeds(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    rows = dashboard.open("compare", **{"from": SWEEP}).dataframe[0].value.set_index("Scheme")
+    assert rows.loc["int8", ["n", "Test", "Last", "Best test"]].tolist() == [3, 82, 81, 84]
+    assert rows.loc["int8", "Std"] == pytest.approx(7**0.5)
+
+
+def test_the_front_has_error_bars_and_pale_dominated_points(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    (figure,) = figures(dashboard.open("compare", **{"from": SWEEP}))
+    drawn = points(figure)
+    assert {scheme: (point["x"], point["y"]) for scheme, point in drawn.items()} == {
+        "fp32": (1, 82),
+        "int8": (4, 82),
+        "int4": (3, 71),
+    }
+    assert drawn["int8"]["error"] == pytest.approx(7**0.5)
+    assert drawn["int8"]["color"].startswith("#")
+    assert drawn["int4"]["color"].startswith("rgba")
+    assert drawn["fp32"]["color"].startswith("rgba")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "title", "x"),
+    [
+        ({}, "Memory density (× fp32): training, quantized part", 4),
+        ({"coverage": "whole step"}, "Memory density (× fp32): training, whole step", 2),
+        ({"scope": "inference"}, "Memory density (× fp32): inference, quantized part", 5),
+        ({"density": "Arithmetic"}, "Arithmetic density (× fp32): training, quantized part", 7.7),
+    ],
+)
+def test_chart_and_table_hold_one_scope_and_coverage(
+    dashboard: Dashboard, filled: Service, parameters: dict, title: str, x: float
+) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", **{"from": SWEEP}, **parameters)
+    (figure,) = figures(page)
+    assert figure["layout"]["xaxis"]["title"]["text"] == title
+    assert points(figure)["int8"]["x"] == pytest.approx(x)
+    held = title.split(": ")[1]
+    columns = json.loads(page.dataframe[0].proto.columns)
+    assert columns["Memory"]["label"] == f"Memory density ({held})"
+    assert columns["Arithmetic"]["label"] == f"Arithmetic density ({held})"
+    assert columns["Best test"]["label"] == "Best test, never the headline (%)"
+
+
+def test_the_axis_can_be_logarithmic(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    (figure,) = figures(dashboard.open("compare", **{"from": SWEEP, "log": "true"}))
+    assert figure["layout"]["xaxis"]["type"] == "log"
+
+
+def test_each_dataset_has_its_own_front_and_generated_data_says_so(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare")
+    titles = [text.value for text in page.markdown]
+    assert "**karate** · 3 seed groups" in titles
+    assert "**sbm (synthetic)** · 1 seed group" in titles
+    assert "sbm (synthetic)" in page.dataframe[0].value["Dataset"].tolist()
+
+
+def test_a_linked_group_is_opened_with_its_runs(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", **{"from": SWEEP})
+    group = points(figures(page)[0])["int8"]["group"]
+    page = dashboard.open("compare", **{"from": SWEEP, "group": group})
+    assert {found.label: found.value for found in page.metric} == {
+        "Test at best validation": "82.00 ± 2.65 %",
+        "Test at last epoch": "81.00 ± 2.65 %",
+        "Best test (never the headline)": "84.00 ± 2.65 %",
+        "Best validation": "83.00 ± 2.65 %",
+    }
+    assert page.page_link[0].value == "Open 3 runs with curves"
+    assert "seed" not in page.code[0].value
+
+
+def test_a_store_that_is_down_is_said(dashboard: Dashboard) -> None:
+    page = dashboard.open("compare")
+    assert page.error[0].value == "the store does not answer at http://127.0.0.1:9: start it with `bitfront up`"

@@ -1,0 +1,182 @@
+"""The Runs page: the queue, the chosen runs' curves and details, reasons, cancelling, outages."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from app.phrases import literal
+from engine.events import CancelRequested, Envelope, new_run_id
+from tests.app.views.conftest import Dashboard
+from tests.store import lives
+from tests.store.conftest import Service, Valkey
+from tests.store.waiting import until
+
+
+def messages(elements) -> list[str]:
+    return [element.value for element in elements]
+
+
+def charts(page: AppTest) -> list[str]:
+    """The specifications of the charts on the page, as JSON text."""
+    return [chart.proto.spec for chart in page.get("plotly_chart")]
+
+
+def table(page: AppTest):
+    return page.dataframe[0].value
+
+
+@pytest.fixture
+def run(store: Service) -> str:
+    """A finished run of the test's own."""
+    run = new_run_id()
+    store.client.post_events(lives.finished(run, sweep=f"sweep-{run}"))
+    return run
+
+
+def test_no_runs_yet_says_so_and_leads_to_launch(dashboard: Dashboard, service: Service) -> None:
+    dashboard.use(service)
+    page = dashboard.open("runs")
+    assert "No runs yet" in messages(page.subheader)
+    assert page.page_link[0].value == "Launch a run"
+    assert not page.dataframe
+
+
+def test_filters_that_nothing_fits_say_so(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", search="no such thing")
+    assert messages(page.info) == ["No run fits these filters."]
+
+
+def test_the_table_shows_state_progress_and_place_in_the_queue(dashboard: Dashboard, store: Service) -> None:
+    sweep, going, waiting = (new_run_id() for _ in range(3))
+    store.client.post_events([
+        lives.queued(going, sweep=sweep),
+        lives.started(going, total_epochs=4),
+        lives.event(going, 1, 2, lives.row(1)),
+        lives.queued(waiting, at=lives.BEGAN + 1, sweep=sweep, scheme="msfp13", seed=7),
+    ])  # fmt: skip
+    dashboard.use(store)
+    rows = table(dashboard.open("runs", sweep=sweep)).to_dict("records")
+    assert [(row["State"], row["Scheme"], row["Seed"]) for row in rows] == [
+        (["queued"], "msfp13", 7),
+        (["running"], "int8", 0),
+    ]
+    assert rows[0]["Epochs"] == "next in the queue"
+    assert (rows[1]["Progress"], rows[1]["Epochs"]) == (25, "1 of 4 · 1.5 s left")
+    assert (rows[1]["Validation"], rows[1]["Test"]) == (21, 31)
+
+
+def test_the_state_filter_is_part_of_the_link(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    assert len(table(dashboard.open("runs", sweep=f"sweep-{run}", state="finished"))) == 1
+    page = dashboard.open("runs", sweep=f"sweep-{run}", state="failed")
+    assert messages(page.info) == ["No run fits these filters."]
+
+
+def test_a_linked_run_shows_curves_and_three_selections(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    loss, metric = charts(page)
+    assert '"Loss"' in loss
+    assert '"Accuracy (%)"' in metric
+    for split in ("Train", "Validation", "Test"):
+        assert f'"name":"{split}"' in metric
+    assert {found.label: (found.value, found.delta) for found in page.metric} == {
+        "Test accuracy at best validation": ("80.00 %", "headline, epoch 3"),
+        "Test accuracy at last epoch": ("79.00 %", "second selection"),
+        "Best test accuracy": ("82.00 %", "never the headline"),
+        "Best validation accuracy": ("81.00 %", "chooses the epoch"),
+    }
+
+
+def test_details_show_every_density_with_scope_and_coverage(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    rows = page.dataframe[1].value
+    assert rows[["scope", "coverage", "memory"]].to_numpy().tolist() == [
+        ["training", "quantized part", 4.0],
+        ["training", "whole step", 2.0],
+        ["inference", "quantized part", 5.0],
+    ]
+
+
+def test_details_show_the_spec_in_three_forms(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    as_json, as_toml, as_command = messages(dashboard.open("runs", run=run).code)
+    assert '"scheme": "int8"' in as_json
+    assert 'scheme = "int8"' in as_toml
+    assert as_command == "bitfront run --dataset karate --model gcn --scheme int8 --seeds 1"
+
+
+def test_several_runs_are_overlaid_by_validation(dashboard: Dashboard, store: Service, run: str) -> None:
+    other = new_run_id()
+    store.client.post_events(lives.finished(other, scheme="msfp13"))
+    dashboard.use(store)
+    loss, _ = charts(dashboard.open("runs", run=f"{run},{other}"))
+    assert '"name":"int8"' in loss
+    assert '"name":"msfp13"' in loss
+    assert "Train" not in loss
+
+
+def test_a_failed_run_says_why_as_it_was_said(dashboard: Dashboard, store: Service) -> None:
+    run, reason = new_run_id(), "the loss of epoch 2 is *nan* [see](http://here) :red[x]"
+    store.client.post_events(lives.failed(run, reason))
+    dashboard.use(store)
+    assert messages(dashboard.open("runs", run=run).error) == [literal(reason)]
+
+
+def test_a_synthetic_run_is_marked(dashboard: Dashboard, store: Service) -> None:
+    run = new_run_id()
+    store.client.post_events(lives.finished(run, dataset="sbm"))
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    assert any("synthetic data" in text for text in messages(page.subheader))
+    assert "sbm (synthetic)" in table(page)["Dataset"].tolist()
+
+
+def test_cancelling_asks_for_the_chosen_run(dashboard: Dashboard, store: Service, valkey: Valkey) -> None:
+    run = new_run_id()
+    store.client.post_events([lives.queued(run)])
+    dashboard.use(store, valkey)
+    page = dashboard.open("runs", run=run)
+    page.button(key="cancel-chosen").click().run()
+    (entry,) = valkey.client().xrange("bitfront:events")
+    asked = Envelope.from_json(entry[1][b"e"])
+    assert (asked.run, asked.body) == (run, CancelRequested())
+    assert not page.error
+
+
+def test_cancelling_while_the_queue_is_down_says_so(dashboard: Dashboard, store: Service) -> None:
+    run = new_run_id()
+    store.client.post_events([lives.queued(run)])
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    page.button(key="cancel-chosen").click().run()
+    (message,) = messages(page.error)
+    assert message.endswith("nothing was cancelled")
+
+
+def test_workers_are_shown(dashboard: Dashboard, store: Service) -> None:
+    store.client.post_events([lives.heartbeat("worker-of-old", time.time() - 60)])
+    dashboard.use(store)
+    page = dashboard.open("runs")
+    workers = page.dataframe[-1].value
+    assert workers[["Worker", "State"]].to_numpy().tolist() == [["worker-of-old", "gone"]]
+
+
+def test_a_store_that_is_down_is_said_and_the_page_comes_back(dashboard: Dashboard, service: Service) -> None:
+    run = new_run_id()
+    service.client.post_events(lives.finished(run))
+    dashboard.use(service)
+    port = service.client.url.rsplit(":", 1)[1]
+    service.stop()
+    page = dashboard.open("runs", run=run)
+    (message,) = messages(page.error)
+    assert message == f"the store does not answer at http://127.0.0.1:{port}: start it with `bitfront up`"
+    service.start("--port", port)
+    until(lambda: not page.run().error, "the page shows the run again")
+    assert not page.exception
+    assert table(page)["State"].tolist() == [["finished"]]
