@@ -89,7 +89,7 @@ class LevelFormat(Format):
         if x.numel() == 0:
             return x.detach().clone()
         axis = normalize_axis(axis, x.dim())
-        return quantize_levels(x, _make_levels(self), self._reach(x, axis, range, granularity), axis, mode)
+        return quantize_levels(x, _make_levels(self), self.reach(x, axis, range, granularity), axis, mode)
 
     def encode(
         self,
@@ -116,7 +116,7 @@ class LevelFormat(Format):
             if not bool(torch.isfinite(torch.stack(torch.aminmax(wide))).all()):
                 raise NonFiniteError(x)
             axis = normalize_axis(axis, x.dim())
-            reach = self._reach(x, axis, range, granularity)
+            reach = self.reach(x, axis, range, granularity)
             plain_levels(wide, codes, _make_levels(self), reach, axis, mode, codes=True)
             kept = torch.as_tensor(reach, dtype=torch.float64, device=x.device)
             metadata = (kept.float() if bool((kept.float().double() == kept).all()) else kept,)
@@ -139,7 +139,7 @@ class LevelFormat(Format):
     ) -> Tensor:
         if x.numel() == 0:
             return super().count_saturated(x)
-        return (x.detach().abs() > self._reach(x, normalize_axis(axis, x.dim()), range, granularity)).sum()
+        return (x.detach().abs() > self.reach(x, normalize_axis(axis, x.dim()), range, granularity)).sum()
 
     def charged_bits(self, shape: tuple[int, ...], axis: int = -1, granularity: Granularity = "tensor") -> int:
         check_granularity(granularity)
@@ -149,7 +149,8 @@ class LevelFormat(Format):
             lines = count // max(shape[normalize_axis(axis, len(shape))], 1)
         return self.width * count + 32 * (lines if count else 0)
 
-    def _reach(self, x: Tensor, axis: int, range: Any, granularity: Granularity) -> Any:
+    def reach(self, x: Tensor, axis: int, range: Any, granularity: Granularity) -> Any:
+        """The largest level: a float for one range on the CPU, else a float64 tensor."""
         from engine.kernels.range import observe, read_range
 
         check_granularity(granularity)

@@ -16,7 +16,7 @@ INFINITE = 0x7F800000
 
 
 class NonFiniteError(RunError):
-    """NaN or infinity came to a site that quantizes."""
+    """NaN or infinity came to a site that quantizes; ``at(site)`` names it."""
 
     def __init__(self, x: Tensor, site: str = "the tensor to quantize") -> None:
         bad = (~torch.isfinite(x)).nonzero()
@@ -26,6 +26,10 @@ class NonFiniteError(RunError):
             "lower the learning rate, or use a wider format"
         )
         self.x = x
+
+    def at(self, site: str) -> NonFiniteError:
+        """The same error with the site's name."""
+        return NonFiniteError(self.x, site)
 
 
 def check_bits(worst: int, x: Tensor) -> None:

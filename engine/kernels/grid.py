@@ -68,6 +68,62 @@ def quantize_grid(x: Tensor, grid: Grid, rounding: Rounding, *, check: bool) -> 
     return plain_grid(x, out, grid, rounding)
 
 
+def quantize_grid_mask(
+    x: Tensor, grid: Grid, rounding: Rounding, *, inclusive: bool, check: bool
+) -> tuple[Tensor, Tensor]:
+    """x̂ and a packed mask, one bit an element: whether the code lay within the grid before the clamp.
+
+    ``inclusive``: the codes at the grid's ends do not count as within. Bit i % 8 of byte i // 8 is element i.
+    """
+    if x.dtype in (torch.float16, torch.bfloat16):
+        out, mask = quantize_grid_mask(x.float(), grid, rounding, inclusive=inclusive, check=check)
+        return out.to(x.dtype), mask
+    x = x.detach().contiguous()
+    margin = 1 if inclusive else 0
+    keep = float(grid.first + margin), float(grid.last - margin)
+    if x.numel() and not grid.many and x.device.type == "cpu" and x.dtype == torch.float32:
+        return _quantize_mask_cpu(x, grid, rounding, keep, check)
+    out = quantize_grid(x, grid, rounding, check=check)
+    kept = torch.empty(x.shape, dtype=torch.bool, device=x.device)
+    source, target = _view(x, grid), _view(kept, grid)
+    values = grid.lines(source)
+    for o, r, start in chunks(tuple(source.shape), x.device.type):  # pyright: ignore[reportArgumentType]
+        m, divisor, d, _ = (v[o] if grid.many else v for v in values)
+        t = _round_part(source[o, r].double(), m, divisor, d, rounding, start)
+        target[o, r] = (t >= keep[0]) & (t <= keep[1])
+    return out, pack_mask(kept)
+
+
+def pack_mask(kept: Tensor) -> Tensor:
+    """A bool tensor as bits, uint8 [⌈numel/8⌉]; bit i % 8 of byte i // 8 is element i."""
+    flat = kept.reshape(-1).to(torch.uint8)
+    flat = torch.nn.functional.pad(flat, (0, -flat.numel() % 8)).view(-1, 8)
+    out = flat[:, 0].clone()
+    for bit in range(1, 8):
+        out |= flat[:, bit] << bit
+    return out
+
+
+def select_kept(gradient: Tensor, mask: Tensor) -> Tensor:
+    """The gradient where the packed mask's bit is set, else 0: one new tensor."""
+    gradient = gradient.contiguous()
+    if gradient.device.type == "cpu" and gradient.dtype == torch.float32:
+        from engine.kernels import grid_cpu
+
+        out = torch.empty_like(gradient)
+        source, kept, target = gradient.view(-1).numpy(), mask.numpy(), out.view(-1).numpy()
+
+        def run(a: int, z: int) -> None:
+            part = slice(a * 8, z * 8)
+            grid_cpu.select(source[part], kept[a:z], target[part])
+
+        split(len(kept), gradient.numel(), run)
+        return out
+    bits = torch.arange(8, dtype=torch.uint8, device=mask.device)
+    kept = ((mask[:, None] >> bits) & 1).view(-1)[: gradient.numel()].view(gradient.shape)
+    return torch.where(kept.bool(), gradient, 0)
+
+
 def plain_grid(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes: bool = False) -> Tensor:
     """The definition in torch, on any device, without waiting for it; a few chunks of float64 at a time.
 
@@ -120,6 +176,29 @@ def count_outside(x: Tensor, grid: Grid, rounding: Rounding) -> Tensor:
 
 def _view(x: Tensor, grid: Grid) -> Tensor:
     return around(x, grid.axis) if grid.many else x.view(1, -1, 1)
+
+
+def _quantize_mask_cpu(
+    x: Tensor, grid: Grid, rounding: Rounding, keep: tuple[float, float], check: bool
+) -> tuple[Tensor, Tensor]:
+    from engine.kernels import grid_cpu
+
+    floor, key = rounding.kernel_arguments
+    out = torch.empty_like(x)
+    mask = torch.empty((x.numel() + 7) // 8, dtype=torch.uint8)
+    flat, into, bits = x.view(-1).numpy(), out.view(-1).numpy(), mask.numpy()
+    magnitudes = flat.view(np.int32) if check else None
+    values = (float(grid.m), float(grid.divisor), float(grid.d), float(grid.c), float(grid.first), float(grid.last))
+
+    def run(a: int, z: int) -> int:
+        part = slice(a * 8, z * 8)
+        field = magnitudes[part] if magnitudes is not None else None
+        return grid_cpu.quantize_flat_mask(flat[part], field, into[part], bits[a:z], a * 8, *values, *keep, floor, key)
+
+    worst = max(split(len(bits), x.numel(), run))
+    if check:
+        check_bits(worst, x)
+    return out, mask
 
 
 def _quantize_cpu(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, check: bool) -> int:

@@ -1,0 +1,41 @@
+"""Compile every CPU kernel once, so that workers that start together find them in the cache.
+
+python -m engine.kernels.warm
+"""
+
+from __future__ import annotations
+
+import torch
+
+from engine.estimators import clipped
+from engine.formats import get_format
+from engine.randomness import make_key
+
+FORMATS = ("int8", "int8-floor", "msfp13", "mxfp8_e4m3", "mxint8", "bf16", "log4", "msfp13(thesis_exponent=true)")
+"""One of each kernel's kinds of arguments."""
+
+
+def warm() -> None:
+    """Call each kernel with each kind of arguments; what is in the cache already is only loaded."""
+    key = make_key(0, 0, 0)
+    x = torch.linspace(-1, 1, 3 * 40, requires_grad=True).view(3, 40)
+    for name in FORMATS:
+        format = get_format(name)
+        for rounding in ("nearest", "stochastic"):
+            mode = format.rounding if rounding == "nearest" else rounding
+            for axis in (0, 1):
+                format.fake_quantize(x, axis, rounding=mode, generator=key)
+            if format.ranged:
+                for granularity in ("tensor", "row"):
+                    for axis in (0, 1):
+                        format.fake_quantize(
+                            x, axis, range=(-1.0, 1.0), granularity=granularity, rounding=mode, generator=key
+                        )
+                        format.fake_quantize(x, axis, granularity=granularity, rounding=mode, generator=key)
+    for limits in (None, (-0.5, 0.5)):
+        for mode in ("nearest", "stochastic"):
+            clipped(x, get_format("int8"), range=limits, rounding=mode, generator=key).sum().backward()
+
+
+if __name__ == "__main__":
+    warm()

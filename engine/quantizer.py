@@ -1,0 +1,162 @@
+"""A quantizer: the one object at a site that fake-quantizes. Format, granularity, range, rounding, gradient estimator.
+
+Its range's state and the number of its draws are in its state dict, so that a resumed run equals an
+uninterrupted one bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine import estimators
+from engine.errors import InputError, RunError
+from engine.formats import Format, get_format
+from engine.formats.base import Granularity, RoundingMode, check_granularity, normalize_axis
+from engine.kernels.finite import NonFiniteError
+from engine.kernels.rounding import MODES
+from engine.randomness import Key, make_key, stream_id
+from engine.ranges import make_range
+from engine.ranges.learned import Learned
+
+
+class Quantizer(nn.Module):
+    """Fake-quantizes what comes to one site.
+
+    ``site`` is the name in errors and of the random stream ("layer 0 feature"); ``range`` a name of
+    engine.ranges.RANGES with ``range_options``; ``rounding`` None is the format's own; ``estimator`` one of
+    engine.estimators.ESTIMATORS (a learned range needs, and implies, "lsq"); ``axis`` the dot product's.
+
+    Raises InputError for an unknown word, NonFiniteError (which names the site) where a tensor on the CPU holds
+    NaN or infinity. On CUDA nothing waits for the device: ``check_finite`` asks afterwards.
+    """
+
+    bad: Tensor
+
+    def __init__(
+        self,
+        format: Format | str,
+        *,
+        site: str = "the tensor to quantize",
+        range: str = "min-max",
+        range_options: dict[str, Any] | None = None,
+        granularity: Granularity = "tensor",
+        rounding: RoundingMode | None = None,
+        estimator: str = "ste",
+        axis: int = -1,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if estimator not in estimators.ESTIMATORS:
+            raise InputError(
+                f"unknown gradient estimator {estimator!r}: allowed are {', '.join(estimators.ESTIMATORS)}"
+            )
+        if rounding is not None and rounding not in MODES:
+            raise InputError(f"unknown rounding {rounding!r}: allowed are {', '.join(MODES)}")
+        check_granularity(granularity)
+        if (estimator == "lsq") != (range == "learned"):
+            raise InputError("the learned range and the estimator lsq belong together: give both or neither")
+        self._format = get_format(format) if isinstance(format, str) else format
+        self.site, self.granularity, self.rounding, self.estimator = site, granularity, rounding, estimator
+        self.axis, self.seed, self.draws = axis, seed, 0
+        self.range_name = range
+        self.range = make_range(range, **(range_options or {}))
+        self.register_buffer("bad", torch.tensor(False), persistent=False)
+        if range == "learned":
+            estimators.learnable_codes(self._format)
+
+    @property
+    def format(self) -> Format:
+        return self._format
+
+    def switch(self, format: Format | str) -> None:
+        """Change the format in mid-training. The range keeps what does not depend on the bits."""
+        new = get_format(format) if isinstance(format, str) else format
+        if new != self._format:
+            if self._format.ranged and new.ranged:
+                self.range.switch(self._format, new)
+            self._format = new
+
+    def forward(self, x: Tensor, *, axis: int | None = None, protected: Tensor | None = None) -> Tensor:
+        """x̂ of x's shape; ``protected`` (bool [rows]) rows stay as they are and do not count for the range."""
+        format = self._format
+        if format.name == "fp32":
+            return x
+        axis = self.axis if axis is None else axis
+        try:
+            out = self._quantize(x, axis, protected)
+        except NonFiniteError as error:
+            raise error.at(self.site) from None
+        except RunError as error:
+            raise RunError(f"{self.site}: {error}") from None
+        if protected is not None:
+            out = torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
+        return out
+
+    def _quantize(self, x: Tensor, axis: int, protected: Tensor | None) -> Tensor:
+        format = self._format
+        rounding: RoundingMode = self.rounding if self.rounding is not None else format.rounding
+        generator = self._draw() if rounding == "stochastic" else None
+        if self.estimator == "lsq":
+            assert isinstance(self.range, Learned)
+            along = self._along(x, axis)
+            step = self.range.prepare(x, format, along)
+            out = estimators.learned_step(x, step, format, axis, rounding=rounding, generator=generator)
+            return self._watch(out)
+        settings: dict[str, Any] = {"rounding": rounding, "generator": generator}
+        if format.ranged:
+            settings["granularity"] = self.granularity
+            if x.numel() and (self.range_name != "min-max" or protected is not None):
+                kept = ~protected if protected is not None else None
+                settings["range"] = self._get_range(x, self._along(x, axis), kept)
+        if self.estimator == "ste":
+            out = estimators.straight_through(x, lambda x: format.fake_quantize(x, axis, **settings))
+        else:
+            inclusive = self.estimator == "clipped-inclusive"
+            out = estimators.clipped(x, format, axis, inclusive=inclusive, **settings)
+        return self._watch(out)
+
+    def _get_range(self, x: Tensor, along: int | None, kept: Tensor | None) -> Any:
+        return self.range(x, self._format, along, kept)
+
+    def _along(self, x: Tensor, axis: int) -> int | None:
+        return None if self.granularity == "tensor" else normalize_axis(axis, x.dim())
+
+    def _draw(self) -> Key:
+        self.draws += 1
+        return make_key(self.seed, stream_id(f"rounding/{self.site}"), self.draws - 1)
+
+    def _watch(self, out: Tensor) -> Tensor:
+        """On an accelerator, note on the device whether NaN came out: a bad element always makes one."""
+        if out.device.type != "cpu" and out.numel():
+            self.bad = self.bad.to(out.device) | torch.aminmax(out.detach()).min.isnan()
+        return out
+
+    def get_extra_state(self) -> dict[str, Any]:
+        return {"draws": self.draws}
+
+    def set_extra_state(self, state: dict[str, Any]) -> None:
+        self.draws = int(state["draws"])
+
+    def extra_repr(self) -> str:
+        parts = [self._format.name, f"site={self.site!r}"]
+        if self._format.ranged:
+            parts += [f"range={self.range_name!r}", f"granularity={self.granularity!r}"]
+        return ", ".join(
+            [*parts, f"rounding={self.rounding or self._format.rounding!r}", f"estimator={self.estimator!r}"]
+        )
+
+
+def check_finite(module: nn.Module) -> None:
+    """Raise RunError that names the first site in ``module`` to which NaN or infinity came.
+
+    Waits for the device: once an epoch, not once a step. On the CPU the forward pass has raised already.
+    """
+    quantizers = [part for part in module.modules() if isinstance(part, Quantizer) and part.bad.device.type != "cpu"]
+    if not quantizers:
+        return
+    for quantizer, bad in zip(quantizers, torch.stack([part.bad for part in quantizers]).tolist(), strict=True):
+        if bad:
+            raise RunError(f"{quantizer.site} holds NaN or infinity: lower the learning rate, or use a wider format")

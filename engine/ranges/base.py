@@ -1,0 +1,114 @@
+"""What every range offers, and the state that most of them keep: a low and a high, one or one a line."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.errors import RunError
+from engine.kernels.finite import NonFiniteError
+from engine.kernels.range import observe
+
+if TYPE_CHECKING:
+    from engine.formats import Format
+
+UNSEEN = "has seen no tensor: train, or calibrate in training mode, before evaluating"
+
+
+class Range(nn.Module):
+    """Gives (low, high) for a tensor; observes it first in training mode."""
+
+    @abstractmethod
+    def forward(self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None) -> Any:
+        """(low, high) for ``format``: of the tensor (``axis`` None), or of each line along ``axis``.
+
+        ``kept`` (bool [rows]): the rows that count; where none does, the range stays as it was.
+        """
+
+    def switch(self, old: Format, new: Format) -> None:
+        """The site's format changes: keep what still makes sense."""
+
+
+class StatefulRange(Range):
+    """A range that is kept: ``low`` and ``high``, NaN until something was seen."""
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("low", torch.tensor(torch.nan))
+        self.register_buffer("high", torch.tensor(torch.nan))
+
+    def forward(self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None) -> Any:
+        if self.training:
+            low, high = self.measure(x.detach(), format, axis, kept)
+            if low.shape != self.low.shape:
+                self.low, self.high = torch.full_like(low, torch.nan), torch.full_like(high, torch.nan)
+            self.low, self.high = self.update(low, high)
+        if x.device.type != "cpu":
+            return self.low, self.high
+        if self.low.dim() == 0:
+            low, high = self.low.item(), self.high.item()
+            if low == low:
+                return low, high
+        elif not bool(self.low.isnan().any()):
+            return self.low, self.high
+        if not self.training:
+            raise RunError(f"the range {UNSEEN}")
+        # Every row so far was left out, so none is quantized: any range will do.
+        return (0.0, 0.0) if self.low.dim() == 0 else (self.low.nan_to_num(0.0), self.high.nan_to_num(0.0))
+
+    def measure(self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        """(low, high) of this tensor alone, float32, NaN where nothing counts."""
+        return measure_extremes(x, axis, kept)
+
+    @abstractmethod
+    def update(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        """The new state from the old one and a measurement, without waiting for the device."""
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        # The number of lines is known only once a tensor was seen.
+        for name in ("low", "high"):
+            saved = state_dict.get(prefix + name)
+            if saved is not None and saved.shape != getattr(self, name).shape:
+                setattr(self, name, torch.empty_like(saved, device=getattr(self, name).device))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def measure_extremes(x: Tensor, axis: int | None, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Least and largest value of the kept rows as float32 tensors, NaN where no row is kept.
+
+    Raises NonFiniteError where x is on the CPU and holds NaN or infinity (in kept rows).
+    """
+    if x.numel() == 0:
+        nothing = torch.tensor(torch.nan, device=x.device)
+        return nothing, nothing.clone()
+    if kept is None:
+        low, high = observe(x, axis)
+        if isinstance(low, float):
+            return torch.tensor(low), torch.tensor(high)
+        return low.float(), high.float()
+    if axis == 0:
+        rows = x[kept]
+        if rows.numel() == 0:
+            shape = (1, *x.shape[1:])
+            return torch.full(shape, torch.nan, device=x.device), torch.full(shape, torch.nan, device=x.device)
+        return measure_extremes(rows, 0)
+    low, high = torch.aminmax(x.flatten(1), dim=1) if axis is None else torch.aminmax(x, dim=axis, keepdim=True)
+    kept = kept.view(-1, *[1] * (low.dim() - 1))
+    if x.device.type == "cpu" and not bool((torch.isfinite(low) & torch.isfinite(high) | ~kept).all()):
+        raise NonFiniteError(x)
+    low, high = low.float().masked_fill(~kept, torch.inf), high.float().masked_fill(~kept, -torch.inf)
+    if axis is None:
+        low, high = low.amin(), high.amax()
+    return low.masked_fill(low == torch.inf, torch.nan), high.masked_fill(high == -torch.inf, torch.nan)
+
+
+def follow(old: Tensor, new: Tensor, momentum: float) -> Tensor:
+    """r + momentum·(v − r): the first value as it is; NaN (nothing seen) leaves r."""
+    moved = old + (new - old) * momentum
+    return cast(Tensor, torch.where(new.isnan(), old, torch.where(old.isnan(), new, moved)))

@@ -1,0 +1,105 @@
+"""percentile: the k-th least and the k-th largest value, k = max(1, ⌊p·n⌋) [DQ].
+
+p is the share of each tail: 0.001 for INT8, 0.01 for INT4 in [DQ]. ``keep``: "running" (least low and largest
+high so far, [DQ]'s ``per`` modes), "ema", or "current". ``dq_percentile``: the high end is the ⌊(1−p)·n⌋-th
+least value, as in [DQ]'s code. A tensor of more than ``sample`` elements is sampled at even distances.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from engine.errors import InputError
+from engine.kernels.finite import NonFiniteError
+from engine.ranges.base import StatefulRange, follow
+
+if TYPE_CHECKING:
+    from engine.formats import Format
+
+KEPT = ("running", "ema", "current")
+SAMPLE = 1 << 18
+
+
+class Percentile(StatefulRange):
+    def __init__(
+        self,
+        p: float = 0.001,
+        dq_percentile: bool = False,
+        keep: str = "running",
+        momentum: float = 0.01,
+        sample: int = SAMPLE,
+    ) -> None:
+        super().__init__()
+        if not 0 <= p < 0.5:
+            raise InputError(f"the percentile range: p is the share of a tail, from 0 to below 0.5, not {p}")
+        if keep not in KEPT:
+            raise InputError(f"the percentile range: keep is one of {', '.join(KEPT)}, not {keep!r}")
+        self.p, self.dq_percentile, self.keep, self.momentum, self.sample = p, dq_percentile, keep, momentum, sample
+
+    def measure(self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+        if kept is not None:
+            if axis == 0:
+                raise InputError("the percentile range: lines along the rows cannot leave rows out")
+            x = x[kept] if axis is None else x
+        if axis is None:
+            return self._ends(take_sample(x, self.sample))
+        low, high = self._lines(x, axis)
+        if kept is not None:
+            left_out = ~kept.view(-1, *[1] * (x.dim() - 1))
+            low, high = low.masked_fill(left_out, torch.nan), high.masked_fill(left_out, torch.nan)
+        return low.float(), high.float()
+
+    def _ends(self, values: Tensor) -> tuple[Tensor, Tensor]:
+        n = values.numel()
+        if n == 0:
+            nothing = torch.tensor(torch.nan, device=values.device)
+            return nothing, nothing.clone()
+        low_rank, high_rank = self.ranks(n)
+        if values.device.type == "cpu":
+            if not bool(torch.isfinite(torch.stack(torch.aminmax(values))).all()):
+                raise NonFiniteError(values)
+            ordered = torch.from_numpy(_partition(values, (low_rank - 1, high_rank - 1)))
+            return ordered[low_rank - 1].float(), ordered[high_rank - 1].float()
+        return values.kthvalue(low_rank).values.float(), values.kthvalue(high_rank).values.float()
+
+    def _lines(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
+        low_rank, high_rank = self.ranks(x.shape[axis])
+        return (
+            x.kthvalue(low_rank, dim=axis, keepdim=True).values,
+            x.kthvalue(high_rank, dim=axis, keepdim=True).values,
+        )
+
+    def ranks(self, n: int) -> tuple[int, int]:
+        """Which of n values in ascending order, counted from 1, are the low and the high end."""
+        k = max(1, math.floor(self.p * n))
+        return k, max(1, math.floor((1 - self.p) * n)) if self.dq_percentile else n - k + 1
+
+    def update(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
+        if self.keep == "running":
+            return torch.fmin(self.low, low), torch.fmax(self.high, high)
+        momentum = self.momentum if self.keep == "ema" else 1.0
+        return follow(self.low, low, momentum), follow(self.high, high, momentum)
+
+    def extra_repr(self) -> str:
+        return f"p={self.p}, dq_percentile={self.dq_percentile}, keep={self.keep!r}"
+
+
+def _partition(values: Tensor, places: tuple[int, int]):
+    import numpy as np
+
+    return np.partition(values.float().numpy(), sorted(set(places)))
+
+
+def take_sample(x: Tensor, most: int) -> Tensor:
+    """At most ``most`` elements at even distances, which share no factor with x's shape: no column is favoured."""
+    flat = x.reshape(-1)
+    if flat.numel() <= most:
+        return flat
+    stride = -(-flat.numel() // most)
+    while any(math.gcd(stride, size) > 1 for size in x.shape if size > 1) and stride < flat.numel():
+        stride += 1
+    return flat[::stride]
