@@ -276,20 +276,18 @@ class Lifecycle:
         verdict = (
             envelope.attempt == 0 or envelope.seq == 0 or (fresh and envelope.seq == 1 and not body.history.columns)
         )
-        if not verdict and self._is_old(run, self.attempts.get(run.run), envelope):
+        current = None if fresh and not verdict else self.attempts.get(run.run)
+        if not verdict and self._is_old(run, current, envelope):
             return self._drop(run)
-        try:
-            history = body.history.rows()
-        except ValueError as error:
-            raise UnfitEventError(f"the history of {body.type} cannot be read: {error}") from None
-        if any(later.epoch <= row.epoch for row, later in pairwise(history)):
-            raise UnfitEventError(f"the epochs in the history of {body.type} do not ascend")
-        attempt = self.attempts.get(run.run) if verdict else self._advance(run, envelope, at)
+        last = current.seq if current is not None else 0
+        gap = (current is not None and current.gap) or (not verdict and envelope.seq > last + 1)
+        history = _read_history(body) if gap else []  # where nothing is missing, the table has it already
+        attempt = current if verdict else self._advance(run, envelope, at)
         state = {"run_finished": "finished", "run_failed": "failed", "run_cancelled": "cancelled"}[body.type]
         if fresh and not verdict:
             self._restart(run)
         if attempt is not None:
-            if history and attempt.gap:
+            if history:
                 self._heal(attempt, history, run.higher_is_better)
             attempt.state, attempt.ended_at = state, at
             self._touch(attempt)
@@ -342,6 +340,16 @@ class Lifecycle:
 
     def _touch(self, attempt: Attempt) -> None:
         self.changes.attempts[attempt.run, attempt.attempt] = attempt
+
+
+def _read_history(body: RunFinished | RunFailed | RunCancelled) -> list[EpochFinished]:
+    try:
+        history = body.history.rows()
+    except ValueError as error:
+        raise UnfitEventError(f"the history of {body.type} cannot be read: {error}") from None
+    if any(later.epoch <= row.epoch for row, later in pairwise(history)):
+        raise UnfitEventError(f"the epochs in the history of {body.type} do not ascend")
+    return history
 
 
 def describe_spec(spec: dict[str, Any]) -> dict[str, Any]:

@@ -249,7 +249,7 @@ def test_an_epoch_that_goes_back_is_a_dead_letter(connection: duckdb.DuckDBPyCon
 def test_a_history_that_does_not_fit_leaves_the_run_as_it_was(connection: duckdb.DuckDBPyConnection) -> None:
     history = History(columns={"epoch": [2, 1], "seconds": [1.0, 1.0]})
     end = RunFinished(summary=lives.summary(), history=history)
-    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 2, end))
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 3, end))
     assert reasons(connection) == ["the epochs in the history of run_finished do not ascend"]
     assert one(connection)["state"] == "running"
 
