@@ -34,6 +34,8 @@ class Quantizer(nn.Module):
     """
 
     bad: Tensor
+    granularity: Granularity
+    rounding: RoundingMode | None
 
     def __init__(
         self,
@@ -110,16 +112,13 @@ class Quantizer(nn.Module):
             settings["granularity"] = self.granularity
             if x.numel() and (self.range_name != "min-max" or protected is not None):
                 kept = ~protected if protected is not None else None
-                settings["range"] = self._get_range(x, self._along(x, axis), kept)
+                settings["range"] = self.range(x, format, self._along(x, axis), kept)
         if self.estimator == "ste":
             out = estimators.straight_through(x, lambda x: format.fake_quantize(x, axis, **settings))
         else:
             inclusive = self.estimator == "clipped-inclusive"
             out = estimators.clipped(x, format, axis, inclusive=inclusive, **settings)
         return self._watch(out)
-
-    def _get_range(self, x: Tensor, along: int | None, kept: Tensor | None) -> Any:
-        return self.range(x, self._format, along, kept)
 
     def _along(self, x: Tensor, axis: int) -> int | None:
         return None if self.granularity == "tensor" else normalize_axis(axis, x.dim())

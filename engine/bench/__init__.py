@@ -1,0 +1,66 @@
+"""Measurements of the engine's parts, found by name; `bitfront bench` runs them.
+
+A bench gives rows (one a case), goals (what was promised, and whether it is met) and notes on how it was measured.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A promise, the measured value, and whether it is met."""
+
+    goal: str
+    value: str
+    met: bool
+
+
+@dataclass(frozen=True)
+class Report:
+    """``rows``: a mapping a case, with the keys of the bench's ``columns``."""
+
+    rows: Sequence[Mapping[str, Any]]
+    goals: Sequence[Goal] = ()
+    notes: Sequence[str] = field(default_factory=tuple)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """``columns`` maps a row's keys to their titles, in order; ``target`` is the module that measures."""
+
+    name: str
+    summary: str
+    columns: Mapping[str, str]
+    target: str
+
+    def run(self, **options: Any) -> Report:
+        """Measure; takes minutes. ``options`` are those of the target's ``run``."""
+        return importlib.import_module(self.target).run(**options)
+
+
+BENCHES: dict[str, Bench] = {
+    bench.name: bench
+    for bench in (
+        Bench(
+            "formats",
+            "time and peak memory of fake-quantization, beside the plain formula, torch's own and a copy",
+            {
+                "size": "size",
+                "case": "format",
+                "milliseconds": "ms",
+                "copies": "× a copy",
+                "plain_copies": "plain formula, × a copy",
+                "speedup": "faster than plain",
+                "torch_copies": "torch's own, × a copy",
+                "memory": "peak extra, × output",
+                "plain_memory": "plain's peak extra",
+            },
+            "engine.bench.formats",
+        ),
+    )
+}
