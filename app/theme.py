@@ -34,7 +34,7 @@ FAMILIES: Mapping[str, Style] = {
     "fp32": Style("#899099", "circle"),
     "affine": Style("#1498f7", "square"),
     "msfp": Style("#d1801d", "diamond"),
-    "mx": Style("#147135", "triangle-up"),
+    "mx": Style("#15753a", "triangle-up"),
     "mixed": Style("#ba0c95", "star"),
 }
 OTHER = Style("#732afe", "hexagon")

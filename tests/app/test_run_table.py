@@ -1,0 +1,50 @@
+"""Runs as rows of a table."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.run_table import progress_text, run_names, share_done, state_badge
+
+
+def row(**changes) -> dict:
+    return {
+        "run": "0mwppi9nb0001",
+        "scheme": "int8",
+        "seed": 0,
+        "state": "running",
+        "epoch": 30,
+        "total_epochs": 150,
+        "seconds_left": 4.0,
+        "queue_position": None,
+    } | changes
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "30 of 150 · 4.0 s left"),
+        ({"seconds_left": None}, "30 of 150"),
+        ({"state": "finished", "epoch": 150}, "150 of 150"),
+        ({"state": "queued", "queue_position": 1}, "next in the queue"),
+        ({"state": "queued", "queue_position": 12}, "place 12 in the queue"),
+        ({"state": "cancelled", "epoch": 0, "total_epochs": None}, ""),
+    ],
+)
+def test_progress_in_words(changes: dict, text: str) -> None:
+    assert progress_text(row(**changes)) == text
+
+
+def test_share_done_stays_within_the_bar() -> None:
+    assert [share_done(row(epoch=epoch)) for epoch in (0, 75, 200)] == [0, 0.5, 1]
+    assert share_done(row(total_epochs=None)) == 0
+
+
+def test_names_are_unique() -> None:
+    rows = [row(), row(run="0mwppi9nb0002"), row(run="0mwppi9nb0003", seed=1)]
+    assert list(run_names(rows).values()) == ["int8 · seed 0 · b0001", "int8 · seed 0 · b0002", "int8 · seed 1"]
+
+
+def test_a_state_is_a_coloured_chip() -> None:
+    assert state_badge("failed") == ":red-badge[failed]"
+    assert state_badge("queued", 3) == ":gray-badge[3 queued]"
