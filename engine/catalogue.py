@@ -26,6 +26,9 @@ class Entry(Protocol):
     def summary(self) -> str: ...
 
 
+MOST_SHOWN = 24
+"""Names that an error lists before it says how many more there are."""
+
 E = TypeVar("E", bound=Entry)
 
 
@@ -37,7 +40,8 @@ def unknown(kind: str, name: str, allowed: list[str]) -> InputError:
     """
     near = difflib.get_close_matches(name.lower(), allowed, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}? " if near else ""
-    return InputError(f"unknown {kind} {name!r}: {hint}Allowed: {', '.join(allowed)}")
+    shown = allowed if len(allowed) <= MOST_SHOWN else [*allowed[:MOST_SHOWN], f"… ({len(allowed)} in all)"]
+    return InputError(f"unknown {kind} {name!r}: {hint}Allowed: {', '.join(shown)}")
 
 
 class Catalogue(Mapping[str, E], Generic[E]):

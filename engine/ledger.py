@@ -13,10 +13,10 @@ Coverage ``quantized part`` leaves fp32 rows out, ``whole step`` counts them.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from engine.datasets import DATASETS, GraphSize
@@ -126,23 +126,23 @@ def densities(rows: Sequence[LedgerRow], scope: Scope, coverage: Coverage) -> De
         span = row.last_epoch - row.first_epoch + 1
         elements[format] += span * row.elements
         macs[format] += span * row.macs
-    average_bits = _mean(elements, lambda format: format.bits) if elements.total() else FP32.bits
-    area = _mean(macs, lambda format: 1 / format.arithmetic_density.value) if macs.total() else 1.0
+    # Exact fractions: one format alone gives its own densities to the last digit.
+    bits = _mean(elements, lambda format: Fraction(format.bits)) if elements.total() else Fraction(FP32.bits)
+    area = _mean(macs, lambda format: 1 / Fraction(format.arithmetic_density.value)) if macs.total() else Fraction(1)
     worst = max((_LABELS.index(format.arithmetic_density.label) for format in +macs), default=0)
     return Densities(
         scope=scope,
         coverage=coverage,
-        memory=FP32.bits / average_bits,
-        arithmetic=1 / area,
+        memory=float(Fraction(FP32.bits) / bits),
+        arithmetic=float(1 / area),
         arithmetic_label=_LABELS[worst],
-        average_bits=average_bits,
+        average_bits=float(bits),
     )
 
 
-def _mean(weights: Counter[Format], value: Callable[[Format], float]) -> float:
-    """The mean of a format's value, weighted by whole numbers (their shares sum to one exactly)."""
-    total = weights.total()
-    return math.fsum(weight / total * value(format) for format, weight in weights.items())
+def _mean(weights: Counter[Format], value: Callable[[Format], Fraction]) -> Fraction:
+    """The mean of a format's value, weighted."""
+    return sum((weight * value(format) for format, weight in weights.items()), Fraction(0)) / weights.total()
 
 
 def all_densities(rows: Sequence[LedgerRow], scheme: Scheme) -> list[Densities]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Sequence
 
 import cyclopts
+import structlog
 from rich.console import Console
 
 from engine.errors import BitfrontError
@@ -44,6 +46,11 @@ def _register() -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one command and exit: 0 done, 1 failed, 2 bad input; errors are one sentence on standard error."""
     _register()
+    # Standard output is for results (`--json`): what is logged goes to standard error, from warnings on.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     console = Console(stderr=True)
     try:
         app(arguments, console=Console(), error_console=console, exit_on_error=False, print_error=False)

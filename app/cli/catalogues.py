@@ -30,19 +30,29 @@ def list_(
     kind
         What to list.
     json_
-        Print a JSON list instead of a table.
+        Print a JSON list, with everything that is known of each, instead of a table.
     """
     rows = {"datasets": datasets, "models": models, "schemes": schemes, "formats": formats}[kind]()
     if json_:
         print(json.dumps(rows, indent=2))
         return
+    columns = COLUMNS[kind]
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in rows[0]:
+    for column in columns:
         numeric = isinstance(rows[0][column], int | float)
         table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(_cell(value) for value in row.values()))
+        table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)
+
+
+COLUMNS: dict[Kind, tuple[str, ...]] = {
+    "datasets": ("name", "nodes", "edges", "features", "classes", "summary"),
+    "models": ("name", "summary", "options"),
+    "schemes": ("name", "summary", "examples", "source"),
+    "formats": ("name", "bits_an_element", "memory_density", "arithmetic_density", "arithmetic_density_is"),
+}
+"""What the tables show; --json has the rest."""
 
 
 def _cell(value: Any) -> str:

@@ -20,7 +20,7 @@ def status(
     *,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Show the newest runs, or one run in full.
+    """Show the newest runs, or one run in full; "test" is the test metric at best validation.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def status(
     if not rows:
         Console().print("No runs yet: launch one with `bitfront run` or in the dashboard.", highlight=False)
         return
-    titles = ["run", "state", "dataset", "model", "scheme", "seed", "epoch", "val", "test at best val", "note"]
+    titles = ["run", "state", "dataset", "model", "scheme", "seed", "epoch", "val", "test", "note"]
     print_table(titles, [_status_row(row) for row in rows])
 
 
@@ -69,14 +69,14 @@ def cancel(*runs: str, all_queued: bool = False) -> None:
     """
     import tasks.submit
 
+    if not runs and not all_queued:
+        raise InputError("name the runs to cancel, or give --all-queued")
     settings = Settings()
     reader = open_reader(settings)
     chosen = {run: one_run(reader, run)["state"] for run in runs}
     if all_queued:
         queued = reader.query("runs", states="queued", limit=1_000_000).to_pylist()
         chosen |= {row["run"]: row["state"] for row in queued}
-    elif not runs:
-        raise InputError("name the runs to cancel, or give --all-queued")
     active = [run for run, state in chosen.items() if state in ACTIVE]
     if active:
         tasks.submit.cancel(settings, active)

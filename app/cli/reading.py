@@ -31,7 +31,16 @@ def open_reader(settings: Settings) -> Reader:
     except StoreUnavailable:
         from store.reader import open_read_only
 
+        _take_outbox(settings)
         return open_read_only(settings)
+
+
+def _take_outbox(settings: Settings) -> None:
+    """Ingest what `bitfront run` left, as a store's start would, so that its runs are seen without a server."""
+    from store.owner import StoreOwner
+
+    if any(settings.outbox.glob("*.jsonl")):
+        StoreOwner(settings).close()
 
 
 def one_run(reader: Reader, run: str) -> dict[str, Any]:
@@ -48,8 +57,9 @@ def print_json(value: Any) -> None:
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for title in titles:
-        table.add_column(title, overflow="fold")
+    for number, title in enumerate(titles):
+        # The first column is what is copied (a run's id): it is never folded.
+        table.add_column(title, overflow="fold", no_wrap=number == 0)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

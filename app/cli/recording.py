@@ -1,11 +1,13 @@
 """Where the events of a run in this process go: to the store if it answers, and to the outbox always.
 
 The outbox file is written first and removed once the store has taken every event, so a run is on
-disk whatever dies. What stays is ingested by the store's next start; numbers keep it exactly-once.
+disk whatever dies. What stays is ingested by the store's next start (which leaves a file alone while
+its run holds the lock); numbers keep it exactly-once.
 """
 
 from __future__ import annotations
 
+import fcntl
 import time
 from typing import Protocol
 
@@ -33,7 +35,9 @@ class Recorder:
         self._sent_at = time.monotonic()
         settings.outbox.mkdir(parents=True, exist_ok=True)
         self._path = settings.outbox / f"{self.run}.jsonl"
-        self._file = self._path.open("a")
+        self._settings = settings
+        self._file = self._path.open("a+")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         queued = RunQueued(spec=spec.model_dump(mode="json"), sweep=sweep, origin="local")
         self._put(Envelope(run=self.run, at=time.time(), body=queued))
 
@@ -45,11 +49,16 @@ class Recorder:
             self._send()
 
     def close(self) -> None:
-        """Send the rest; the outbox file goes only if the store took everything."""
-        self._file.close()
+        """Send the rest, or all of it to a store that came up meanwhile; only then does the file go."""
         self._send()
+        if self.client is None:
+            self.client = find_store(self._settings)
+            self._file.seek(0)
+            self._pending = [Envelope.from_json(line) for line in self._file]
+            self._send()
         if self.client is not None:
             self._path.unlink()
+        self._file.close()
 
     def _put(self, envelope: Envelope) -> None:
         self._file.write(envelope.to_json() + "\n")

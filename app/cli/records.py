@@ -60,7 +60,7 @@ def rebuild() -> None:
 
 
 def backup(target: Path, /) -> None:
-    """Copy the database and the record files.
+    """Copy the database, consistent also while everything runs.
 
     Parameters
     ----------
@@ -68,8 +68,15 @@ def backup(target: Path, /) -> None:
         The file to write.
     """
     from store.backup import backup as write
+    from store.client import StoreUnavailable, connect
 
-    written = write(Settings(), target)
+    settings = Settings()
+    written = target.expanduser().absolute()
+    try:
+        # A store that runs holds the database: it copies it itself.
+        connect(settings).backup(str(written))
+    except StoreUnavailable:
+        written = write(settings, target)
     Console().print(f"backed up to {written}", highlight=False)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import statistics
 from collections.abc import Iterator, Sequence
@@ -15,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from app.cli.reading import mean_and_std
 from app.cli.recording import Recorder, find_store
 from app.cli.settings_option import parse_settings
 from engine.errors import InputError, RunError
@@ -169,33 +169,21 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
 
 
 def _table(report: dict[str, Any]) -> Table:
-    def percent(value: dict[str, float | None]) -> str:
-        spread_text = "" if value["std"] is None else f" ± {value['std']:.2f}"
-        return f"{value['mean'] if value['mean'] is not None else math.nan:.2f}{spread_text}"
-
-    table = Table(box=None, header_style="bold", pad_edge=False)
     scope = f"{report['density_scope']}, {report['density_coverage']}"
-    for title in (
-        "dataset",
-        "model",
-        "scheme",
-        "seeds",
-        f"test {report['metric']} at best validation, {report['unit']}",
-        "last epoch",
-        f"memory density ({scope})",
-        f"arithmetic density ({scope})",
-        "seconds",
-    ):
-        table.add_column(title)
-    table.add_row(
-        report["dataset"],
-        report["model"],
-        report["scheme"],
-        str(len(report["seeds"])),
-        percent(report["test"]),
-        percent(report["test_last"]),
-        f"{report['memory_density']:.2f}×",
-        f"{report['arithmetic_density']:.2f}× {report['arithmetic_density_is']}",
-        f"{report['seconds']:.1f}",
-    )
+    unit = report["unit"]
+    rows = {
+        "run": f"{report['dataset']} × {report['model']} × {report['scheme']}, "
+        f"seeds {', '.join(map(str, report['seeds']))}",
+        f"test {report['metric']} at best validation": f"{mean_and_std(**report['test'])} {unit}",
+        f"test {report['metric']} at the last epoch": f"{mean_and_std(**report['test_last'])} {unit}",
+        f"memory density ({scope})": f"{report['memory_density']:.2f}×",
+        f"arithmetic density ({scope})": f"{report['arithmetic_density']:.2f}×, {report['arithmetic_density_is']}",
+        "average bits": f"{report['average_bits']:.2f}",
+        "training time": f"{report['seconds']:.1f} s",
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column()
+    for title, value in rows.items():
+        table.add_row(title, value)
     return table

@@ -16,12 +16,14 @@ __all__ = ["RECIPES", "Recipe", "build_part"]
 class Recipe:
     """A catalogue entry: how one part of a scheme's text becomes rules.
 
-    ``build`` returns None where the part's name is not the recipe's; ``examples`` are whole texts.
+    ``names`` are all the names that it takes, ``examples`` whole texts to show and to pick from;
+    ``build`` returns None where the part's name is not the recipe's.
     """
 
     name: str
     summary: str
     source: str
+    names: Sequence[str]
     examples: Sequence[str]
     build: Callable[[Part], Sequence[Rule] | None]
 
@@ -35,4 +37,4 @@ def build_part(part: Part) -> Sequence[Rule]:
         rules = recipe.build(part)
         if rules is not None:
             return rules
-    raise unknown("scheme", part.name, [example for recipe in RECIPES.values() for example in recipe.examples])
+    raise unknown("scheme", part.name, [name for recipe in RECIPES.values() for name in recipe.names])

@@ -16,6 +16,14 @@ from engine.schemes import Recipe
 
 SITES = ("weight", "input", "feature", "aggregate")
 
+EXAMPLES = (
+    "fp32", "bf16", "fp16",
+    "int8", "int7", "int6", "int5", "int4", "int3", "int2",
+    "msfp16", "msfp15", "msfp14", "msfp13", "msfp12", "msfp11",
+    "mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp4_e2m1", "mxint8",
+)  # fmt: skip
+"""The formats that people compare most; any other name of `bitfront list formats` works as well."""
+
 
 def build(part: Part) -> Sequence[Rule] | None:
     if not is_format(part.name):
@@ -34,7 +42,8 @@ ENTRIES = [
         name="uniform",
         summary="one format at weight, input, feature, aggregate and incoming gradient, in all three products",
         source="Bqain, thesis, Imperial College London, 2023",
-        examples=[format.name for format in list_formats()],
+        names=[format.name for format in list_formats()],
+        examples=EXAMPLES,
         build=build,
     )
 ]

@@ -1,0 +1,253 @@
+"""The command line as a person uses it: real processes, exit codes, one sentence for a mistake."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import find_mirror
+
+
+class CommandLine:
+    """Runs `bitfront` commands on one empty home."""
+
+    def __init__(self, home: Path, data: Path) -> None:
+        mirror = find_mirror()
+        self.home = home
+        self.report: dict[str, Any] = {}
+        self.data = data
+        self.environment = {
+            **os.environ,
+            "BITFRONT_HOME": str(home),
+            "BITFRONT_DATA": str(data),
+            "BITFRONT_MIRROR": str(mirror or ""),
+            "NUMBA_CACHE_DIR": str(data / "numba"),  # compiled once, not once a home
+            "COLUMNS": "200",
+        }
+
+    def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-c", "from app.cli import main; main()", *arguments],
+            capture_output=True,
+            text=True,
+            env={**self.environment, **environment},
+            timeout=120,
+            check=False,
+        )
+
+    def json(self, *arguments: str):
+        done = self(*arguments)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def bitfront(tmp_path: Path, data_root: Path) -> CommandLine:
+    return CommandLine(tmp_path / "home", data_root)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> CommandLine:
+    """A home with one int8 group of two runs, only read by the tests."""
+    command_line = CommandLine(tmp_path_factory.mktemp("trained"), data_root)
+    command_line.report = command_line.json(*RUN, "--scheme", "int8", "--seeds", "2", "--json")
+    command_line.json("status", "--json")
+    return command_line
+
+
+RUN = ("run", "--dataset", "karate", "--model", "gcn", "--epochs", "5")
+
+
+def test_help_names_every_command(bitfront: CommandLine):
+    done = bitfront("--help")
+    assert done.returncode == 0
+    commands = [
+        "up",
+        "down",
+        "run",
+        "sweep",
+        "status",
+        "cancel",
+        "export",
+        "list",
+        "measure",
+        "rebuild",
+        "backup",
+        "restore",
+    ]
+    assert [name for name in commands if f" {name} " not in done.stdout] == []
+
+
+def test_run_prints_one_json_object(trained: CommandLine):
+    report = trained.report
+    assert report["dataset"] == "karate"
+    assert report["model"] == "gcn"
+    assert report["scheme"] == "int8"
+    assert report["seeds"] == [0, 1]
+    assert report["memory_density"] == 4.0
+    assert report["arithmetic_density"] == 7.7
+    assert report["density_scope"] == "training"
+    assert report["average_bits"] == 8.0
+    for selection, field in (("test", "test_at_best_val"), ("test_last", "test_last"), ("test_max", "test_max")):
+        values = [run[field] for run in report["runs"]]
+        assert report[selection]["mean"] == pytest.approx(sum(values) / 2)
+        assert report[selection]["std"] == pytest.approx(abs(values[0] - values[1]) / 2**0.5)
+    assert report["seconds"] > 0
+
+
+def test_run_prints_a_table_for_people(bitfront: CommandLine):
+    done = bitfront(*RUN, "--scheme", "int8", "--seeds", "0,3")
+    assert done.returncode == 0
+    assert "karate × gcn × int8, seeds 0, 3" in done.stdout
+    assert "test accuracy at best validation" in done.stdout
+    assert "memory density (training, quantized part)" in done.stdout
+    assert done.stderr == f"2 runs kept in {bitfront.home / 'outbox'} for the store's next start.\n"
+
+
+def test_runs_are_seen_without_a_server(trained: CommandLine):
+    rows = trained.json("status", "--json")
+    assert {row["run"] for row in rows} == {run["run"] for run in trained.report["runs"]}
+    assert {row["state"] for row in rows} == {"finished"}
+    one = trained.json("status", rows[0]["run"], "--json")
+    assert one["test_at_best_val"] == rows[0]["test_at_best_val"]
+
+
+def test_histories_are_exported(trained: CommandLine):
+    assert len(json.loads(trained("export", "--format", "json").stdout)) == 2
+    epochs = trained("export", "--format", "csv", "--table", "epochs").stdout.splitlines()
+    assert len(epochs) == 1 + 2 * 5
+    assert trained("export", "--format", "csv", "--table", "groups").stdout.count("\n") == 1 + 1
+
+
+def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tmp_path: Path):
+    """Two processes train the same spec: every loss of every epoch is equal, bit for bit, and stays so."""
+
+    def epochs(command_line: CommandLine) -> list[list[tuple[Any, ...]]]:
+        tables: dict[str, list[tuple[Any, ...]]] = {}
+        for row in json.loads(command_line("export", "--format", "json", "--table", "epochs").stdout):
+            values = (row["epoch"], row["train_loss"], row["val_loss"], row["test_loss"], row["test_metric"])
+            tables.setdefault(row["run"], []).append(values)
+        return list(tables.values())
+
+    for _ in range(2):
+        bitfront.json(*RUN, "--scheme", "int4", "--json")
+    first, second = epochs(bitfront)
+    assert len(first) == 5
+    assert first == second
+
+    archive = tmp_path / "backup.duckdb"
+    assert bitfront("backup", str(archive)).returncode == 0
+    (bitfront.home / "bitfront.duckdb").unlink()
+    assert bitfront("rebuild").returncode == 0
+    assert epochs(bitfront) == [first, second]
+
+    other = CommandLine(tmp_path / "other", bitfront.data)
+    done = other("restore", str(archive))
+    assert done.returncode == 0, done.stderr
+    assert epochs(other) == [first, second]
+
+
+def test_measure_compares_with_fp32(trained: CommandLine):
+    run = trained.report["runs"][0]["run"]
+    rows = trained.json("measure", run, "--epochs", "5", "--json")
+    assert [row["scheme"] for row in rows] == ["int8", "fp32"]
+    assert rows[1]["time_to_fp32"] == 1
+    assert rows[0]["peak_memory"] > 50e6
+
+
+@pytest.mark.parametrize("kind", ["datasets", "models", "schemes", "formats"])
+def test_list_as_table_and_as_json(bitfront: CommandLine, kind: str):
+    rows = bitfront.json("list", kind, "--json")
+    table = bitfront("list", kind).stdout
+    assert rows
+    assert all(row["name"] in table for row in rows)
+
+
+def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
+    rows = {row["name"]: row for row in bitfront.json("list", "formats", "--json")}
+    assert rows["int8"]["arithmetic_density"] == 7.7
+    assert rows["int8"]["arithmetic_density_is"] == "published"
+    assert rows["msfp13"]["bits_an_element"] == 5.5
+    assert rows["int6"]["arithmetic_density_is"] == "interpolated"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ("run", "--dataset", "coar"),
+            "unknown dataset 'coar': did you mean cora? Allowed: karate, cora, citeseer, pubmed, sbm",
+        ),
+        (("run", "--model", "gnc"), "unknown model 'gnc': did you mean gcn? Allowed: gcn"),
+        (
+            ("run", "--epochs", "0"),
+            "training.epochs = 0 is not allowed: it should be greater than or equal to 1",
+        ),
+        (
+            ("run", "--epochs", "-3"),
+            "training.epochs = -3 is not allowed: it should be greater than or equal to 1",
+        ),
+        (
+            ("run", "--set", "training.lr"),
+            "--set 'training.lr' is not allowed: write key=value, as in training.lr=0.02",
+        ),
+        (("run", "--set", "seed=3"), "--set seed is not allowed: name the seeds by --seeds"),
+        (("run", "--seeds", "many"), "--seeds 'many' is not allowed: give a number of seeds (3) or a list (0,4,7)"),
+        (("run", "--seeds", "1,1"), "--seeds 1,1 names a seed twice"),
+        (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
+        (("sweep", "absent.toml"), "there is no file absent.toml"),
+        (("cancel",), "name the runs to cancel, or give --all-queued"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_exit_code_2(bitfront: CommandLine, arguments: tuple[str, ...], sentence: str):
+    done = bitfront(*arguments)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"bitfront: {sentence}\n")
+
+
+def test_a_broken_sweep_file_names_the_place(bitfront: CommandLine, tmp_path: Path):
+    file = tmp_path / "broken.toml"
+    file.write_text("name = = 3")
+    done = bitfront("sweep", str(file))
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"bitfront: {file} is not valid TOML: ")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_run_that_fails_says_why_and_keeps_its_history(bitfront: CommandLine):
+    done = bitfront(*RUN, "--set", "training.lr=1e30")
+    assert done.returncode == 1
+    assert done.stderr.startswith("bitfront: the ")
+    assert "loss is no longer a finite number at epoch" in done.stderr
+    row = bitfront.json("status", "--json")[0]
+    assert row["state"] == "failed"
+    assert done.stderr == f"bitfront: {row['reason']}\n"
+    assert row["epoch"] >= 1
+
+
+def test_a_queue_that_is_down_launches_nothing(bitfront: CommandLine, tmp_path: Path):
+    file = tmp_path / "sweep.toml"
+    file.write_text('[spec]\ndataset = "karate"\nmodel = "gcn"\n')
+    done = bitfront("sweep", str(file), REDIS_URL="redis://127.0.0.1:1/0")
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "nothing was launched" in done.stderr
+
+
+def test_an_empty_home_says_so(bitfront: CommandLine):
+    done = bitfront("status")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"bitfront: there is no database at {bitfront.home / 'bitfront.duckdb'}: "
+        "nothing was run yet, or BITFRONT_HOME names another home\n"
+    )
+
+
+def test_an_unknown_run_is_named(trained: CommandLine):
+    done = trained("status", "nosuchrun")
+    assert (done.returncode, done.stderr) == (2, "bitfront: there is no run 'nosuchrun': bitfront status lists them\n")
