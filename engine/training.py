@@ -96,7 +96,13 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
         pid=os.getpid(),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         total_epochs=spec.training.epochs,
-        provenance={**graph.provenance, **software()},
+        provenance={
+            "metric": objective.metric,
+            "unit": objective.unit,
+            "higher_is_better": objective.higher_is_better,
+            **graph.provenance,
+            **software(),
+        },
     )
     ledger = run_ledger(spec, graph.size)
     yield LedgerRecorded(rows=ledger)

@@ -52,7 +52,7 @@ def export(
 
 
 def rebuild() -> None:
-    """Make the database anew from the record files of the finished runs (with no store running)."""
+    """Make the database anew from the record files of the runs that are over (with no store running)."""
     from store.rebuild import rebuild as make
 
     count = make(Settings())
@@ -68,15 +68,8 @@ def backup(target: Path, /) -> None:
         The file to write.
     """
     from store.backup import backup as write
-    from store.client import StoreUnavailable, connect
 
-    settings = Settings()
-    written = target.expanduser().absolute()
-    try:
-        # A store that runs holds the database: it copies it itself.
-        connect(settings).backup(str(written))
-    except StoreUnavailable:
-        written = write(settings, target)
+    written = write(Settings(), target)
     Console().print(f"backed up to {written}", highlight=False)
 
 
