@@ -26,7 +26,8 @@ from app.services.ports import DASHBOARD, dashboard_port
 from engine.errors import BitfrontError
 from engine.settings import Settings
 
-TICK = 0.05
+TICK, WATCH = 0.05, 0.2
+"""Seconds between two looks, while something starts or ends, and while all is well."""
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -55,7 +56,8 @@ class Supervisor:
         """Start, wait until all answer, say so, keep them alive, end them. Raises BitfrontError."""
         self.home.prepare()
         self.home.lock()
-        before = {number: signal.signal(number, self._on_signal) for number in STOP_SIGNALS}
+        wanted = [number for number in STOP_SIGNALS if number != signal.SIGHUP or not _survives_hangup()]
+        before = {number: signal.signal(number, self._on_signal) for number in wanted}
         try:
             self.home.remove_endpoints()
             self.home.end_leftovers()
@@ -99,7 +101,7 @@ class Supervisor:
         )
 
     def _keep(self) -> None:
-        while not self.stop.wait(TICK):
+        while not self.stop.wait(WATCH):
             self._tend()
 
     def _add(self, *services: Service) -> None:
@@ -165,6 +167,11 @@ class Supervisor:
     def _say(self, sentence: str, stream: TextIO | None = None) -> None:
         with suppress(OSError):  # the terminal may be gone; then there is nobody to tell
             print(sentence, file=stream or self.out, flush=True)
+
+
+def _survives_hangup() -> bool:
+    """Whether we were started to outlive the terminal (`nohup bitfront up`)."""
+    return signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
 
 
 def bring_down(settings: Settings, *, patience: float = 40.0) -> str:

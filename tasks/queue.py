@@ -49,8 +49,8 @@ def make_celery(settings: Settings) -> Celery:
         worker_pool_start_method="spawn",
         worker_concurrency=1,
         worker_prefetch_multiplier=1,
-        # A fresh child imports torch, which takes longer than the default of 4 s on a busy machine.
-        worker_proc_alive_timeout=180,
+        # A fresh child imports torch and may compile kernels, which takes longer than the default of 4 s.
+        worker_proc_alive_timeout=600,
         worker_max_tasks_per_child=1000,
         worker_enable_remote_control=False,
         worker_send_task_events=False,

@@ -149,7 +149,7 @@ class Child:
                 env={**os.environ, **self.service.environment},
                 cwd=self.service.folder,
                 start_new_session=True,  # Ctrl-C in the terminal reaches us alone, and we end them in order
-                preexec_fn=_die_with_parent(os.getpid()),
+                preexec_fn=die_with_parent(os.getpid()),
             )
         finally:
             log.close()
@@ -190,7 +190,7 @@ def _in_words(code: int) -> str:
     return f"ended with status {code}"
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
+def die_with_parent(parent: int) -> Callable[[], None] | None:
     """For the child, before it runs: ask Linux for a SIGTERM when we die, however that comes about."""
     if not sys.platform.startswith("linux"):
         return None

@@ -13,8 +13,9 @@ from typing import Any
 
 import psutil
 
+from app.services.child import die_with_parent
 from engine.settings import Settings
-from tests.tasks.stack import wait_for
+from tests.tasks.stack import COMPILED, wait_for
 
 BITFRONT = [sys.executable, "-c", "from app.cli import main; main()"]
 
@@ -54,11 +55,12 @@ class Up:
         with self._output.open("w") as out:
             self.process = subprocess.Popen(
                 [*BITFRONT, "up", "--port", "0", *arguments],
-                env=os.environ | {"BITFRONT_HOME": str(self.home)},
+                env=os.environ | {"BITFRONT_HOME": str(self.home), "NUMBA_CACHE_DIR": COMPILED},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,
                 start_new_session=True,
+                preexec_fn=die_with_parent(os.getpid()),
             )
         wait_for(lambda: "Bitfront runs at" in self.output() or self.process_ended(), "bitfront up runs")
         assert "Bitfront runs at" in self.output(), self.output()

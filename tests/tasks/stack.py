@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from redis.backoff import ConstantBackoff
 from redis.retry import Retry
 
 from app.services import valkey
+from app.services.child import die_with_parent
 from app.services.ports import HOST, free_port
 from engine.events import Envelope
 from engine.settings import Settings
@@ -27,7 +29,7 @@ from tasks import keys
 from tasks.submit import submit
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
     """The condition's first true value; fails with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
@@ -35,6 +37,10 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 60.0) -> 
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         pause.wait(0.02)
     return value
+
+
+COMPILED = str(Path(tempfile.gettempdir()) / f"bitfront-tests-{os.getuid()}" / "numba")
+"""Compiled kernels that all tests share: compiling them in each new home would take most of the time."""
 
 
 class Stack:
@@ -64,7 +70,12 @@ class Stack:
         seen = log.stat().st_size if log.exists() else 0
         with log.open("ab") as out:
             self.processes[name] = subprocess.Popen(
-                self._command(name), stdout=out, stderr=out, env=self._environment(), start_new_session=True
+                self._command(name),
+                stdout=out,
+                stderr=out,
+                env=self._environment(),
+                start_new_session=True,
+                preexec_fn=die_with_parent(os.getpid()),
             )
         if name == "queue":
             wait_for(self.redis.ping, "the queue answers")
@@ -84,6 +95,7 @@ class Stack:
             "BITFRONT_DATA": str(self.settings.data_root),
             "REDIS_URL": str(self.settings.redis_url),
             "BITFRONT_STORE_URL": str(self.settings.store_url),
+            "NUMBA_CACHE_DIR": COMPILED,
         }
 
     def alive(self, name: str) -> bool:
@@ -134,7 +146,7 @@ class Stack:
             return {}
         return rows[0] if rows else {}
 
-    def until(self, run: str, *states: str, seconds: float = 90.0) -> dict[str, Any]:
+    def until(self, run: str, *states: str, seconds: float = 120.0) -> dict[str, Any]:
         """The row of a run once it is in one of these states."""
         return wait_for(
             lambda: row if (row := self.row(run)).get("state") in states else None, f"{run} is {states}", seconds
