@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -44,8 +44,6 @@ class Settings(BaseSettings):
     """Token that writing to the store needs; unset: the one kept in the home."""
     threads: Annotated[int, Field(ge=1)] = Field(default=1, validation_alias="BITFRONT_THREADS")
     """Processor threads of a run; part of what makes its numbers repeat. Raise it for large graphs."""
-    auth: Literal["off", "oidc", "readonly"] = Field(default="off", validation_alias="BITFRONT_AUTH")
-    """Who may do what in the dashboard: `off` on loopback, `oidc` behind a login, `readonly` to share."""
 
     @property
     def data_root(self) -> Path:
