@@ -46,7 +46,7 @@ def ask_frame(query: str, **parameters: Any) -> pd.DataFrame:
 
 def show_outage(error: StoreUnavailable) -> None:
     """Say that the store does not answer, and load the page again as soon as it does."""
-    st.error(str(error), title="The store does not answer", icon=":material/cloud_off:")
+    st.error(str(error), icon=":material/cloud_off:")
     st.caption("Nothing is lost: runs go on, and this page comes back by itself. It tries again every two seconds.")
     st.button("Try again now", icon=":material/refresh:", key="retry")
     _watch()

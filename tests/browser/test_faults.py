@@ -49,12 +49,12 @@ def test_a_store_that_went_away_is_said_and_the_page_comes_back_by_itself(page: 
     port = service.client.url.rsplit(":", 1)[1]
     service.stop(signal.SIGKILL)
     page.get_by_role("link", name="Compare").click()
-    expect(page.get_by_text("The store does not answer")).to_be_visible()
+    expect(page.get_by_text("the store does not answer at")).to_be_visible()
     assert "Traceback" not in page.inner_text("body")
     service.start("--port", port)
     expect(page.get_by_role("heading", name="Compare")).to_be_visible()
     expect(page.get_by_text("1 seed group")).to_be_visible()
-    expect(page.get_by_text("The store does not answer")).to_be_hidden()
+    expect(page.get_by_text("the store does not answer at")).to_be_hidden()
 
 
 @pytest.mark.parametrize("path", ["/", "/runs", "/compare"])

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app import connection
+from engine.events import Envelope
 from engine.settings import Settings
 from tests.store.conftest import Service, Valkey, service, valkey
 
 __all__ = ["service", "valkey"]
 
 DASHBOARD = Path(connection.__file__).parent / "dashboard.py"
-
-OpenPage = Callable[..., AppTest]
 
 
 class Dashboard:
@@ -45,6 +45,12 @@ class Dashboard:
         test.run()
         assert not test.exception
         return test
+
+
+def stream(queue: Valkey) -> list[Envelope]:
+    """The events on the queue's stream, oldest first."""
+    entries: Any = queue.client().xrange("bitfront:events")
+    return [Envelope.from_json(fields[b"e"]) for _, fields in entries]
 
 
 @pytest.fixture

@@ -7,12 +7,12 @@ import pytest
 from app.phrases import literal
 from engine.datasets import DATASETS
 from engine.errors import InputError
-from engine.events import Envelope, RunQueued, new_run_id
+from engine.events import RunQueued, new_run_id
 from engine.models import MODELS
 from engine.scheme import parse_scheme
 from engine.spec import read_toml
 from engine.sweep import expand
-from tests.app.views.conftest import Dashboard
+from tests.app.views.conftest import Dashboard, stream
 from tests.store.conftest import Service, Valkey
 from tests.store.lives import finished
 
@@ -107,7 +107,7 @@ def test_launching_writes_every_run_and_links_to_them(dashboard: Dashboard, valk
     dashboard.use(None, valkey)
     page = dashboard.open("launch", dataset="karate", schemes=["fp32", "int8"], seeds="2")
     page.button(key="launch").click().run()
-    entries = [Envelope.from_json(entry[b"e"]) for _, entry in valkey.client().xrange("bitfront:events")]
+    entries = stream(valkey)
     launched = [entry.body for entry in entries if isinstance(entry.body, RunQueued)]
     assert [(body.spec["scheme"], body.spec["seed"]) for body in launched] == [
         ("fp32", 0),

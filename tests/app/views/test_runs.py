@@ -8,8 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.phrases import literal
-from engine.events import CancelRequested, Envelope, new_run_id
-from tests.app.views.conftest import Dashboard
+from engine.events import CancelRequested, new_run_id
+from tests.app.views.conftest import Dashboard, stream
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
 from tests.store.waiting import until
@@ -143,8 +143,7 @@ def test_cancelling_asks_for_the_chosen_run(dashboard: Dashboard, store: Service
     dashboard.use(store, valkey)
     page = dashboard.open("runs", run=run)
     page.button(key="cancel-chosen").click().run()
-    (entry,) = valkey.client().xrange("bitfront:events")
-    asked = Envelope.from_json(entry[1][b"e"])
+    (asked,) = stream(valkey)
     assert (asked.run, asked.body) == (run, CancelRequested())
     assert not page.error
 
