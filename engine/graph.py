@@ -41,7 +41,11 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     """Load a dataset. Raises RunError in one sentence where it cannot be had or holds non-finite values."""
     entry = DATASETS[spec.name]
     data = entry.load(spec, settings)
-    x, edge_index, y = data.x.float().contiguous(), data.edge_index, data.y
+    x, edge_index, y = data.x, data.edge_index, data.y
+    assert isinstance(x, Tensor)
+    assert isinstance(edge_index, Tensor)
+    assert isinstance(y, Tensor)
+    x = x.float().contiguous()
     if not torch.isfinite(x).all():
         raise RunError(f"the features of {spec.name} hold NaN or infinity: mend the data")
     masks = {name: data[f"{name}_mask"] for name in ("train", "val", "test")}

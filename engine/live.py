@@ -71,5 +71,5 @@ def bind(scheme: Scheme, model: nn.Module) -> LiveScheme:
     layers = model.layers
     assert isinstance(layers, nn.ModuleList)
     for index, layer in enumerate(layers):
-        layer.sites = Sites(live, index)
+        setattr(layer, "sites", Sites(live, index))  # noqa: B010 - a plain attribute, no submodule
     return live

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from engine.settings import Settings
 
+
 class KarateSpec(DatasetSpec):
     """The karate club has no options."""
 
@@ -23,9 +24,11 @@ def size(spec: KarateSpec) -> GraphSize:
 
 def load(spec: KarateSpec, settings: Settings) -> Data:
     import torch
+    from torch_geometric.data import Data
     from torch_geometric.datasets import KarateClub
 
     data = KarateClub()[0]
+    assert isinstance(data, Data)
     # The public split names the four training nodes only: a third of each community's others validates.
     data.val_mask = torch.zeros_like(data.train_mask)
     for community in range(4):

@@ -34,6 +34,7 @@ def size(spec: PlanetoidSpec) -> GraphSize:
 
 
 def load(spec: PlanetoidSpec, settings: Settings) -> Data:
+    from torch_geometric.data import Data
     from torch_geometric.datasets import Planetoid
     from torch_geometric.transforms import NormalizeFeatures
 
@@ -42,7 +43,9 @@ def load(spec: PlanetoidSpec, settings: Settings) -> Data:
     transform = NormalizeFeatures() if spec.normalize_features else None
 
     def read(root: Path) -> Data:
-        return Planetoid(str(root / "Planetoid"), FOLDERS[spec.name], transform=transform)[0]
+        data = Planetoid(str(root / "Planetoid"), FOLDERS[spec.name], transform=transform)[0]
+        assert isinstance(data, Data)
+        return data
 
     return provide(spec.name, f"Planetoid/{FOLDERS[spec.name]}", read, settings)
 

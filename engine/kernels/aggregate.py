@@ -104,7 +104,7 @@ class _Aggregate(torch.autograd.Function):
         return adjacency.incoming.sum_rows(x)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         return ctx.adjacency.outgoing.sum_rows(gradient), None
 
 

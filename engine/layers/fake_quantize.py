@@ -15,7 +15,7 @@ class _StraightThrough(torch.autograd.Function):
         return sites.quantize(x, site, product, axis)
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         return gradient, None, None, None, None
 
 

@@ -98,7 +98,7 @@ class _Linear(torch.autograd.Function):
         return operand.multiply(sites.quantize(weight, "weight", "forward", -1))
 
     @staticmethod
-    def backward(ctx, gradient: Tensor):
+    def backward(ctx, gradient: Tensor):  # pyright: ignore[reportIncompatibleMethodOverride]
         sites, x, dropout = ctx.sites, ctx.x, ctx.dropout
         (weight,) = ctx.saved_tensors
         gradient = gradient.contiguous()

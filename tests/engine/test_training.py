@@ -31,12 +31,14 @@ def untimed(events: list) -> list:
 def test_the_order_of_events(settings: Settings):
     events = list(engine.train(spec(), settings))
     assert [type(event) for event in events] == [RunStarted, LedgerRecorded, *[EpochFinished] * 12, RunFinished]
-    assert [event.epoch for event in events[2:-1]] == list(range(1, 13))
+    assert [event.epoch for event in events if isinstance(event, EpochFinished)] == list(range(1, 13))
 
 
 def test_the_terminal_event_carries_the_whole_table(settings: Settings):
     events = list(engine.train(spec(), settings))
-    assert events[-1].history.rows() == events[2:-1]
+    last = events[-1]
+    assert isinstance(last, RunFinished)
+    assert last.history.rows() == events[2:-1]
 
 
 @pytest.mark.parametrize("scheme", ["fp32", "int8", "int4", "msfp13", "msfp12"])

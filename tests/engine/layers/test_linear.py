@@ -32,6 +32,7 @@ def run(scheme: str, *, rate: float = 0.0, constant: bool = False):
     sites = Sites(LiveScheme(parse_scheme(scheme)))
     out = linear(LayerInput(x, constant), weight, sites, Dropout(rate, KEY) if rate else None)
     out.backward(gradient)
+    assert weight.grad is not None
     return out.detach(), x.grad, weight.grad
 
 
@@ -48,6 +49,7 @@ def test_the_three_products_requantize_their_operands(scheme: str, rate: float):
         return drop(tensor, rate, KEY) if rate else tensor
 
     out, input_gradient, weight_gradient = run(scheme, rate=rate)
+    assert input_gradient is not None
     forward = dropped(fq(x, "input", "forward", 1)) @ fq(weight, "weight", "forward", 1).t()
     assert torch.equal(out, forward)
     expected = dropped(fq(gradient, "gradient", "grad_input", 1) @ fq(weight, "weight", "grad_input", 0))
