@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
+import pickle
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 import torch
@@ -13,6 +17,10 @@ from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import caveat
 from engine.errors import RunError
 from engine.settings import Settings
+
+SPLITS = ("train", "val", "test")
+KEPT_FORM = 1
+"""Changes whenever a loader's result does: older kept copies are then passed over."""
 
 
 @dataclass(frozen=True)
@@ -40,15 +48,11 @@ def fingerprint(*tensors: Tensor) -> str:
 def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     """Load a dataset. Raises RunError in one sentence where it cannot be had or holds non-finite values."""
     entry = DATASETS[spec.name]
-    data = entry.load(spec, settings)
-    x, edge_index, y = data.x, data.edge_index, data.y
-    assert isinstance(x, Tensor)
-    assert isinstance(edge_index, Tensor)
-    assert isinstance(y, Tensor)
-    x = x.float().contiguous()
+    tensors = _load_tensors(spec, settings)
+    x, edge_index, y = tensors["x"], tensors["edge_index"], tensors["y"]
     if not torch.isfinite(x).all():
         raise RunError(f"the features of {spec.name} hold NaN or infinity: mend the data")
-    masks = {name: data[f"{name}_mask"] for name in ("train", "val", "test")}
+    masks = {split: tensors[f"{split}_mask"] for split in SPLITS}
     size = GraphSize(x.shape[0], edge_index.shape[1], x.shape[1], int(y.max()) + 1)
     notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
     provenance = {
@@ -61,6 +65,36 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
         "edges": size.edges,
         "features": size.features,
         "classes": size.classes,
-        **{f"{name}_nodes": int(mask.sum()) for name, mask in masks.items()},
+        **{f"{split}_nodes": int(mask.sum()) for split, mask in masks.items()},
     }
     return Graph(x, edge_index, y, masks, size, provenance)
+
+
+def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
+    """The dataset's tensors: from the kept copy, else by its loader.
+
+    Importing torch_geometric takes longer than a short run trains, so what a loader gave is kept beside
+    the data, under a name that its options and PyG's version are part of.
+    """
+    entry = DATASETS[spec.name]
+    if entry.synthetic:
+        return _from_loader(spec, settings)
+    identity = f"{spec.model_dump_json()} torch_geometric {metadata.version('torch_geometric')} form {KEPT_FORM}"
+    kept = settings.data_root / "loaded" / f"{spec.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.pt"
+    with contextlib.suppress(OSError, EOFError, RuntimeError, pickle.UnpicklingError):
+        return torch.load(kept, weights_only=True)
+    tensors = _from_loader(spec, settings)
+    # Without a kept copy (a read-only folder, a full disk) the next start is slower, and nothing else.
+    with contextlib.suppress(OSError, RuntimeError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        part = kept.with_suffix(f".{os.getpid()}.part")
+        torch.save(tensors, part)
+        part.replace(kept)
+    return tensors
+
+
+def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
+    data = DATASETS[spec.name].load(spec, settings)
+    tensors = {name: data[name] for name in ("x", "edge_index", "y", *(f"{split}_mask" for split in SPLITS))}
+    tensors["x"] = tensors["x"].float()
+    return {name: tensor.contiguous() for name, tensor in tensors.items()}

@@ -31,7 +31,7 @@ from engine.events import (
     RunStarted,
     Summary,
 )
-from engine.graph import Graph, load_graph
+from engine.graph import SPLITS, Graph, load_graph
 from engine.kernels.aggregate import Adjacency
 from engine.layers.linear import LayerInput
 from engine.ledger import all_densities, run_ledger
@@ -41,8 +41,6 @@ from engine.models import MODELS
 from engine.objectives import OBJECTIVES, Objective
 from engine.settings import Settings
 from engine.spec import RunSpec
-
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,28 @@ def test_the_karate_club_needs_nothing(settings: Settings):
     assert [int(graph.masks[split].sum()) for split in ("train", "val", "test")] == [4, 10, 20]
     for split in ("val", "test"):
         assert set(graph.y[graph.masks[split]].tolist()) == {0, 1, 2, 3}, split
+
+
+def test_a_kept_copy_equals_what_the_loader_gave_and_needs_no_pyg(settings: Settings, tmp_path: Path):
+    fresh = settings.model_copy(update={"data": tmp_path / "data"})
+    first = load_graph(dataset("karate"), fresh)
+    program = (
+        "import sys; from pathlib import Path; from engine.graph import load_graph\n"
+        "from engine.settings import Settings; from engine.spec import RunSpec; spec = RunSpec.parse({'dataset': 'karate', 'model': 'gcn'}).dataset\n"
+        f"graph = load_graph(spec, Settings(data=Path({str(fresh.data)!r})))\n"
+        "print(graph.provenance['fingerprint'], 'torch_geometric' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [first.provenance["fingerprint"], "False"]
+
+
+def test_a_damaged_kept_copy_is_loaded_anew(settings: Settings, tmp_path: Path):
+    fresh = settings.model_copy(update={"data": tmp_path / "data"})
+    first = load_graph(dataset("karate"), fresh)
+    (kept,) = (tmp_path / "data" / "loaded").iterdir()
+    for content in (b"", b"nonsense", kept.read_bytes()[:100]):
+        kept.write_bytes(content)
+        assert load_graph(dataset("karate"), fresh).provenance == first.provenance
 
 
 def test_splits_do_not_overlap(settings: Settings):
