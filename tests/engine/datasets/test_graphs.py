@@ -60,12 +60,16 @@ def test_the_karate_club_needs_nothing(settings: Settings):
 def test_a_kept_copy_equals_what_the_loader_gave_and_needs_no_pyg(settings: Settings, tmp_path: Path):
     fresh = settings.model_copy(update={"data": tmp_path / "data"})
     first = load_graph(dataset("karate"), fresh)
-    program = (
-        "import sys; from pathlib import Path; from engine.graph import load_graph\n"
-        "from engine.settings import Settings; from engine.spec import RunSpec; spec = RunSpec.parse({'dataset': 'karate', 'model': 'gcn'}).dataset\n"
-        f"graph = load_graph(spec, Settings(data=Path({str(fresh.data)!r})))\n"
-        "print(graph.provenance['fingerprint'], 'torch_geometric' in sys.modules)"
-    )
+    program = f"""
+import sys
+from pathlib import Path
+from engine.graph import load_graph
+from engine.settings import Settings
+from engine.spec import RunSpec
+spec = RunSpec.parse({{"dataset": "karate", "model": "gcn"}})
+graph = load_graph(spec.dataset, Settings(data=Path({str(fresh.data)!r})))
+print(graph.provenance["fingerprint"], "torch_geometric" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == [first.provenance["fingerprint"], "False"]
 
