@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from engine.settings import Settings
+from tasks import keys
+from tasks.messages import CLASSES
 from tests.tasks.stack import Stack
 
 
@@ -24,6 +26,7 @@ def stack(whole: Stack) -> Stack:
     """Queue, store, dispatcher and one idle worker; a test may kill what it likes."""
     for name in ("queue", "store", "dispatcher", "worker@a"):
         whole.start(name)
+    whole.clear()
     return whole
 
 
@@ -34,7 +37,8 @@ def served(whole: Stack) -> Stack:
         whole.end(name)
     for name in ("queue", "store", "dispatcher"):
         whole.start(name)
-    whole.redis.delete("bitfront:workers:cpu", "bitfront:workers:cuda")
+    whole.redis.delete(*(keys.workers(device_class) for device_class in CLASSES))
+    whole.clear()
     return whole
 
 

@@ -26,7 +26,7 @@ from engine.settings import Settings
 from engine.spec import RunSpec
 from store.client import StoreClient, StoreUnavailable
 from tasks import keys
-from tasks.submit import submit
+from tasks.submit import cancel, submit
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
@@ -145,6 +145,15 @@ class Stack:
         except StoreUnavailable:
             return {}
         return rows[0] if rows else {}
+
+    def clear(self) -> None:
+        """Cancel what an earlier test that failed left going."""
+
+        def left() -> list[str]:
+            return self.store.query("dispatchable")["run"].to_pylist()
+
+        cancel(self.settings, left())
+        wait_for(lambda: not left(), "nothing is going")
 
     def until(self, run: str, *states: str, seconds: float = 120.0) -> dict[str, Any]:
         """The row of a run once it is in one of these states."""

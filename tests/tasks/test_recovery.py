@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import psutil
+
 from tasks import keys
 from tasks.submit import cancel
 from tests.tasks.stack import ENDLESS, Stack, karate, wait_for
@@ -23,6 +25,18 @@ def test_a_killed_workers_run_finishes_in_a_second_attempt(stack: Stack) -> None
         _whole(stack, run, 1500)
     finally:
         stack.end("worker@b")
+
+
+def test_a_run_whose_training_process_is_killed_starts_again_on_the_same_worker(stack: Stack) -> None:
+    """As the system does where memory runs out: the worker lives, its child does not."""
+    [run] = stack.launch(karate(epochs=1500))
+    stack.until_epoch(run, 5)
+    children = psutil.Process(stack.processes["worker@a"].pid).children()
+    [child] = [child for child in children if "billiard.spawn" in " ".join(child.cmdline())]
+    child.kill()
+    row = stack.until(run, "finished", "failed")
+    assert (row["state"], row["attempts"], row["worker"]) == ("finished", 2, "worker@a")
+    _whole(stack, run, 1500)
 
 
 def test_a_stopped_worker_hands_its_run_back_at_once(stack: Stack) -> None:
