@@ -153,8 +153,10 @@ class Half(Floating):
     def decode(self, encoded: Encoded) -> Tensor:
         import torch
 
+        from engine.kernels.layout import narrow
+
         values = encoded.codes.view(self._dtype).view(encoded.shape)
-        return values.double() if encoded.dtype == torch.float64 else values.float().to(encoded.dtype)
+        return values.double() if encoded.dtype == torch.float64 else narrow(values.float(), encoded.dtype)
 
     def count_saturated(
         self, x: Tensor, axis: int = -1, *, range: Any = None, granularity: Granularity = "tensor"

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from engine.kernels.blocks import Block, Element, box_exponents, power_of_two, spread_scales
 from engine.kernels.finite import NonFiniteError
-from engine.kernels.layout import around
+from engine.kernels.layout import around, narrow
 from engine.kernels.rounding import Rounding
 
 BIAS = 127
@@ -74,4 +74,4 @@ def decode_blocks(codes: Tensor, exponents: Tensor, block: Block, axis: int, wid
     v = around(torch.where(negative, -v, v), axis)
     scale = power_of_two(exponents.int() - BIAS)
     out = v.mul_(spread_scales(scale, block, v.shape[1])).view(codes.shape)
-    return out if dtype == torch.float64 else out.float().to(dtype)
+    return out if dtype == torch.float64 else narrow(out.float(), dtype)

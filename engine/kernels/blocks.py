@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.finite import NonFiniteError, check_bits
-from engine.kernels.layout import around, chunks
+from engine.kernels.layout import around, chunks, narrow
 from engine.kernels.rounding import Rounding, round_
 from engine.kernels.threads import split
 
@@ -82,7 +82,7 @@ def quantize_blocks(x: Tensor, block: Block, axis: int, rounding: Rounding) -> T
     Raises NonFiniteError where x is on the CPU and holds NaN or infinity.
     """
     if x.dtype in (torch.float16, torch.bfloat16):
-        return quantize_blocks(x.float(), block, axis, rounding).to(x.dtype)
+        return narrow(quantize_blocks(x.float(), block, axis, rounding), x.dtype)
     x = x.detach().contiguous()
     out = torch.empty_like(x)
     if x.numel() == 0:
@@ -206,7 +206,7 @@ def _quantize_row_cpu(row: Any, into: Any, settings: tuple[Any, ...]) -> int:
 def quantize_elements(x: Tensor, element: Element, rounding: Rounding) -> Tensor:
     """Every element rounded by itself, without a shared scale (fp16, bf16): x's shape, dtype and device."""
     if x.dtype in (torch.float16, torch.bfloat16):
-        return quantize_elements(x.float(), element, rounding).to(x.dtype)
+        return narrow(quantize_elements(x.float(), element, rounding), x.dtype)
     x = x.detach().contiguous()
     out = torch.empty_like(x)
     if x.numel() == 0:

@@ -2,6 +2,7 @@
 
 Every integer format is such a grid; what differs is how m, d and c come from a range (METHODS §1).
 float32 tensors on the CPU take the kernels of grid_cpu, all others the plain form below: the same bits.
+The grid's ends may lie half a step outside the range: where that is beyond the type's largest value, x̂ is that.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.finite import NonFiniteError, check_bits
-from engine.kernels.layout import around, chunks
+from engine.kernels.layout import around, chunks, narrow
 from engine.kernels.rounding import Rounding, round_
 from engine.kernels.threads import split
 
@@ -53,12 +54,12 @@ def quantize_grid(x: Tensor, grid: Grid, rounding: Rounding, *, check: bool) -> 
     Raises NonFiniteError where x is on the CPU and holds NaN or infinity.
     """
     if x.dtype in (torch.float16, torch.bfloat16):
-        return quantize_grid(x.float(), grid, rounding, check=check).to(x.dtype)
+        return narrow(quantize_grid(x.float(), grid, rounding, check=check), x.dtype)
     x = x.detach().contiguous()
     out = torch.empty_like(x)
     if x.numel() == 0:
         return out
-    if x.device.type == "cpu" and x.dtype == torch.float32:
+    if x.device.type == "cpu" and x.dtype == torch.float32 and not _overflows(grid):
         worst = _quantize_cpu(x, out, grid, rounding, check)
         if check:
             check_bits(worst, x)
@@ -77,11 +78,12 @@ def quantize_grid_mask(
     """
     if x.dtype in (torch.float16, torch.bfloat16):
         out, mask = quantize_grid_mask(x.float(), grid, rounding, inclusive=inclusive, check=check)
-        return out.to(x.dtype), mask
+        return narrow(out, x.dtype), mask
     x = x.detach().contiguous()
     margin = 1 if inclusive else 0
     keep = float(grid.first + margin), float(grid.last - margin)
-    if x.numel() and not grid.many and x.device.type == "cpu" and x.dtype == torch.float32:
+    single = x.device.type == "cpu" and x.dtype == torch.float32 and not grid.many
+    if x.numel() and single and not _overflows(grid):
         return _quantize_mask_cpu(x, grid, rounding, keep, check)
     out = quantize_grid(x, grid, rounding, check=check)
     kept = torch.empty(x.shape, dtype=torch.bool, device=x.device)
@@ -131,6 +133,7 @@ def plain_grid(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes:
     """
     source, target = _view(x, grid), _view(out, grid)
     values = grid.lines(source)
+    largest = torch.finfo(x.dtype).max
     for o, r, start in chunks(tuple(source.shape), x.device.type):  # pyright: ignore[reportArgumentType]
         m, divisor, d, c = (v[o] if grid.many else v for v in values)
         part = source[o, r].double()
@@ -138,7 +141,7 @@ def plain_grid(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes:
         if codes:
             target[o, r] = t.sub_(grid.first)
             continue
-        t = t.add_(d).mul_(c).add_(m)
+        t = t.add_(d).mul_(c).add_(m).clamp_(-largest, largest)
         # 0·x: an infinite element must not come out as the grid's end.
         target[o, r] = t if x.device.type == "cpu" else t.add_(source[o, r], alpha=0)
     return out
@@ -156,10 +159,11 @@ def dequantize_grid(codes: Tensor, grid: Grid, dtype: torch.dtype) -> Tensor:
     )
     source, target = _view(codes.contiguous(), grid), _view(out, grid)
     values = grid.lines(source)
+    largest = torch.finfo(out.dtype).max
     for o, r, _ in chunks(tuple(source.shape), codes.device.type):  # pyright: ignore[reportArgumentType]
         m, _divisor, d, c = (v[o] if grid.many else v for v in values)
-        target[o, r] = source[o, r].double().add_(grid.first).add_(d).mul_(c).add_(m)
-    return out.to(dtype)
+        target[o, r] = source[o, r].double().add_(grid.first).add_(d).mul_(c).add_(m).clamp_(-largest, largest)
+    return narrow(out, dtype)
 
 
 def count_outside(x: Tensor, grid: Grid, rounding: Rounding) -> Tensor:
@@ -172,6 +176,15 @@ def count_outside(x: Tensor, grid: Grid, rounding: Rounding) -> Tensor:
         t = _round_part(source[o, r].double(), m, divisor, d, rounding, start)
         count += ((t < grid.first) | (t > grid.last)).sum()
     return count
+
+
+def _overflows(grid: Grid) -> bool:
+    """Whether the grid's ends, which may lie half a step outside the range, are too large for float32."""
+    ends = [(code + grid.d) * grid.c + grid.m for code in (grid.first, grid.last)]
+    largest = torch.finfo(torch.float32).max
+    if isinstance(ends[0], Tensor):
+        return bool((torch.maximum(ends[0].abs(), ends[1].abs()) > largest).any())
+    return max(abs(ends[0]), abs(ends[1])) > largest
 
 
 def _view(x: Tensor, grid: Grid) -> Tensor:

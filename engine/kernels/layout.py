@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import torch
 from torch import Tensor
 
 CHUNK = {"cpu": 1 << 14, "cuda": 1 << 22}
@@ -36,6 +37,9 @@ def chunks(shape: tuple[int, int, int], device: str, multiple: int = 1) -> Itera
             yield slice(o, o + 1), slice(a, min(a + size, length)), (o * length + a) * inner
 
 
-def compute_dtype_is_kept(x: Tensor) -> bool:
-    """Whether x is float32 or float64, in which results are stored without another rounding."""
-    return x.dtype.itemsize >= 4
+def narrow(out: Tensor, dtype: torch.dtype) -> Tensor:
+    """A float32 or float64 result in its final type, held at that type's largest value. May work in place."""
+    if out.dtype == dtype:
+        return out
+    largest = torch.finfo(dtype).max
+    return out.clamp_(-largest, largest).to(dtype)

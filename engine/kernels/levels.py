@@ -19,7 +19,7 @@ from torch import Tensor
 from engine.kernels.finite import NonFiniteError, check_bits
 from engine.kernels.hashing import hash_uniform
 from engine.kernels.jit import kernel
-from engine.kernels.layout import around, chunks
+from engine.kernels.layout import around, chunks, narrow
 from engine.kernels.rounding import Rounding, hash_torch
 from engine.kernels.threads import split
 
@@ -88,7 +88,7 @@ def quantize_levels(x: Tensor, levels: Levels, reach: Any, axis: int, rounding: 
     Raises NonFiniteError where x is on the CPU and holds NaN or infinity.
     """
     if x.dtype in (torch.float16, torch.bfloat16):
-        return quantize_levels(x.float(), levels, reach, axis, rounding).to(x.dtype)
+        return narrow(quantize_levels(x.float(), levels, reach, axis, rounding), x.dtype)
     x = x.detach().contiguous()
     out = torch.empty_like(x)
     if x.numel() == 0:
@@ -147,4 +147,4 @@ def dequantize_levels(codes: Tensor, levels: Levels, reach: Tensor, axis: int, d
     scale = reach.double().reshape(source.shape[0], 1, source.shape[2]) if many else reach.double()
     v = torch.from_numpy(levels.values).to(codes.device)[source.long()] * scale + 0.0
     v = v.view(codes.shape)
-    return v if dtype == torch.float64 else v.float().to(dtype)
+    return v if dtype == torch.float64 else narrow(v.float(), dtype)
