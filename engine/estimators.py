@@ -21,7 +21,7 @@ from engine.formats.grid import GridFormat
 from engine.formats.levels import LevelFormat
 from engine.kernels.grid import Grid, pack_mask, quantize_grid, quantize_grid_mask, select_kept
 from engine.kernels.layout import chunks
-from engine.kernels.rounding import make_rounding
+from engine.kernels.rounding import make_rounding, round_
 
 if TYPE_CHECKING:
     from engine.formats import Format
@@ -108,7 +108,7 @@ class _LearnedStep(torch.autograd.Function):
         zero = torch.zeros_like(c)
         grid = Grid(zero, c, zero, c, float(codes[0]), float(codes[1]), axis)
         ctx.save_for_backward(x, step)
-        ctx.codes, ctx.axis = codes, axis
+        ctx.codes, ctx.axis, ctx.rounding = codes, axis, rounding
         return quantize_grid(x, grid, rounding, check=True)
 
     @staticmethod
@@ -130,11 +130,11 @@ class _LearnedStep(torch.autograd.Function):
         to_x = torch.empty_like(gradient)
         to_x_view = to_x.view(view)
         to_step = torch.zeros(view[0], 1, view[2], dtype=torch.float64, device=x.device)
-        for o, r, _ in chunks(view, x.device.type):
+        for o, r, start in chunks(view, x.device.type):
             v = source[o, r].double() / (c[o] if many else c)
-            code = v.round()
-            inside = (code >= first) & (code <= last)
+            inside = (v > first) & (v < last)
             to_x_view[o, r] = torch.where(inside, incoming[o, r], 0)
+            code = round_(v.clone(), ctx.rounding, start)
             part = torch.where(inside, code - v, v.clamp(first, last)).mul_(incoming[o, r])
             to_step[o] += part.sum(1, keepdim=True)
         scale = 1 / math.sqrt(max(x.numel() // step.numel(), 1) * last)

@@ -153,9 +153,12 @@ def check_finite(module: nn.Module) -> None:
 
     Waits for the device: once an epoch, not once a step. On the CPU the forward pass has raised already.
     """
-    quantizers = [part for part in module.modules() if isinstance(part, Quantizer) and part.bad.device.type != "cpu"]
+    quantizers = [part for part in module.modules() if isinstance(part, Quantizer)]
     if not quantizers:
         return
-    for quantizer, bad in zip(quantizers, torch.stack([part.bad for part in quantizers]).tolist(), strict=True):
+    devices = {part.bad.device for part in quantizers}
+    device = next((device for device in devices if device.type != "cpu"), torch.device("cpu"))
+    flags = torch.stack([part.bad.to(device, non_blocking=True) for part in quantizers]).tolist()
+    for quantizer, bad in zip(quantizers, flags, strict=True):
         if bad:
             raise RunError(f"{quantizer.site} holds NaN or infinity: lower the learning rate, or use a wider format")

@@ -93,13 +93,19 @@ def quantize_blocks(x: Tensor, block: Block, axis: int, rounding: Rounding) -> T
     return plain_blocks(x, out, block, axis, rounding)
 
 
-def plain_blocks(x: Tensor, out: Tensor, block: Block, axis: int, rounding: Rounding) -> Tensor:
-    """The definition in torch, on any device; on CUDA, without waiting for it, bad boxes come out as NaN."""
+def plain_blocks(
+    x: Tensor, out: Tensor, block: Block, axis: int, rounding: Rounding, *, poison: bool | None = None
+) -> Tensor:
+    """The definition in torch, on any device, without waiting for it.
+
+    ``poison``: a box with NaN or infinity comes out as NaN, instead of raising; by default off the CPU.
+    """
+    poison = x.device.type != "cpu" if poison is None else poison
     source, target = around(x, axis), around(out, axis)
     for o, r, start in chunks(tuple(source.shape), x.device.type, block.box):  # pyright: ignore[reportArgumentType]
         part = source[o, r]
         scale = box_scales(part, block)
-        if x.device.type == "cpu" and bool(scale.isnan().any()):
+        if not poison and bool(scale.isnan().any()):
             raise NonFiniteError(x)
         scale = spread_scales(scale, block, part.shape[1])
         # The subtrahend-free product makes the buffer; rounding and scaling back work on it in place.
@@ -227,8 +233,17 @@ def quantize_elements(x: Tensor, element: Element, rounding: Rounding) -> Tensor
         return out
     if x.device.type == "cpu" and not bool(torch.isfinite(torch.stack(torch.aminmax(x))).all()):
         raise NonFiniteError(x)
+    return plain_elements(x, out, element, rounding)
+
+
+def plain_elements(
+    x: Tensor, out: Tensor, element: Element, rounding: Rounding, *, poison: bool | None = None
+) -> Tensor:
+    """``quantize_elements`` in torch, on any device; ``poison`` as in plain_grid."""
+    poison = x.device.type != "cpu" if poison is None else poison
+    source, target = x.view(-1), out.view(-1)
     for _, r, start in chunks((1, x.numel(), 1), x.device.type):
         part = source[r].double()
         v = element.round_(part.clone() if part.data_ptr() == source[r].data_ptr() else part, rounding, start)
-        target[r] = v if x.device.type == "cpu" else v.add_(source[r], alpha=0)
+        target[r] = v.add_(source[r], alpha=0) if poison else v
     return out

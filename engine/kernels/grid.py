@@ -126,11 +126,15 @@ def select_kept(gradient: Tensor, mask: Tensor) -> Tensor:
     return torch.where(kept.bool(), gradient, 0)
 
 
-def plain_grid(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes: bool = False) -> Tensor:
+def plain_grid(
+    x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes: bool = False, poison: bool | None = None
+) -> Tensor:
     """The definition in torch, on any device, without waiting for it; a few chunks of float64 at a time.
 
-    ``codes=True`` fills ``out`` (an integer tensor) with code − first instead of x̂.
+    ``codes=True`` fills ``out`` (an integer tensor) with code − first instead of x̂. ``poison``: an infinite
+    element comes out as NaN, not as the grid's end; by default where nothing is raised, off the CPU.
     """
+    poison = x.device.type != "cpu" if poison is None else poison
     source, target = _view(x, grid), _view(out, grid)
     values = grid.lines(source)
     largest = torch.finfo(x.dtype).max
@@ -142,8 +146,7 @@ def plain_grid(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, *, codes:
             target[o, r] = t.sub_(grid.first)
             continue
         t = t.add_(d).mul_(c).add_(m).clamp_(-largest, largest)
-        # 0·x: an infinite element must not come out as the grid's end.
-        target[o, r] = t if x.device.type == "cpu" else t.add_(source[o, r], alpha=0)
+        target[o, r] = t.add_(source[o, r], alpha=0) if poison else t
     return out
 
 

@@ -75,8 +75,8 @@ def _quantize(x, bits, out, start, divisor, c, values, thresholds, key):
             above = min(place + 1, last)
             if above > place:
                 part = max((t - values[place]) / (values[above] - values[place]), 0.0)
-                place += np.int64(np.floor(part + np.float64(hash_uniform(start + i, key[0], key[1]))))
-                place = min(place, above)
+                # A comparison, not a conversion: NaN (refused afterwards) must not become a place.
+                place += np.int64(part + np.float64(hash_uniform(start + i, key[0], key[1])) >= 1.0)
         out[i] = values[place] * c + 0.0
         worst = max(worst, np.int32(bits[i] & MAGNITUDE))
     return worst
@@ -111,9 +111,18 @@ def quantize_levels(x: Tensor, levels: Levels, reach: Any, axis: int, rounding: 
 
 
 def plain_levels(
-    x: Tensor, out: Tensor, levels: Levels, reach: Any, axis: int, rounding: Rounding, *, codes: bool = False
+    x: Tensor,
+    out: Tensor,
+    levels: Levels,
+    reach: Any,
+    axis: int,
+    rounding: Rounding,
+    *,
+    codes: bool = False,
+    poison: bool | None = None,
 ) -> Tensor:
-    """The definition in torch, on any device; ``codes=True`` fills ``out`` with the levels' places instead."""
+    """The definition in torch, on any device; ``codes`` and ``poison`` as in plain_grid."""
+    poison = x.device.type != "cpu" if poison is None else poison
     many = isinstance(reach, Tensor) and reach.dim() > 0
     source, target = (around(x, axis), around(out, axis)) if many else (x.view(1, -1, 1), out.view(1, -1, 1))
     c = reach.double().reshape(source.shape[0], 1, source.shape[2]) if many else reach
@@ -130,13 +139,12 @@ def plain_levels(
             low = values[place]
             gap = torch.where(above > place, values[above] - low, 1.0)
             part = ((t - low) / gap).clamp_(min=0)
-            step = part.add_(hash_torch(start, part, rounding.key)).floor_().long()
-            place = torch.minimum(place + step, above)
+            place = torch.where(part.add_(hash_torch(start, part, rounding.key)) >= 1, above, place)
         if codes:
             target[o, r] = place.to(target.dtype)
             continue
         v = values[place] * scale + 0.0
-        target[o, r] = v if x.device.type == "cpu" else v.add_(source[o, r], alpha=0)
+        target[o, r] = v.add_(source[o, r], alpha=0) if poison else v
     return out
 
 
