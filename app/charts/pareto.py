@@ -11,6 +11,7 @@ import plotly.graph_objects as go
 
 from app.charts.dominance import pareto_front
 from app.charts.layout import axis, chart_layout, plain
+from app.charts.names import place_names
 from app.phrases import mean_std, number
 from app.theme import ACCENT, faded, family_style, scheme_family
 
@@ -37,6 +38,16 @@ class Axes:
         return f"{DENSITY_TITLES[self.density]} (× fp32): {self.scope}, {self.coverage}"
 
 
+@dataclass(frozen=True)
+class _Mark:
+    """A group on the chart, whether it is on the front, its name, and where that stands (None: nowhere)."""
+
+    row: Mapping[str, Any]
+    on_front: bool
+    name: str
+    place: str | None
+
+
 def pareto_chart(
     groups: Sequence[Mapping[str, Any]], axes: Axes, *, picked: str | None = None, height: int = 460
 ) -> go.Figure:
@@ -53,19 +64,16 @@ def pareto_chart(
     on_front = pareto_front(densities, values, higher_y=first["higher_is_better"]).tolist()
     figure = go.Figure()
     _add_front(figure, densities, values, on_front)
-    turn = _share(densities, 0.8, axes.log_x)
     several_models = len({row["model"] for row in shown}) > 1
-    families: dict[str, dict[bool, list[Mapping[str, Any]]]] = {}
-    for row, best in zip(shown, on_front, strict=True):
-        families.setdefault(scheme_family(row["scheme"]), {}).setdefault(best, []).append(row)
+    names = [f"{row['scheme']} · {row['model']}" if several_models else row["scheme"] for row in shown]
+    places = _places(shown, axes, names, on_front)
+    families: dict[str, dict[bool, list[_Mark]]] = {}
+    for mark in map(_Mark, shown, on_front, names, places):
+        families.setdefault(scheme_family(mark.row["scheme"]), {}).setdefault(mark.on_front, []).append(mark)
     for family, parts in sorted(families.items()):
         _add_legend(figure, family)
-        for best, points in sorted(parts.items()):
-            figure.add_scatter(
-                **_points(points, axes, family, best, picked, several_models, turn),
-                mode="markers+text" if best or len(shown) <= MOST_LABELS else "markers",
-                showlegend=False,
-            )
+        for _, marks in sorted(parts.items()):
+            figure.add_scatter(**_points(marks, axes, family, picked), showlegend=False)
     figure.update_layout(
         **chart_layout(height=height, revision=f"{axes}"),
         clickmode="event+select",
@@ -96,45 +104,36 @@ def _add_legend(figure: go.Figure, family: str) -> None:
     figure.add_scatter(x=[None], y=[None], mode="markers", name=family, legendgroup=family, marker=marker)
 
 
-def _points(
-    points: Sequence[Mapping[str, Any]],
-    axes: Axes,
-    family: str,
-    best: bool,
-    picked: str | None,
-    several_models: bool,
-    turn: float,
-) -> dict[str, Any]:
-    """A scatter trace: the points of one family that are on the front, or those that are not.
-
-    Names stand to the right of their points, left of those beyond ``turn``, so that none leaves the chart.
-    """
+def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: str | None) -> dict[str, Any]:
+    """A scatter trace: the points of one family that are on the front, or those that are not."""
     style = family_style(family)
-    color = style.color if best else faded(style.color, PALE)
-    above = "top" if best else "bottom"  # away from the front's line
+    on_front = marks[0].on_front
+    color = style.color if on_front else faded(style.color, PALE)
+    rows = [mark.row for mark in marks]
     return {
-        "x": [row[axes.density] for row in points],
-        "y": [row["test_mean"] for row in points],
-        "text": [_label(row, several_models) for row in points],
-        "textposition": [f"{above} {'left' if row[axes.density] > turn else 'right'}" for row in points],
-        "textfont": {"size": 12} if best else {"size": 11, "color": "rgba(128,140,150,0.9)"},
+        "x": [row[axes.density] for row in rows],
+        "y": [row["test_mean"] for row in rows],
+        "mode": "markers+text",
+        "text": [f"\u2002{plain(mark.name)}\u2002" if mark.place else "" for mark in marks],
+        "textposition": [mark.place or "top right" for mark in marks],
+        "textfont": {"size": 12} if on_front else {"size": 11, "color": "rgba(128,140,150,0.9)"},
         "name": family,
         "legendgroup": family,
         "marker": {
             "color": color,
             "symbol": style.symbol,
             "opacity": 1,
-            "size": [15 if row["group_id"] == picked else 11 for row in points],
-            "line": {"width": [2 if row["group_id"] == picked else 0 for row in points], "color": ACCENT},
+            "size": [15 if row["group_id"] == picked else 11 for row in rows],
+            "line": {"width": [2 if row["group_id"] == picked else 0 for row in rows], "color": ACCENT},
         },
         "error_y": {
             "type": "data",
-            "array": [row["test_std"] or 0 for row in points],
+            "array": [row["test_std"] or 0 for row in rows],
             "color": color,
             "thickness": 1.5,
             "width": 5,
         },
-        "customdata": [[row["group_id"], _hover(row, axes)] for row in points],
+        "customdata": [[row["group_id"], _hover(row, axes)] for row in rows],
         "hovertemplate": "%{customdata[1]}<extra></extra>",
         "selected": {"marker": {"opacity": 1}},
         "unselected": {"marker": {"opacity": 1}},
@@ -142,9 +141,36 @@ def _points(
     }
 
 
-def _label(row: Mapping[str, Any], several_models: bool) -> str:
-    """A point's name, kept off the marker by a space on either side."""
-    return "\u2002" + plain(f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) + "\u2002"
+def _places(
+    rows: Sequence[Mapping[str, Any]], axes: Axes, names: Sequence[str], on_front: Sequence[bool]
+) -> list[str | None]:
+    """Where the names stand; in a crowd only the front's are shown."""
+    places: list[str | None] = [None] * len(rows)
+    named = [index for index in range(len(rows)) if on_front[index] or len(rows) <= MOST_LABELS][:MOST_LABELS]
+    if not named:
+        return places
+    densities = [row[axes.density] for row in rows]
+    spreads = [row["test_std"] or 0 for row in rows]
+    x = _shares([math.log(value) for value in densities] if axes.log_x else densities)
+    low = min(row["test_mean"] - spread for row, spread in zip(rows, spreads, strict=True))
+    high = max(row["test_mean"] + spread for row, spread in zip(rows, spreads, strict=True))
+    y = _shares([row["test_mean"] for row in rows], low, high)
+    found = place_names(
+        [x[index] for index in named],
+        [y[index] for index in named],
+        [names[index] for index in named],
+        [on_front[index] for index in named],
+    )
+    for index, place in zip(named, found, strict=True):
+        places[index] = place
+    return places
+
+
+def _shares(values: Sequence[float], low: float | None = None, high: float | None = None) -> list[float]:
+    """Values as shares of an axis that leaves a margin on either side."""
+    low = min(values) if low is None else low
+    high = max(values) if high is None else high
+    return [0.06 + 0.88 * (value - low) / (high - low) if high > low else 0.5 for value in values]
 
 
 def _hover(row: Mapping[str, Any], axes: Axes) -> str:
@@ -161,14 +187,6 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     if row["settings"]:
         lines.append(plain(row["settings"]))
     return "<br>".join(lines)
-
-
-def _share(values: Sequence[float], share: float, log: bool) -> float:
-    """The value at this share of the axis."""
-    if not values:
-        return math.inf
-    low, high = min(values), max(values)
-    return low * (high / low) ** share if log else low + (high - low) * share if high > low else math.inf
 
 
 def _ticks(values: Sequence[float], log: bool) -> dict[str, Any]:

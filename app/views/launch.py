@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import get_args
 
-import pandas as pd
 import streamlit as st
 
 from app.connection import ask_rows, settings
@@ -177,7 +176,7 @@ def show_estimate(plan: LaunchPlan) -> None:
         if times
         else "No finished run of this dataset and architecture yet.",
     )
-    rows = []
+    rows, unpublished = [], []
     for scheme, spec in plan.firsts.items():
         headline = densities(spec.to_json())[0]
         rows.append(
@@ -187,12 +186,13 @@ def show_estimate(plan: LaunchPlan) -> None:
                 "Arithmetic": headline["arithmetic"],
                 "Bits": headline["average_bits"],
                 "Holds for": f"{headline['scope']}, {headline['coverage']}",
-                "Arithmetic is": headline["arithmetic_label"],
             }
         )
+        if headline["arithmetic_label"] != "published":
+            unpublished.append(f"{scheme} ({headline['arithmetic_label']})")
     if rows:
         st.dataframe(
-            pd.DataFrame(rows),
+            rows,
             hide_index=True,
             height="content",
             alt="Densities of each scheme before launching",
@@ -202,7 +202,8 @@ def show_estimate(plan: LaunchPlan) -> None:
                     format="%.2f×", help="Memory density: 32 / average bits an element, in this scope and coverage."
                 ),
                 "Arithmetic": st.column_config.NumberColumn(
-                    format="%.2f×", help="Arithmetic density relative to fp32: work-weighted harmonic mean."
+                    format="%.2f×",
+                    help="Arithmetic density relative to fp32 (Rouhani et al. 2020), work-weighted harmonic mean.",
                 ),
                 "Bits": st.column_config.NumberColumn(
                     format="%.2f", help="Average bits an element, shared exponents included."
@@ -211,11 +212,10 @@ def show_estimate(plan: LaunchPlan) -> None:
                     help="Scope and coverage. inference: forward products and aggregates; training: the backward ones "
                     "too. quantized part: what the scheme quantizes."
                 ),
-                "Arithmetic is": st.column_config.TextColumn(
-                    help="Published (Rouhani et al., NeurIPS 2020), or inter- or extrapolated from it."
-                ),
             },
         )
+    if unpublished:
+        st.caption(literal(f"Arithmetic density beyond the published table: {', '.join(unpublished)}."))
     caveat = DATASETS[plan.dataset["name"]].caveat
     if caveat:
         st.caption(f":material/info: {caveat}")

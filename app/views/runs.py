@@ -9,10 +9,10 @@ from typing import Any
 
 import streamlit as st
 
-from app.charts.layout import CONFIG
 from app.charts.learning import SPLITS, Curve, learning_chart
 from app.connection import ask, ask_rows, settings
 from app.curves import EpochBuffer
+from app.live_chart import live_chart
 from app.phrases import ago, count, literal, megabytes
 from app.run_details import show_details
 from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_names, run_table, share_done, state_badge
@@ -70,12 +70,18 @@ def filters() -> dict[str, str]:
     return {"states": ",".join(states or []), "sweep": sweep or "", "search": search or ""}
 
 
-def show_counts() -> int:
-    """Draw the number of runs by state; gives how many have not ended."""
-    counts = {row["state"]: row["n"] for row in ask_rows("counts")}
+def count_states() -> dict[str, int]:
+    return {row["state"]: row["n"] for row in ask_rows("counts")}
+
+
+def is_busy(counts: dict[str, int]) -> bool:
+    """Whether some run has not ended."""
+    return any(n for state, n in counts.items() if state not in ENDED)
+
+
+def show_counts(counts: dict[str, int]) -> None:
     if counts:
         st.markdown(" ".join(state_badge(state, counts[state]) for state in STATE_COLORS if counts.get(state)))
-    return sum(n for state, n in counts.items() if state not in ENDED)
 
 
 def show_empty(asked: dict[str, str]) -> None:
@@ -164,19 +170,20 @@ def show_cancel(runs: list[Row]) -> None:
         st.error(literal(fault), icon=":material/cloud_off:", title="Not cancelled")
 
 
-def queue(asked: dict[str, str], drawn_for: list[str]) -> None:
+def queue(asked: dict[str, str], drawn_for: list[str], busy: bool) -> None:
+    """The table with its numbers; draws the page again where others are chosen, or the last run has ended."""
     try:
-        unfinished = show_counts()
+        counts = count_states()
         runs = ask_rows("runs", limit=MOST_ROWS, **asked)
     except StoreUnavailable:
         st.rerun()
+    show_counts(counts)
     if runs:
         show_table(runs)
         show_cancel(runs)
     else:
         show_empty(asked)
-    if chosen_runs() != drawn_for or (unfinished > 0) != st.session_state.get("unfinished", False):
-        st.session_state["unfinished"] = unfinished > 0
+    if chosen_runs() != drawn_for or is_busy(counts) != busy:
         st.rerun()
 
 
@@ -226,10 +233,10 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
         left, right = st.columns(2)
         with left:
             figure = learning_chart(epochs, drawn, "loss", splits=splits, name="Loss")
-            st.plotly_chart(figure, key="loss-curves", config=CONFIG, alt=f"Loss by epoch: {about}")
+            live_chart(figure, "loss-curves", f"Loss by epoch: {about}")
         with right:
             figure = learning_chart(epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit)
-            st.plotly_chart(figure, key="metric-curves", config=CONFIG, alt=f"{metric.capitalize()} by epoch: {about}")
+            live_chart(figure, "metric-curves", f"{metric.capitalize()} by epoch: {about}")
     if active and is_over(runs, chosen):
         st.rerun()
 
@@ -313,8 +320,9 @@ def show_chosen(chosen: list[str]) -> None:
 st.title("Runs")
 asked = filters()
 chosen = chosen_runs()
-poll = QUEUE_SECONDS if st.session_state.get("unfinished") else IDLE_SECONDS
-live(poll)(queue)(asked, chosen)
+busy = is_busy(count_states())
+poll = QUEUE_SECONDS if busy else IDLE_SECONDS
+live(poll)(queue)(asked, chosen, busy)
 if chosen:
     show_chosen(chosen)
 live(poll)(show_workers)()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -21,7 +22,7 @@ def messages(elements) -> list[str]:
 
 def charts(page: AppTest) -> list[str]:
     """The specifications of the charts on the page, as JSON text."""
-    return [chart.proto.spec for chart in page.get("plotly_chart")]
+    return [json.loads(chart.proto.json)["figure"] for chart in page.get("bidi_component")]
 
 
 def table(page: AppTest):

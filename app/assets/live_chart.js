@@ -1,0 +1,52 @@
+// Keeps one plotly chart and hands it each new figure (see app/live_chart.py).
+const watched = new WeakMap()
+
+export default function (component) {
+  const { data, parentElement, setStateValue } = component
+  const root = parentElement.querySelector(".live-chart")
+  if (!root || !data) return
+
+  if (!window.Plotly && data.library) {
+    const script = document.createElement("script")
+    script.textContent = data.library
+    document.head.appendChild(script)
+    script.remove()
+  }
+  if (!window.Plotly) {
+    setStateValue("library", "wanted")
+    return
+  }
+  if (data.library) setStateValue("library", "held")
+
+  const figure = JSON.parse(data.figure)
+  const theme = getComputedStyle(root)
+  const layout = {
+    ...figure.layout,
+    autosize: true,
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: {
+      family: theme.getPropertyValue("--st-font") || theme.fontFamily,
+      color: theme.getPropertyValue("--st-text-color") || theme.color,
+      size: 12,
+    },
+    hoverlabel: {
+      ...figure.layout.hoverlabel,
+      bgcolor: theme.getPropertyValue("--st-secondary-background-color"),
+      font: { color: theme.getPropertyValue("--st-text-color") },
+    },
+  }
+  root.setAttribute("aria-label", data.alt)
+  window.Plotly.react(root, figure.data, layout, data.config)
+
+  if (!watched.has(root)) {
+    const observer = new ResizeObserver(() => window.Plotly.Plots.resize(root))
+    observer.observe(root)
+    watched.set(root, observer)
+  }
+  return () => {
+    watched.get(root)?.disconnect()
+    watched.delete(root)
+    window.Plotly.purge(root)
+  }
+}

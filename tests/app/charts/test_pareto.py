@@ -1,0 +1,132 @@
+"""The accuracy-versus-density chart as a figure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from app.charts.pareto import MOST_LABELS, Axes, pareto_chart
+from app.theme import FAMILIES
+
+
+def group(scheme: str, memory: float, test: float | None, **changes: Any) -> dict[str, Any]:
+    return {
+        "group_id": f"group-{scheme}",
+        "dataset": "cora",
+        "model": "gcn",
+        "scheme": scheme,
+        "settings": "",
+        "synthetic": False,
+        "n": 3,
+        "test_mean": test,
+        "test_std": 0.5,
+        "last_mean": test,
+        "val_mean": test,
+        "memory_density": memory,
+        "arithmetic_density": 2 * memory,
+        "arithmetic_label": "published",
+        "average_bits": 32 / memory,
+        "metric": "accuracy",
+        "unit": "%",
+        "higher_is_better": True,
+    } | changes
+
+
+GROUPS = [group("fp32", 1, 81.0), group("int8", 4, 81.5), group("int4", 8, 75.0), group("msfp16", 3.8, 80.0)]
+
+
+def drawn(figure) -> dict[str, tuple[float, float, str]]:
+    """x, y and colour of each group."""
+    return {
+        details[0]: (trace["x"][index], trace["y"][index], trace["marker"]["color"])
+        for trace in figure.to_dict()["data"]
+        for index, details in enumerate(trace.get("customdata") or [])
+    }
+
+
+def line(figure) -> list[tuple[float, float]]:
+    front = figure.to_dict()["data"][0]
+    return list(zip(front["x"], front["y"], strict=True))
+
+
+def test_the_front_is_drawn_as_steps_from_the_left_edge() -> None:
+    figure = pareto_chart(GROUPS, Axes())
+    assert figure.to_dict()["data"][0]["line"]["shape"] == "vh"
+    assert line(figure) == [(1, 81.5), (4, 81.5), (8, 75.0)]
+
+
+def test_dominated_groups_are_pale_and_the_others_in_their_familys_colour() -> None:
+    colors = {name: color for name, (_, _, color) in drawn(pareto_chart(GROUPS, Axes())).items()}
+    assert colors["group-int8"] == colors["group-int4"] == FAMILIES["affine"].color
+    assert colors["group-fp32"].endswith("0.32)")
+    assert colors["group-msfp16"].endswith("0.32)")
+
+
+def test_error_bars_are_the_deviation_over_seeds_and_none_for_one_seed() -> None:
+    figure = pareto_chart([group("int8", 4, 81.5, test_std=None, n=1)], Axes()).to_dict()
+    assert figure["data"][-1]["error_y"]["array"] == [0]
+    assert pareto_chart(GROUPS, Axes()).to_dict()["data"][2]["error_y"]["array"] == [0.5, 0.5]
+
+
+def test_the_axis_names_density_scope_and_coverage() -> None:
+    axes = Axes("arithmetic_density", "inference", "whole step", log_x=True)
+    layout = pareto_chart(GROUPS, axes).to_dict()["layout"]
+    assert layout["xaxis"]["title"]["text"] == "Arithmetic density (× fp32): inference, whole step"
+    assert layout["xaxis"]["type"] == "log"
+    assert layout["xaxis"]["tickvals"] == [2, 3, 5, 7, 10, 20]
+    assert layout["yaxis"]["title"]["text"] == "Test accuracy (%), mean ± std over seeds"
+
+
+def test_the_axes_choose_the_density() -> None:
+    assert drawn(pareto_chart(GROUPS, Axes("arithmetic_density")))["group-int8"][0] == 8
+
+
+def test_lower_is_better_turns_the_front_over() -> None:
+    errors = [group(scheme, memory, test, higher_is_better=False) for scheme, memory, test in
+              (("fp32", 1, 0.2), ("int8", 4, 0.3), ("int4", 8, 0.25))]  # fmt: skip
+    assert line(pareto_chart(errors, Axes())) == [(1, 0.2), (1, 0.2), (8, 0.25)]
+
+
+def test_groups_without_a_result_or_a_density_are_left_out() -> None:
+    groups = [*GROUPS, group("int2", 16, None), group("int3", 10, 70.0, memory_density=None)]
+    assert set(drawn(pareto_chart(groups, Axes()))) == {row["group_id"] for row in GROUPS}
+
+
+def test_no_group_makes_an_empty_chart() -> None:
+    assert drawn(pareto_chart([], Axes())) == {}
+
+
+def test_several_models_are_named_on_the_points() -> None:
+    figure = pareto_chart([*GROUPS, group("int8", 5, 70.0, model="gcn(hidden=32)")], Axes()).to_dict()
+    names = [name.strip() for trace in figure["data"] for name in trace.get("text") or []]
+    assert "int8 · gcn(hidden=32)" in names
+    assert "int8 · gcn" in names
+
+
+def test_in_a_crowd_only_the_front_is_named() -> None:
+    crowd = [group(f"int8:{index}", 2 + index / 1000, 50.0 + index / 1000) for index in range(MOST_LABELS)]
+    traces = pareto_chart([*crowd, *GROUPS], Axes()).to_dict()["data"]
+    named = {name.strip() for trace in traces for name in trace.get("text") or [] if name}
+    assert named == {"int8", "int4"}
+
+
+def test_the_picked_group_is_larger() -> None:
+    trace = pareto_chart([group("int8", 4, 81.5)], Axes(), picked="group-int8").to_dict()["data"][-1]
+    assert trace["marker"]["size"] == [15]
+
+
+@pytest.mark.parametrize(
+    ("label", "said"), [("published", "arithmetic 8.00×"), ("interpolated", "arithmetic 8.00× (interpolated)")]
+)
+def test_hover_says_what_the_densities_are(label: str, said: str) -> None:
+    row = group("int8", 4, 81.5, arithmetic_label=label, settings="epochs=20")
+    text = pareto_chart([row], Axes()).to_dict()["data"][-1]["customdata"][0][1]
+    assert text.split("<br>") == [
+        "<b>int8</b> · gcn · cora",
+        "test at best validation 81.50 ± 0.50 %, n = 3",
+        "test at last epoch 81.50 % · validation 81.50 %",
+        f"memory 4.00× · {said}",
+        "average bits 8.00 · training, quantized part",
+        "epochs=20",
+    ]
