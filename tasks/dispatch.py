@@ -8,6 +8,7 @@ stand by. Reads REDIS_URL, BITFRONT_STORE_URL and the other settings from the en
 
 from __future__ import annotations
 
+import argparse
 import json
 import signal
 import sys
@@ -110,6 +111,9 @@ class Service:
 
 def main() -> int:
     """Dispatch until told to end."""
+    argparse.ArgumentParser(
+        prog="python -m tasks.dispatch", description="Send queued runs to the workers; takes no options."
+    ).parse_args()
     try:
         service = Service(Settings())
     except BitfrontError as error:
