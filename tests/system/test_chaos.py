@@ -9,7 +9,7 @@ import pytest
 
 from tests.tasks.stack import Stack, karate, wait_for
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.chaos]
 EPOCHS = 400
 RUNS = 10
 

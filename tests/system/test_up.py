@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -89,6 +90,38 @@ def test_a_service_that_dies_is_started_again(up: Up) -> None:
     wait_for(lambda: "store was ended by SIGKILL: it is started again" in up.output(), "the death is told")
     assert wait_for(lambda: _answers(up), "the store answers again")
     assert up.service("store.service").pid != store.pid
+
+
+@pytest.mark.chaos
+def test_a_killed_dashboard_and_a_killed_store_lose_nothing_of_the_runs_that_go_on(up: Up) -> None:
+    endpoints = up.start("--workers", "1")
+    epochs = 400
+    whole, broken = submit(up.settings, [karate(epochs=epochs), karate(epochs=epochs, lr=1e30)])
+    wait_for(lambda: [row for row in rows(up.settings, runs=whole) if row["epoch"] > 0], "the run trains")
+    for name in ("streamlit", "store.service"):
+        up.service(name).kill()
+        wait_for(lambda name=name: "was ended by SIGKILL" in up.output(), f"the death of {name} is told")
+    wait_for(lambda: _answers(up), "the store answers again")
+
+    def ended() -> list[dict[str, Any]]:
+        return [row for row in rows(up.settings) if row["ended_at"] is not None]
+
+    wait_for(lambda: len(ended()) == 2, "both runs end")
+    found = {row["run"]: row for row in ended()}
+    assert (found[whole]["state"], found[whole]["epoch"], found[whole]["gap"]) == ("finished", epochs, False)
+    assert found[broken]["state"] == "failed"
+    assert "loss is no longer a finite number at epoch" in found[broken]["reason"]
+    with connect(up.settings) as client:
+        kept = client.query("epochs", runs=whole).to_pydict()["epoch"]
+    assert kept == list(range(1, epochs + 1))
+    wait_for(lambda: _is_up(endpoints["dashboard"]), "the dashboard answers again")
+
+
+def _is_up(address: str) -> bool:
+    try:
+        return httpx.get(address, trust_env=False).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def _answers(up: Up) -> bool:

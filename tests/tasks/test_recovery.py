@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import psutil
+import pytest
 
 from tasks import keys
 from tasks.submit import cancel
 from tests.tasks.stack import ENDLESS, Stack, karate, wait_for
+
+pytestmark = pytest.mark.chaos
 
 
 def _whole(stack: Stack, run: str, epochs: int) -> None:
