@@ -58,12 +58,12 @@ def shoot(browser: Browser, dashboard: str, settings: Settings, docs: Path) -> N
         for seed in range(SEEDS)
         for scheme in SCHEMES
     ]
-    runs = submit(settings, specs, sweep="formats-on-cora")
-    page = open_page(
-        browser, f"{dashboard}/runs?run={','.join(runs[:6])}&state=running&state=finished", height=1020, dark=True
-    )
+    runs = submit(settings, specs[:8], sweep="first-look")
+    page = open_page(browser, f"{dashboard}/runs?sweep=first-look&run={','.join(runs)}", height=1000, dark=True)
     wait_for_points(page, more_than=2 * 4 * 150)
+    expect(page.locator("[data-testid^=glide-cell]", has_text="150 of 150").first).to_be_attached()
     save(page, docs / "screenshot-runs.png")
+    runs += submit(settings, specs[8:], sweep="formats-on-cora")
 
     with connect(settings) as store:
         until(lambda: store.health()["counts"].get("finished") == len(runs), "all runs have finished", 1800)
