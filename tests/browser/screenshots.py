@@ -41,7 +41,7 @@ def open_page(browser: Browser, link: str, *, width: int = 1280, height: int = 9
 def save(page: Page, target: Path) -> None:
     page.mouse.move(0, 0)
     page.wait_for_function("() => !document.querySelector('[data-stale=true]')")
-    page.screenshot(path=target, animations="disabled")
+    page.screenshot(path=target)
     print(target)
     page.context.close()
 
