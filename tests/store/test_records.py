@@ -7,6 +7,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
+import structlog
 
 from engine.errors import InputError
 from engine.settings import Settings
@@ -55,15 +56,15 @@ def test_rebuilding_gives_the_tables_back(settings: Settings, connection: duckdb
 
 
 def test_rebuilding_leaves_out_a_record_that_cannot_be_read(
-    settings: Settings, connection: duckdb.DuckDBPyConnection, capsys: pytest.CaptureFixture[str]
+    settings: Settings, connection: duckdb.DuckDBPyConnection
 ) -> None:
     apply_batch(connection, lives.received(lives.finished("r0")))
     write_due_records(connection, settings.records)
     connection.close()
     (settings.records / "r1.json").write_text("{")
-    assert rebuild(settings) == 1
-    captured = capsys.readouterr()
-    assert "r1.json cannot be read" in captured.out + captured.err
+    with structlog.testing.capture_logs() as logs:
+        assert rebuild(settings) == 1
+    assert [entry for entry in logs if "r1.json cannot be read" in str(entry)]
 
 
 @pytest.mark.parametrize(
