@@ -50,6 +50,17 @@ class Element:
         zero = -0.0 if self.signed_zero else 0.0
         return np.int64(steps), float(self.maximum * 2.0**steps), zero, None, None
 
+    @cached_property
+    def single_arguments(self) -> tuple[Any, ...]:
+        """(maximum, zero, least, drop, bits of the margin) as blocks_single takes them."""
+        _, maximum, zero, least, _ = self.kernel_arguments
+        largest_code = 2.0 ** (self.mantissa + 1) if self.floating else maximum
+        touch = np.float32((largest_code + 2) * 2.0**-22).view(np.int32)
+        fields = (None, None)
+        if least is not None:
+            fields = np.int32((self.emin + 127) << 23), np.int32(self.mantissa << 23)
+        return np.float32(maximum), np.float32(zero), *fields, touch
+
     def round_(self, v: Tensor, rounding: Rounding, start: int, *, clamp: bool = True) -> Tensor:
         """Round float64 ``v`` in place; ``start`` is the number of its first element."""
         if self.floating:
@@ -168,6 +179,7 @@ def _quantize_cpu(x: Tensor, out: Tensor, block: Block, rounding: Rounding) -> i
     source, target = x.numpy(), out.numpy()
     outer, length, inner = source.shape
     if inner == 1:
+        settings = (*settings, block.element.single_arguments)
         if length % block.box == 0:  # no box crosses a row's end: one long row costs least
             return _quantize_row_cpu(source.reshape(-1), target.reshape(-1), settings)
         rows, into = source[..., 0], target[..., 0]

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.kernels.blocks_single import round_line_single, spread_single
 from engine.kernels.jit import kernel
-from engine.kernels.rounding import SEGMENT, fill_uniform, round_code
+from engine.kernels.rounding import SEGMENT, clamp, fill_uniform, round_code
 
 MAGNITUDE = np.int32(0x7FFFFFFF)
 FIELD = np.int64(0x7FF0000000000000)
@@ -38,7 +39,7 @@ def round_element(v, u, i, floor, least, drop, maximum):
     """v rounded to a small float: ``least`` and ``drop`` are 2^emin and the mantissa's bits, as exponent fields."""
     quantum = max(np.float64(v).view(np.int64) & FIELD, least) - drop
     code = round_code(v * np.int64(RECIPROCAL - quantum).view(np.float64), u, i, floor)
-    return min(max(code * np.int64(quantum).view(np.float64), -maximum), maximum)
+    return clamp(code * np.int64(quantum).view(np.float64), -maximum, maximum)
 
 
 @kernel
@@ -47,7 +48,7 @@ def _round_line(x, out, u, scale, maximum, zero, least, drop, floor):
     for i in range(x.size):
         if least is None:
             code = round_code(np.float64(x[i]) * scale[i], u, i, floor)
-            out[i] = min(max(code, -maximum), maximum) / scale[i] + zero
+            out[i] = clamp(code, -maximum, maximum) / scale[i] + zero
         else:
             out[i] = round_element(np.float64(x[i]) * scale[i], u, i, floor, least, drop, maximum) / scale[i]
 
@@ -85,7 +86,9 @@ def _set_scales(worst, scale, emax, steps, thesis):
     largest = np.int32(0)
     for k in range(worst.size):
         largest = max(largest, worst[k])
-        scale[k] = power_of_two(steps - scale_exponent(worst[k], emax, thesis))
+        # A box of zeros needs no scale: 1 keeps its segment among float32's.
+        exponent = steps - scale_exponent(worst[k], emax, thesis) if worst[k] > 0 else np.int64(0)
+        scale[k] = power_of_two(exponent)
     return largest
 
 
@@ -103,28 +106,51 @@ def _spread(scale, box, spread):
 
 
 @kernel
-def quantize_boxes(x, bits, out, start, box, emax, steps, maximum, zero, least, drop, thesis, floor, key):
-    """Boxes along the last axis of x [rows, length]; returns the bits of the largest magnitude."""
+def quantize_boxes(x, bits, out, start, box, emax, steps, maximum, zero, least, drop, thesis, floor, key, single):
+    """Boxes along the last axis of x [rows, length]; returns the bits of the largest magnitude.
+
+    ``single``: maximum, zero, least and drop for float32, and the bits of how near to an integer its sums are trusted.
+    """
     largest = np.int32(0)
     rows, length = x.shape
     boxes = (length + box - 1) // box
-    # Short segments, whose scales and hashed numbers stay in the first-level cache.
-    some = min(max(SEGMENT // box, 1), boxes)
-    worst, scale = np.empty(some, np.int32), np.empty(some, np.float64)
-    spread, u = np.empty(some * box, np.float64), np.empty(some * box, np.float32)
+    # Scales of up to a thousand boxes at a time, spread over short segments that stay in the first-level cache.
+    most, some = min(boxes, 1024), min(boxes, max(SEGMENT // box, 1))
+    worst, scale = np.empty(most, np.int32), np.empty(most, np.float64)
+    wide, narrow, u = (
+        np.empty(some * box, np.float64),
+        np.empty(some * box, np.float32),
+        np.empty(some * box, np.float32),
+    )
+    maximum_single, zero_single, least_single, drop_single, touch = single
     for r in range(rows):
         row, field, into = x[r], bits[r], out[r]
-        for k in range(0, boxes, some):
-            a, z = k * box, min((k + some) * box, length)
-            n = min(some, boxes - k)
-            _largest_of_boxes(field[a:z], worst, box)
-            largest = max(largest, _set_scales(worst[:n], scale, emax, steps, thesis))
-            _spread(scale[:n], box, spread)
-            if key is None:
-                _round_line(row[a:z], into[a:z], None, spread, maximum, zero, least, drop, floor)
-            else:
-                fill_uniform(u[: z - a], start + r * length + a, key)
-                _round_line(row[a:z], into[a:z], u, spread, maximum, zero, least, drop, floor)
+        for first in range(0, boxes, most):
+            count = min(most, boxes - first)
+            _largest_of_boxes(field[first * box : min((first + count) * box, length)], worst, box)
+            largest = max(largest, _set_scales(worst[:count], scale, emax, steps, thesis))
+            for k in range(0, count, some):
+                a, z = (first + k) * box, min((first + min(k + some, count)) * box, length)
+                part, target, scales = row[a:z], into[a:z], scale[k : min(k + some, count)]
+                sure = floor is None and spread_single(scales, box, narrow)
+                if key is None:
+                    if sure:
+                        round_line_single(
+                            part, target, None, narrow, maximum_single, zero_single, least_single, drop_single
+                        )
+                    else:
+                        _spread(scales, box, wide)
+                        _round_line(part, target, None, wide, maximum, zero, least, drop, floor)
+                else:
+                    fill_uniform(u[: z - a], start + r * length + a, key)
+                    if sure:
+                        near = round_line_single(
+                            part, target, u, narrow, maximum_single, zero_single, least_single, drop_single
+                        )
+                        sure = near > touch
+                    if not sure:
+                        _spread(scales, box, wide)
+                        _round_line(part, target, u, wide, maximum, zero, least, drop, floor)
     return largest
 
 

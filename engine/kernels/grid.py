@@ -218,7 +218,7 @@ def _quantize_mask_cpu(
 
 
 def _quantize_cpu(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, check: bool) -> int:
-    from engine.kernels import grid_cpu
+    from engine.kernels import grid_cpu, grid_narrow
 
     floor, key = rounding.kernel_arguments
     source, target = _view(x, grid).numpy(), _view(out, grid).numpy()
@@ -229,8 +229,14 @@ def _quantize_cpu(x: Tensor, out: Tensor, grid: Grid, rounding: Rounding, check:
         flat, into = source.reshape(-1), target.reshape(-1)
         flat_bits = bits.reshape(-1) if bits is not None else None
 
+        narrow = grid_narrow.narrow_settings(values[0], values[2], values[3], first, last) if floor is None else None
+
         def run(a: int, z: int) -> int:
             part = flat_bits[a:z] if flat_bits is not None else None
+            if narrow is not None:
+                return grid_narrow.quantize_flat_narrow(
+                    flat[a:z], part, into[a:z], a, values[2], values[3], first, last, *narrow, key
+                )
             return grid_cpu.quantize_flat(flat[a:z], part, into[a:z], a, *values, first, last, floor, key)
 
         return max(split(x.numel(), x.numel(), run))

@@ -9,17 +9,17 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernels.jit import kernel
-from engine.kernels.rounding import SEGMENT, fill_uniform, round_code
+from engine.kernels.rounding import SEGMENT, clamp, fill_uniform, round_code
 
 MAGNITUDE = np.int32(0x7FFFFFFF)
 
 
 @kernel
-def _segment(x, bits, out, u, m, divisor, d, c, first, last, floor):
+def segment(x, bits, out, u, m, divisor, d, c, first, last, floor):
     worst = np.int32(0)
     for i in range(x.size):
         code = round_code((np.float64(x[i]) - m) / divisor - d, u, i, floor)
-        out[i] = (min(max(code, first), last) + d) * c + m
+        out[i] = (clamp(code, first, last) + d) * c + m
         if bits is not None:
             worst = max(worst, bits[i] & MAGNITUDE)
     return worst
@@ -30,7 +30,7 @@ def _segment_columns(x, bits, out, u, m, divisor, d, c, first, last, floor):
     worst = np.int32(0)
     for i in range(x.size):
         code = round_code((np.float64(x[i]) - m[i]) / divisor[i] - d[i], u, i, floor)
-        out[i] = (min(max(code, first), last) + d[i]) * c[i] + m[i]
+        out[i] = (clamp(code, first, last) + d[i]) * c[i] + m[i]
         if bits is not None:
             worst = max(worst, bits[i] & MAGNITUDE)
     return worst
@@ -40,16 +40,16 @@ def _segment_columns(x, bits, out, u, m, divisor, d, c, first, last, floor):
 def quantize_flat(x, bits, out, start, m, divisor, d, c, first, last, floor, key):
     """One grid for all of x, whose first element has the number ``start``."""
     if key is None:
-        return _segment(x, bits, out, None, m, divisor, d, c, first, last, floor)
+        return segment(x, bits, out, None, m, divisor, d, c, first, last, floor)
     worst = np.int32(0)
     u = np.empty(SEGMENT, np.float32)
     for begin in range(0, x.size, SEGMENT):
         end = min(begin + SEGMENT, x.size)
         fill_uniform(u[: end - begin], start + begin, key)
         if bits is None:
-            _segment(x[begin:end], None, out[begin:end], u, m, divisor, d, c, first, last, floor)
+            segment(x[begin:end], None, out[begin:end], u, m, divisor, d, c, first, last, floor)
         else:
-            part = _segment(x[begin:end], bits[begin:end], out[begin:end], u, m, divisor, d, c, first, last, floor)
+            part = segment(x[begin:end], bits[begin:end], out[begin:end], u, m, divisor, d, c, first, last, floor)
             worst = max(worst, part)
     return worst
 
@@ -115,7 +115,7 @@ def quantize_flat_mask(x, bits, out, mask, start, m, divisor, d, c, first, last,
 def _segment_flags(x, out, kept, u, m, divisor, d, c, first, last, keep_first, keep_last, floor):
     for i in range(x.size):
         code = round_code((np.float64(x[i]) - m) / divisor - d, u, i, floor)
-        out[i] = (min(max(code, first), last) + d) * c + m
+        out[i] = (clamp(code, first, last) + d) * c + m
         kept[i] = np.uint8((code >= keep_first) & (code <= keep_last))
 
 

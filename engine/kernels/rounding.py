@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 
 from engine.errors import InputError
-from engine.kernels.hashing import hash_uniform
+from engine.kernels.hashing import finish_hash
 from engine.kernels.jit import kernel
 from engine.randomness import GOLDEN, MIX_1, MIX_2, Key
 
 MODES = ("nearest", "floor", "stochastic")
 _U32 = (1 << 32) - 1
+_GOLDEN = np.uint32(GOLDEN)
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,17 @@ SEGMENT = 512
 
 @kernel
 def fill_uniform(u, start, key):
-    """u[i] = hash(key, start + i)."""
-    first = np.uint32(start)
+    """u[i] = hash(key, start + i): ``hash_uniform``, with the index's product as a running sum."""
+    base = np.uint32(np.uint32(np.uint32(start) * _GOLDEN) + key[0])
     for i in range(u.size):
-        u[i] = hash_uniform(first + np.uint32(i), key[0], key[1])
+        u[i] = finish_hash(np.uint32(base + np.uint32(np.uint32(i) * _GOLDEN)), key[1])
+
+
+@kernel
+def clamp(value, least, most):
+    """value within [least, most]; NaN stays. Comparisons, which are one instruction each where min and max are not."""
+    value = least if value < least else value
+    return most if value > most else value
 
 
 @kernel
