@@ -43,6 +43,7 @@ def round_line_single(x, out, u, scale, maximum, zero, least, drop):
     """Returns the bits of the least distance of a sum with u from an integer (nearest rounding: nothing)."""
     near = MAGNITUDE
     for i in range(x.size):
+        quantum = np.int32(0)
         t = np.float32(x[i] * scale[i])
         if least is not None:
             quantum = np.int32(max(np.int32(t.view(np.int32) & FIELD), least) - drop)

@@ -11,7 +11,17 @@ from engine.estimators import clipped
 from engine.formats import get_format
 from engine.randomness import make_key
 
-FORMATS = ("int8", "int8-floor", "msfp13", "mxfp8_e4m3", "mxint8", "bf16", "log4", "msfp13(thesis_exponent=true)")
+FORMATS = (
+    "int8",
+    "int16",
+    "int8-floor",
+    "msfp13",
+    "mxfp8_e4m3",
+    "mxint8",
+    "bf16",
+    "log4",
+    "msfp13(thesis_exponent=true)",
+)
 """One of each kernel's kinds of arguments."""
 
 
