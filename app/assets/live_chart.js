@@ -40,13 +40,15 @@ export default function (component) {
   window.Plotly.react(root, figure.data, layout, data.config)
 
   if (!watched.has(root)) {
-    const observer = new ResizeObserver(() => window.Plotly.Plots.resize(root))
+    const observer = new ResizeObserver(() => {
+      if (root.isConnected) window.Plotly.Plots.resize(root).catch(() => {})
+    })
     observer.observe(root)
     watched.set(root, observer)
   }
+  // No purge: a resize that plotly has put off by some milliseconds would find its chart gone.
   return () => {
     watched.get(root)?.disconnect()
     watched.delete(root)
-    window.Plotly.purge(root)
   }
 }

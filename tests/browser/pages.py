@@ -56,9 +56,18 @@ def wait_for_all_points(page: Page, number: int) -> None:
     page.wait_for_function(f"number => {POINTS} === number", arg=number)
 
 
-def front_groups(page: Page) -> dict[str, dict]:
-    """The seed groups that the front's charts draw, by scheme: x, y, the error bar's length, the pixel place."""
-    page.wait_for_function(f"({CHARTS})().length > 0")
+def front_groups(page: Page, density: str = "") -> dict[str, dict]:
+    """The seed groups on the one front, by scheme: x, y, the error bar's length, the pixel place.
+
+    Waits until it is drawn with this density on its x axis, and the chart before it is gone.
+    """
+    page.wait_for_function(
+        f"""density => {{
+            const charts = ({CHARTS})();
+            return charts.length === 1 && charts[0]._fullLayout.xaxis.title.text.startsWith(density);
+        }}""",
+        arg=density,
+    )
     return page.evaluate(
         """() => Object.fromEntries([...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => {
             const box = chart.getBoundingClientRect(), {xaxis, yaxis, _size} = chart._fullLayout;

@@ -57,10 +57,7 @@ def test_launch_watch_compare_share_and_restart(
     assert all(group["error"] > 0 for group in groups.values())
     assert page.locator(".errorbar path").count() == 4
     page.get_by_role("radio", name="Arithmetic").click()
-    page.wait_for_function(
-        "() => document.querySelector('.js-plotly-plot')?._fullLayout.xaxis.title.text.startsWith('Arithmetic')"
-    )
-    groups = front_groups(page)
+    groups = front_groups(page, "Arithmetic")
     assert groups["int8"]["x"] == pytest.approx(7.7)
     page.mouse.click(groups["int8"]["left"], groups["int8"]["top"])
     expect(page.get_by_role("heading", name="int8 on cora, gcn")).to_be_visible()
