@@ -32,7 +32,7 @@ from engine.scheme import Scheme, parse_scheme
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
 
 class TrainingSpec(_Part):

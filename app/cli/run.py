@@ -45,7 +45,7 @@ def run(
     scheme
         A quantization scheme: fp32, int8, msfp13, int8:weight,input.
     seeds
-        A number of seeds (3 means 0, 1, 2) or a list of them (0,4,7).
+        A number of seeds (3 means 0, 1, 2), a list of them (0,4,7), or one of them (7,).
     epochs
         The same as --set training.epochs=N.
     set_
@@ -79,11 +79,13 @@ def run(
 
 
 def parse_seeds(text: str) -> list[int]:
-    """``3`` → [0, 1, 2]; ``0,4,7`` → [0, 4, 7]. Raises InputError."""
+    """``3`` → [0, 1, 2]; ``0,4,7`` → [0, 4, 7]; ``7,`` → [7]. Raises InputError."""
     try:
-        numbers = [int(part) for part in text.split(",")]
+        numbers = [int(part) for part in text.removesuffix(",").split(",")]
     except ValueError:
-        raise InputError(f"--seeds {text!r} is not allowed: give a number of seeds (3) or a list (0,4,7)") from None
+        raise InputError(
+            f"--seeds {text!r} is not allowed: give a number of seeds (3), a list (0,4,7) or one seed (7,)"
+        ) from None
     if "," not in text:
         if not 1 <= numbers[0] <= 10_000:
             raise InputError(f"--seeds {text} is not allowed: a number of seeds goes from 1 to 10000")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class DatasetSpec(BaseModel):
     """A dataset and its options; each entry's own class adds fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     name: str
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ModelSpec(BaseModel):
     """An architecture and its options; each entry's own class adds fields."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     name: str
 

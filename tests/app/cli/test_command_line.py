@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from app.cli.run import parse_seeds
 from tests.conftest import find_mirror
 
 
@@ -161,6 +162,11 @@ def test_measure_compares_with_fp32(trained: CommandLine):
     assert rows[0]["peak_memory"] > 50e6
 
 
+@pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("0,4,7", [0, 4, 7]), ("7,", [7])])
+def test_seeds_are_a_number_a_list_or_one(text: str, seeds: list[int]):
+    assert parse_seeds(text) == seeds
+
+
 @pytest.mark.parametrize("kind", ["datasets", "models", "schemes", "formats"])
 def test_list_as_table_and_as_json(bitfront: CommandLine, kind: str):
     rows = bitfront.json("list", kind, "--json")
@@ -198,7 +204,10 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
             "--set 'training.lr' is not allowed: write key=value, as in training.lr=0.02",
         ),
         (("run", "--set", "seed=3"), "--set seed is not allowed: name the seeds by --seeds"),
-        (("run", "--seeds", "many"), "--seeds 'many' is not allowed: give a number of seeds (3) or a list (0,4,7)"),
+        (
+            ("run", "--seeds", "many"),
+            "--seeds 'many' is not allowed: give a number of seeds (3), a list (0,4,7) or one seed (7,)",
+        ),
         (("run", "--seeds", "1,1"), "--seeds 1,1 names a seed twice"),
         (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
         (("sweep", "absent.toml"), "there is no file absent.toml"),
