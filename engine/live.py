@@ -13,6 +13,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from engine.formats import Format
+from engine.kernels.finite import NonFiniteError
 from engine.scheme import FP32, Scheme
 
 
@@ -60,9 +61,17 @@ class Sites:
         return self.live.format(site, product, self.layer) if self.live is not None else FP32
 
     def quantize(self, x: Tensor, site: str, product: str, axis: int) -> Tensor:
-        """Fake-quantized values of x, without gradient; x itself in fp32."""
+        """Fake-quantized values of x, without gradient; x itself in fp32.
+
+        Raises NonFiniteError, which names the site and the layer, where x holds NaN or infinity.
+        """
         format = self.format(site, product)
-        return x if format == FP32 else format.fake_quantize(x, axis=axis)
+        if format == FP32:
+            return x
+        try:
+            return format.fake_quantize(x, axis=axis)
+        except NonFiniteError as error:
+            raise error.at(f"the {site} of layer {self.layer + 1} ({product})") from None
 
 
 def bind(scheme: Scheme, model: nn.Module) -> LiveScheme:
