@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,12 @@ def test_a_launch_is_one_entry_a_run_in_order(queue: Stack) -> None:
     ]
     assert sorted(events, key=lambda event: event.at) == events
     assert {(event.attempt, event.seq) for event in events} == {(0, 0)}
+
+
+def test_no_two_runs_of_a_launch_have_the_same_time_in_the_store(queue: Stack) -> None:
+    submit(queue.settings, [karate(seed=seed) for seed in range(200)])
+    times = [datetime.fromtimestamp(event.at, UTC) for event in queue.said()]  # as the store keeps it
+    assert all(earlier < later for earlier, later in pairwise(times))
 
 
 def test_cancelling_sets_the_flag_and_says_so(queue: Stack) -> None:
