@@ -82,6 +82,39 @@ class EpochFinished(_Body):
     test_metric: Number = None
     seconds: Number = None
     """Wall time of the epoch, evaluation included."""
+    counts: bool = True
+    """Whether the epoch may be selected: false while a phase only prepares (fp32 training before calibration)."""
+
+
+class DiagnosticRow(_Body):
+    """What quantization does to one tensor, over all its rows or over those of one degree bucket."""
+
+    layer: int
+    part: str
+    """The module of the layer that the tensor belongs to ("" is the layer itself)."""
+    site: str
+    product: str
+    format: str
+    bucket: int | None = None
+    """None: the whole tensor. Else the bucket of in-degree (of the source, for an edge's tensor), counted from 0."""
+    least_degree: int | None = None
+    most_degree: int | None = None
+    elements: int
+    sqnr: Number = None
+    """Signal to quantization noise, dB: 10·log10(Σx² / Σ(x−x̂)²); None where there is no noise or no signal."""
+    saturated: Number = None
+    """Share of the elements that the largest or the smallest code cut short."""
+    zeroed: Number = None
+    """Share of zeroed gradients: for the site "gradient" of its non-zeros that become 0, elsewhere of the
+    elements whose gradient the estimator stops."""
+
+
+class DiagnosticsRecorded(_Body):
+    """Where accuracy is lost: by site, layer and degree bucket, in one training step of an epoch."""
+
+    type: Literal["diagnostics_recorded"] = "diagnostics_recorded"
+    epoch: int
+    rows: list[DiagnosticRow]
 
 
 class PrecisionChanged(_Body):
@@ -109,6 +142,8 @@ class LedgerRow(_Body):
     """Multiply-accumulates an epoch that run in this format (the product's wider operand carries them)."""
     elements: int
     """Elements an epoch that are read in this format."""
+    metadata_bits: int = 0
+    """Bits an epoch of ranges, one or one a row, beside the elements' own bits."""
 
 
 class LedgerRecorded(_Body):
@@ -220,6 +255,7 @@ Body = Annotated[
     | RunStarted
     | EpochFinished
     | PrecisionChanged
+    | DiagnosticsRecorded
     | LedgerRecorded
     | RunFinished
     | RunFailed
