@@ -142,7 +142,10 @@ def test_nqat_quantizes_each_weight_element_with_its_probability():
     assert abs(float(quantized.float().mean()) - 0.25) < 5 * (0.25 * 0.75 / weight.numel()) ** 0.5
 
 
-@pytest.mark.parametrize("scheme", ["qat-int4", "dq-int4(p_min=0.3,p_max=0.6)", "qat-int8(range=ema)", "int4"])
+@pytest.mark.parametrize(
+    "scheme",
+    ["qat-int4", "qat-int4+dq(p_min=0.2,p_max=0.9)", "dq-int4(p_min=0.3,p_max=0.6)", "qat-int4(range=ema)+dq", "int4"],
+)
 def test_a_sparse_constant_is_quantized_as_the_dense_one(scheme: str):
     generator = torch.Generator().manual_seed(4)
     x = torch.rand(NODES, 30, generator=generator) * (torch.rand(NODES, 30, generator=generator) < 0.1)
