@@ -290,15 +290,20 @@ class Sites:
         assert live.recorder is not None
         where, format = (self.layer, self.part, *at), self._bound[at][2]
         before, after = x.operand, out.operand
-        if isinstance(before, SparseOperand) and isinstance(after, SparseOperand) and not format.blocked:
-            if live.topology is not None and torch.equal(before.columns, after.columns):
-                values, rows = (before.values, after.values), before.entry_rows
-                live.recorder.record(
-                    where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
-                )
-                return
-        dense = (x.dense(), out.dense())
-        live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+        if (
+            isinstance(before, SparseOperand)
+            and isinstance(after, SparseOperand)
+            and not format.blocked
+            and live.topology is not None
+            and torch.equal(before.columns, after.columns)
+        ):
+            values, rows = (before.values, after.values), before.entry_rows
+            live.recorder.record(
+                where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
+            )
+        else:
+            dense = (x.dense(), out.dense())
+            live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def gradient(self, x: Tensor, product: str = "grad_aggregate", rows: Rows = None) -> Tensor:
         """x itself; the gradient that comes back into it is quantized at the site "gradient"."""
