@@ -65,7 +65,7 @@ def scheme_family(text: str) -> str:
     scheme = parsed(text)
     if scheme is None:
         return "other"
-    families = {rule.format.family for rule in scheme.rules} or {"fp32"}
+    families = {rule.quantization.format.family for rule in scheme.rules} or {"fp32"}
     return families.pop() if len(families) == 1 else "mixed"
 
 
@@ -95,7 +95,7 @@ def faded(color: str, opacity: float) -> str:
 
 def _bits(text: str) -> float:
     scheme = parsed(text)
-    return min((rule.format.bits for rule in scheme.rules), default=32.0) if scheme else 32.0
+    return min((rule.quantization.format.bits for rule in scheme.rules), default=32.0) if scheme else 32.0
 
 
 def _shift(color: str, by: float) -> str:

@@ -17,6 +17,7 @@ from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import caveat
 from engine.errors import RunError
 from engine.settings import Settings
+from engine.topology import Topology
 
 SPLITS = ("train", "val", "test")
 KEPT_FORM = 1
@@ -25,10 +26,10 @@ KEPT_FORM = 1
 
 @dataclass(frozen=True)
 class Graph:
-    """One graph with its splits: x [N, F] float32, edge_index [2, E] int64, y [N], masks [N] bool."""
+    """One graph with its splits: x [N, F] float32, topology, y [N], masks [N] bool."""
 
     x: Tensor
-    edge_index: Tensor
+    topology: Topology
     y: Tensor
     masks: dict[str, Tensor]
     """"train", "val", "test"."""
@@ -53,7 +54,8 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     if not torch.isfinite(x).all():
         raise RunError(f"the features of {spec.name} hold NaN or infinity: mend the data")
     masks = {split: tensors[f"{split}_mask"] for split in SPLITS}
-    size = GraphSize(x.shape[0], edge_index.shape[1], x.shape[1], int(y.max()) + 1)
+    topology = Topology(edge_index, x.shape[0])
+    size = GraphSize(x.shape[0], edge_index.shape[1], x.shape[1], int(y.max()) + 1, topology.degree_counts)
     notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
     provenance = {
         "dataset": spec.name,
@@ -67,7 +69,7 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
         "classes": size.classes,
         **{f"{split}_nodes": int(mask.sum()) for split, mask in masks.items()},
     }
-    return Graph(x, edge_index, y, masks, size, provenance)
+    return Graph(x, topology, y, masks, size, provenance)
 
 
 def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:

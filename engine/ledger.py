@@ -13,17 +13,20 @@ Coverage ``quantized part`` leaves fp32 rows out, ``whole step`` counts them.
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import Literal, Protocol
 
 from engine.datasets import DATASETS, GraphSize
+from engine.errors import InputError
 from engine.events import Densities, LedgerRow
 from engine.formats import Format, get_format
 from engine.models import MODELS
-from engine.scheme import FP32, Scheme
+from engine.scheme import FP32, Phase, Rule, Scheme
 from engine.spec import RunSpec
 
 Scope = Literal["inference", "training"]
@@ -37,14 +40,21 @@ _LABELS = ("published", "interpolated", "extrapolated")
 
 @dataclass(frozen=True)
 class Operand:
-    """A tensor that enters a product.
+    """A tensor [rows, width] that enters a product.
 
     ``sites``: the places at which it may have been quantized, the nearest to the product first (a
-    message is the quantized feature where the message itself is not quantized).
+    message is the quantized feature where the message itself is not quantized). ``of``: what its rows
+    are, for schemes that quantize nodes by their degree.
     """
 
     sites: tuple[str, ...]
-    elements: int
+    rows: int
+    width: int
+    of: Literal["nodes", "edges"] | None = None
+
+    @property
+    def elements(self) -> int:
+        return self.rows * self.width
 
 
 @dataclass(frozen=True)
@@ -60,10 +70,10 @@ class Product:
 
 
 def linear_products(layer: int, rows: int, inputs: int, outputs: int, *, input_gradient: bool) -> list[Product]:
-    """The three products of a linear layer Y = X·Wᵀ with X [rows, inputs], W [outputs, inputs]."""
+    """The three products of a linear layer Y = X·Wᵀ with X [rows, inputs], W [outputs, inputs]; the rows are nodes."""
     macs = rows * inputs * outputs
-    x, weight = Operand(("input",), rows * inputs), Operand(("weight",), inputs * outputs)
-    gradient = Operand(("gradient",), rows * outputs)
+    x, weight = Operand(("input",), rows, inputs, "nodes"), Operand(("weight",), outputs, inputs)
+    gradient = Operand(("gradient",), rows, outputs, "nodes")
     products = [Product("forward", layer, macs, (x, weight)), Product("grad_weight", layer, macs, (gradient, x))]
     if input_gradient:
         products.append(Product("grad_input", layer, macs, (gradient, weight)))
@@ -72,62 +82,144 @@ def linear_products(layer: int, rows: int, inputs: int, outputs: int, *, input_g
 
 def aggregate_products(layer: int, nodes: int, edges: int, width: int) -> list[Product]:
     """A sum over ``edges`` messages (self-loops counted) of this width, and its transpose backward."""
-    message = Operand(("message", "feature"), nodes * width)
+    message = Operand(("message", "feature"), nodes, width, "nodes")
+    result = Operand(("aggregate",), nodes, width, "nodes")
     return [
-        Product("aggregate", layer, edges * width, (message,), Operand(("aggregate",), nodes * width)),
-        Product("grad_aggregate", layer, edges * width, (Operand(("gradient",), nodes * width),)),
+        Product("aggregate", layer, edges * width, (message,), result),
+        Product("grad_aggregate", layer, edges * width, (Operand(("gradient",), nodes, width, "nodes"),)),
     ]
 
 
-def ledger_rows(products: Sequence[Product], scheme: Scheme, epochs: int) -> list[LedgerRow]:
-    """The ledger of a run that keeps one scheme for all its epochs."""
+Spread = Callable[[Rule, int], Sequence[tuple[Format, Fraction]]]
+"""The formats of a rule's elements in a layer, with their shares."""
+
+
+def _as_planned(rule: Rule, layer: int) -> Sequence[tuple[Format, Fraction]]:
+    return rule.quantization.spread()
+
+
+def ledger_rows(
+    products: Sequence[Product],
+    scheme: Scheme,
+    epochs: int,
+    degrees: Sequence[tuple[int, int]] | None = None,
+    spread: Spread = _as_planned,
+    first_epoch: int = 1,
+) -> list[LedgerRow]:
+    """The ledger of a stretch of epochs that keeps one scheme.
+
+    ``degrees``: (in-degree, nodes) of the graph, for schemes with degree buckets. ``spread``: where formats
+    are learned, what they have become. Raises InputError where the degrees are needed and not known.
+    """
     rows: list[LedgerRow] = []
     for product in products:
-        operands = [_resolve(operand, product, scheme) for operand in product.operands]
-        widest = max(range(len(operands)), key=lambda i: operands[i][1].bits)
-        entries = [
-            (site, format, elements, product.macs if i == widest else 0)
-            for i, (site, format, elements) in enumerate(operands)
-        ]
+        operands = [_resolve(operand, product, scheme, degrees, spread) for operand in product.operands]
+        macs = _charge(product.macs, operands)
         if product.result is not None:
-            entries.append((*_resolve(product.result, product, scheme), 0))
+            operands.append(_resolve(product.result, product, scheme, degrees, spread))
+            macs.append([0] * len(operands[-1]))
         rows += [
             LedgerRow(
-                first_epoch=1,
-                last_epoch=epochs,
+                first_epoch=first_epoch,
+                last_epoch=first_epoch + epochs - 1,
                 layer=product.layer,
                 product=product.name,
-                site=site,
-                format=format.name,
-                macs=macs,
-                elements=elements,
+                site=part.site,
+                format=part.format.name,
+                macs=work,
+                elements=part.elements,
+                metadata_bits=part.metadata_bits,
             )
-            for site, format, elements, macs in entries
+            for parts, works in zip(operands, macs, strict=True)
+            for part, work in zip(parts, works, strict=True)
         ]
     return rows
 
 
-def _resolve(operand: Operand, product: Product, scheme: Scheme):
+@dataclass(frozen=True)
+class _Part:
+    """The elements of an operand that have one format."""
+
+    site: str
+    format: Format
+    share: Fraction
+    elements: int
+    metadata_bits: int = 0
+
+
+def _charge(macs: int, operands: Sequence[Sequence[_Part]]) -> list[list[int]]:
+    """Each product of parts works at its wider operand's density: the multiply-accumulates of each part."""
+    works = [[Fraction(0)] * len(parts) for parts in operands]
+    for chosen in itertools.product(*(range(len(parts)) for parts in operands)):
+        parts = [parts[index] for parts, index in zip(operands, chosen, strict=True)]
+        widest = max(range(len(parts)), key=lambda i: parts[i].format.bits)
+        works[widest][chosen[widest]] += macs * math.prod(part.share for part in parts)
+    return [[round(work) for work in row] for row in works]
+
+
+def _resolve(
+    operand: Operand, product: Product, scheme: Scheme, degrees: Sequence[tuple[int, int]] | None, spread: Spread
+) -> list[_Part]:
+    """The parts of an operand by format: quantized at the first of its sites that a rule covers, else fp32."""
     for site in operand.sites:
-        format = scheme.format(site, product.name, product.layer)
-        if format != FP32:
-            return site, format, operand.elements
-    return operand.sites[-1], FP32, operand.elements
+        rules = scheme.covering(site, product.name, product.layer)
+        if rules:
+            return _parts(operand, site, rules, product.layer, scheme, degrees, spread)
+    return [_Part(operand.sites[-1], FP32, Fraction(1), operand.elements)]
+
+
+def _parts(
+    operand: Operand,
+    site: str,
+    rules: Sequence[Rule],
+    layer: int,
+    scheme: Scheme,
+    degrees: Sequence[tuple[int, int]] | None,
+    spread: Spread,
+) -> list[_Part]:
+    shares: list[tuple[Rule | None, Fraction]] = [(rules[0], Fraction(1))]
+    if rules[0].bucket is not None:
+        if degrees is None:
+            raise InputError(
+                f"the densities of {scheme.text!r} depend on the graph's degrees, which are known once the dataset "
+                "was loaded: train on it once, or name formats that do not go by degree"
+            )
+        by_bucket = scheme.bucket_shares(degrees, edges=operand.of == "edges")
+        given = {rule.bucket: rule for rule in rules}
+        shares = [(given.get(bucket), share) for bucket, share in enumerate(by_bucket) if share]
+    found: list[_Part] = []
+    for rule, share in shares:
+        if rule is None:
+            found.append(_Part(site, FP32, share, round(operand.elements * share)))
+            continue
+        rows = round(operand.rows * share)
+        metadata = rule.quantization.metadata_bits(rows, operand.width)
+        for format, part in spread(rule, layer):
+            exact = share * part
+            found.append(_Part(site, format, exact, round(operand.elements * exact), round(metadata * part)))
+    return found
 
 
 def densities(rows: Sequence[LedgerRow], scope: Scope, coverage: Coverage) -> Densities:
     """The densities of a ledger for one scope and coverage; 1.0 where nothing in it is quantized."""
     elements: Counter[Format] = Counter()
     macs: Counter[Format] = Counter()
+    metadata = 0
+    end = max((row.last_epoch for row in rows), default=0)
     for row in rows:
         format = get_format(row.format)
-        if (scope == "inference" and row.product not in FORWARD) or (coverage == "quantized part" and format == FP32):
+        # What inference runs is the model of the last epochs; training is the sum of all.
+        if scope == "inference" and (row.product not in FORWARD or row.last_epoch != end):
+            continue
+        if coverage == "quantized part" and format == FP32:
             continue
         span = row.last_epoch - row.first_epoch + 1
         elements[format] += span * row.elements
         macs[format] += span * row.macs
+        metadata += span * row.metadata_bits
     # Exact fractions: one format alone gives its own densities to the last digit.
     bits = _mean(elements, lambda format: Fraction(format.bits)) if elements.total() else Fraction(FP32.bits)
+    bits += Fraction(metadata, elements.total() or 1)
     area = _mean(macs, lambda format: 1 / Fraction(format.arithmetic_density.value)) if macs.total() else Fraction(1)
     worst = max((_LABELS.index(format.arithmetic_density.label) for format in +macs), default=0)
     return Densities(
@@ -156,10 +248,26 @@ def all_densities(rows: Sequence[LedgerRow], scheme: Scheme) -> list[Densities]:
     return [densities(rows, scope, coverage) for scope in (headline, other) for coverage in coverages]
 
 
-def run_ledger(spec: RunSpec, size: GraphSize) -> list[LedgerRow]:
-    """The ledger of a spec on a graph of this size."""
+class _Learner(Protocol):
+    """What the ledger asks of a live scheme whose formats were learned."""
+
+    def spread(self, rule: Rule, layer: int) -> Sequence[tuple[Format, Fraction]]: ...
+
+
+def run_ledger(spec: RunSpec, size: GraphSize, live: _Learner | None = None) -> list[LedgerRow]:
+    """The ledger of a spec on a graph of this size: as planned, or with the formats that ``live`` has learned.
+
+    A phase that is not quantized (fp32 training before fine-tuning) is charged as fp32.
+    """
     products = MODELS[spec.model.name].products(spec.model, size)
-    return ledger_rows(products, spec.parsed_scheme, spec.training.epochs)
+    scheme, rows, first = spec.parsed_scheme, [], 1
+    spread = _as_planned if live is None else live.spread
+    for phase in scheme.phases or (Phase("train"),):
+        epochs = spec.training.epochs if phase.epochs is None else phase.epochs
+        now = scheme if phase.quantized else Scheme()
+        rows += ledger_rows(products, now, epochs, size.degrees, spread, first)
+        first += epochs
+    return rows
 
 
 def preview(spec: RunSpec) -> list[Densities]:

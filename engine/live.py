@@ -1,84 +1,333 @@
 """The live scheme: what a scheme's value becomes once it is bound to a model.
 
 The training loop knows its three contributions (``parameter_groups``, ``penalty``, ``phases``) and
-no scheme; the layers ask it for the format of each operand.
+no scheme; a layer's modules ask their ``sites`` to quantize each tensor, by the tensor's name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any, cast, overload
 
+import torch
 from torch import Tensor, nn
 
+from engine.diagnostics import Recorder
 from engine.formats import Format
-from engine.kernels.finite import NonFiniteError
-from engine.scheme import FP32, Scheme
+from engine.kernels.sparse import SparseOperand
+from engine.layers.operand import Activation, Constant, DenseOperand, make_operand
+from engine.quantizer import Quantizer
+from engine.randomness import make_key, stream_id, uniform
+from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Rule, Scheme, Slot
+from engine.topology import Topology
+
+Rows = Tensor | str | None
+"""What a tensor's rows are: "nodes", an int64 tensor with the node of each row (an edge: its source), None."""
 
 
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of training with its own name ("train", "calibrate", "fine-tune")."""
+class ByBucket(nn.Module):
+    """One quantizer for each degree bucket; the rows of a bucket are one tensor to it."""
 
-    name: str
-    epochs: int
+    def __init__(self, quantizers: Sequence[nn.Module], buckets: Sequence[int]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(quantizers)
+        self.buckets = tuple(buckets)
+
+    @property
+    def repeats(self) -> bool:
+        return all(repeats(part) for part in self.parts)
+
+    def forward(self, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor) -> Tensor:
+        """x̂ of x [rows, …] whose row i lies in ``bucket[i]``; a bucket without a quantizer stays as it is."""
+        out = x
+        for number, part in zip(self.buckets, self.parts, strict=True):
+            rows = (bucket == number).nonzero().squeeze(1)
+            if rows.numel():
+                kept = None if protected is None else protected[rows]
+                out = out.index_copy(0, rows, part(x[rows], axis=axis, protected=kept))
+        return out
+
+
+def repeats(quantizer: nn.Module) -> bool:
+    """Whether it gives the same values for the same tensor in every step."""
+    return bool(getattr(quantizer, "repeats", False))
 
 
 class LiveScheme(nn.Module):
-    """A scheme bound to a model: owns whatever state its quantizers have."""
+    """A scheme bound to a model: owns all state that its quantizers have, and what they learn."""
 
-    def __init__(self, scheme: Scheme) -> None:
+    def __init__(self, scheme: Scheme, *, nodes: int = 0, seed: int = 0) -> None:
         super().__init__()
-        self.scheme = scheme
+        self.scheme, self.nodes, self.seed = scheme, nodes, seed
+        self.quantizers = nn.ModuleDict()
+        self.enabled = True
+        self.topology: Topology | None = None
+        self.recorder: Recorder | None = None
+        self._step = 0
+        self._masks: dict[int, Tensor] = {}
+        self._probability: tuple[Topology, Tensor] | None = None
+        self._buckets: tuple[Topology, Tensor] | None = None
+        self._learned: dict[tuple[int, int], list[Any]] = {}
 
-    def format(self, site: str, product: str, layer: int) -> Format:
-        """The format of an operand now."""
-        return self.scheme.format(site, product, layer)
+    def begin(self, topology: Topology | None, *, seed: int | None = None, step: int = 0) -> None:
+        """A forward pass begins, on this graph; in training, protection is drawn anew from (seed, step)."""
+        self.topology, self._step = topology, step
+        if seed is not None:
+            self.seed = seed
+        self._masks.clear()
 
-    def parameter_groups(self) -> Sequence[dict[str, Any]]:
+    def protected(self, layer: int) -> Tensor | None:
+        """Which nodes stay full precision in this pass, bool [N]; None where nobody is protected."""
+        protection = self.scheme.protection
+        if protection is None or not self.training or self.topology is None:
+            return None
+        index = layer if protection.per == "layer" else -1
+        if index not in self._masks:
+            key = make_key(self.seed, stream_id(f"protection/{index}"), self._step)
+            p = self._degree_probability(protection, self.topology)
+            self._masks[index] = uniform(key, (self.topology.nodes,), str(p.device)) < p
+        return self._masks[index]
+
+    def _degree_probability(self, protection: DegreeProtection, topology: Topology) -> Tensor:
+        if self._probability is None or self._probability[0] is not topology:
+            p = protection.p_min + (protection.p_max - protection.p_min) * topology.degree_rank
+            self._probability = (topology, p)
+        return self._probability[1]
+
+    @property
+    def buckets(self) -> Tensor:
+        """The degree bucket of each node of this pass, int64 [N]."""
+        assert self.topology is not None, "begin(topology) comes before the forward pass"
+        if self._buckets is None or self._buckets[0] is not self.topology:
+            self._buckets = (self.topology, self.topology.buckets(self.scheme.splits))
+        return self._buckets[1]
+
+    def keep_elements(self, key: str, x: Tensor) -> Tensor | None:
+        """nQAT: which elements of a weight are quantized in this training step, bool of x's shape; None: all."""
+        probability = self.scheme.weight_probability
+        if probability is None or not self.training:
+            return None
+        draw = make_key(self.seed, stream_id(f"protection/{key}"), self._step)
+        return uniform(draw, tuple(x.shape), str(x.device)) < probability
+
+    def note(self, rules: Sequence[Rule], layer: int, parts: Sequence[nn.Module]) -> None:
+        """Remember which of a layer's quantizers learn their formats."""
+        for rule, part in zip(rules, parts, strict=True):
+            if hasattr(part, "spread"):
+                self._learned.setdefault((id(rule), layer), []).append(part)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
         """Optimizer groups for what the scheme itself learns (none for fixed formats)."""
-        return []
+        return [group for part in self._makers("parameter_groups") for group in part.parameter_groups()]
 
     def penalty(self) -> Tensor | None:
         """A term that is added to the task's loss (none for fixed formats)."""
-        return None
+        terms = [term for part in self._makers("penalty") if (term := part.penalty()) is not None]
+        return cast(Tensor, sum(terms[1:], terms[0])) if terms else None
+
+    def _makers(self, what: str) -> Iterator[Any]:
+        return (part for part in self.quantizers.modules() if part is not self and hasattr(part, what))
+
+    @property
+    def learns_formats(self) -> bool:
+        """Whether the formats at the run's end differ from the planned ones."""
+        return any(True for _ in self._makers("spread"))
+
+    def spread(self, rule: Rule, layer: int) -> Sequence[tuple[Format, Fraction]]:
+        """The formats that a rule's elements have now in a layer, with their shares (for the ledger)."""
+        learned = [part.spread() for part in self._learned.get((id(rule), layer), ())]
+        if not learned:
+            return rule.quantization.spread()
+        shares: Counter[Format] = Counter()
+        for found in learned:
+            for format, share in found:
+                shares[format] += share / len(learned)  # pyright: ignore[reportArgumentType]
+        return list(shares.items())  # pyright: ignore[reportReturnType]
 
     def phases(self, epochs: int) -> Sequence[Phase]:
-        """How the epochs are spent; one phase of plain training unless a scheme asks for more."""
-        return [Phase("train", epochs)]
+        """How the run is spent, with the epochs of each phase; one phase of plain training unless asked otherwise."""
+        planned = self.scheme.phases or (Phase("train"),)
+        return [replace(phase, epochs=epochs if phase.epochs is None else phase.epochs) for phase in planned]
+
+    @contextmanager
+    def recording(self) -> Iterator[Recorder]:
+        """Within it, each quantized tensor is compared with what it was."""
+        recorder = self.recorder = Recorder()
+        try:
+            yield recorder
+        finally:
+            self.recorder = None
 
 
 class Sites:
-    """A layer's view of the live scheme: fake-quantizes its tensors at the sites that it names."""
+    """A module's view of the live scheme: declares the sites that it uses, and quantizes tensors there."""
 
-    def __init__(self, live: LiveScheme | None = None, layer: int = 0) -> None:
-        self.live = live
-        self.layer = layer
+    def __init__(self, *names: str) -> None:
+        self.names = names
+        self.live: LiveScheme | None = None
+        self.layer = 0
+        self.part = ""
+        self._bound: dict[tuple[str, str], tuple[str, nn.Module, Format, bool]] = {}
 
-    def format(self, site: str, product: str) -> Format:
-        """The format of this layer's operand now; fp32 while no scheme is bound."""
-        return self.live.format(site, product, self.layer) if self.live is not None else FP32
+    def attach(self, live: LiveScheme, layer: int, part: str) -> None:
+        """Make this module's quantizers; products that follow the same rules share one."""
+        self.live, self.layer, self.part, self._bound = live, layer, part, {}
+        scheme = live.scheme
+        for site in self.names:
+            made: dict[tuple[int, ...], tuple[str, nn.Module]] = {}
+            for product in ALL_PRODUCTS:
+                rules = scheme.covering(site, product, layer)
+                if not rules:
+                    continue
+                same = tuple(id(rule) for rule in rules)
+                if same not in made:
+                    name = "/".join(filter(None, (str(layer), part.replace(".", "/"), site)))
+                    key = f"{name}/{product}" if made else name
+                    slot = Slot(key, site, product, layer, part, live.nodes, live.seed)
+                    parts = [rule.quantization.make(slot) for rule in rules]
+                    live.note(rules, layer, parts)
+                    bucketed = rules[0].bucket is not None
+                    module = ByBucket(parts, [rule.bucket or 0 for rule in rules]) if bucketed else parts[0]
+                    live.quantizers[key] = module
+                    made[same] = (key, module)
+                key, module = made[same]
+                first = rules[0].quantization
+                blocked = first.format.blocked and not first.reuse_blocks
+                self._bound[site, product] = (key, module, first.format, blocked)
 
-    def quantize(self, x: Tensor, site: str, product: str, axis: int) -> Tensor:
-        """Fake-quantized values of x, without gradient; x itself in fp32.
+    def covers(self, site: str, product: str = "forward") -> bool:
+        """Whether a tensor is quantized there now."""
+        return self.live is not None and self.live.enabled and (site, product) in self._bound
 
+    def format(self, site: str, product: str = "forward") -> Format:
+        """The format there now; fp32 where no rule covers it (the first bucket's where each has its own)."""
+        return self._bound[site, product][2] if self.covers(site, product) else FP32
+
+    def requantizes(self, site: str, product: str, instead: str = "forward") -> bool:
+        """Whether a product needs the operand quantized anew: another rule, or blocks along its own axis."""
+        if not self.covers(site, product):
+            return self.covers(site, instead)
+        bound = self._bound[site, product]
+        return not self.covers(site, instead) or bound[3] or bound[1] is not self._bound[site, instead][1]
+
+    @overload
+    def __call__(self, x: Tensor, site: str, product: str = "forward", axis: int = -1, rows: Rows = None) -> Tensor: ...
+    @overload
+    def __call__(
+        self, x: Constant, site: str, product: str = "forward", axis: int = -1, rows: Rows = None
+    ) -> Constant: ...
+    def __call__(
+        self, x: Activation, site: str, product: str = "forward", axis: int = -1, rows: Rows = None
+    ) -> Activation:
+        """x fake-quantized at the site, in x's shape and kind, with the rule's gradient estimator.
+
+        ``axis``: the product's axis; ``rows``: what x's rows are (protection and degree buckets go by node).
         Raises NonFiniteError, which names the site and the layer, where x holds NaN or infinity.
         """
-        format = self.format(site, product)
-        if format == FP32:
+        live = self.live
+        if live is None or not live.enabled:
             return x
-        try:
-            return format.fake_quantize(x, axis=axis)
-        except NonFiniteError as error:
-            raise error.at(f"the {site} of layer {self.layer + 1} ({product})") from None
+        bound = self._bound.get((site, product))
+        if bound is None:
+            return x
+        key, quantizer, format, blocked = bound
+        protected = bucket = None
+        if rows is not None:
+            protected = live.protected(self.layer)
+            bucket = live.buckets if isinstance(quantizer, ByBucket) else None
+            if isinstance(rows, Tensor):
+                protected = None if protected is None else protected[rows]
+                bucket = None if bucket is None else bucket[rows]
+        if isinstance(x, Constant):
+            return self._constant(x, key, quantizer, axis if blocked else 0, axis, protected, bucket, (site, product))
+        elements = live.keep_elements(key, x) if site == "weight" else None
+        out = _apply(quantizer, x, axis, protected, bucket)
+        if elements is not None:
+            out = torch.where(elements, out, x)
+        if live.recorder is not None:
+            at = (self.layer, self.part, site, product)
+            live.recorder.record(at, x, out, quantizer, format, axis, protected, rows, live.topology)
+        return out
+
+    def _constant(
+        self,
+        x: Constant,
+        key: str,
+        quantizer: nn.Module,
+        kept_axis: int,
+        axis: int,
+        protected: Tensor | None,
+        bucket: Tensor | None,
+        at: tuple[str, str],
+    ) -> Constant:
+        live = self.live
+        assert live is not None
+        if protected is None and repeats(quantizer):
+            # The quantizer's identity is part of the key: a switched format gives other values.
+            identity = (key, id(quantizer), getattr(quantizer, "format", None), kept_axis, id(live.topology))
+            out: Constant = x.keep(identity, lambda: _quantize_constant(x, quantizer, axis, None, bucket))
+        else:
+            out = _quantize_constant(x, quantizer, axis, protected, bucket)
+        if live.recorder is not None:
+            where = (self.layer, self.part, *at)
+            format = self._bound[at][2]
+            before, after = x.dense(), out.dense()
+            live.recorder.record(where, before, after, quantizer, format, axis, protected, "nodes", live.topology)
+        return out
+
+    def gradient(self, x: Tensor, product: str = "grad_aggregate", rows: Rows = None) -> Tensor:
+        """x itself; the gradient that comes back into it is quantized at the site "gradient"."""
+        return _QuantizeGradient.apply(x, self, product, rows) if self.covers("gradient", product) else x
 
 
-def bind(scheme: Scheme, model: nn.Module) -> LiveScheme:
-    """Bind a scheme to a model: each of ``model.layers`` gets its view, by its index."""
-    live = LiveScheme(scheme)
+def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor | None) -> Tensor:
+    if bucket is not None:
+        return quantizer(x, axis, protected, bucket)
+    return quantizer(x, axis=axis, protected=protected)
+
+
+@torch.no_grad()
+def _quantize_constant(
+    x: Constant, quantizer: nn.Module, axis: int, protected: Tensor | None, bucket: Tensor | None
+) -> Constant:
+    """A sparse constant's entries alone, where its zeros stay zeros and one range serves all."""
+    operand = x.operand
+    if isinstance(operand, SparseOperand) and isinstance(quantizer, Quantizer) and quantizer.spares_zeros:
+        rows = None if protected is None else protected[operand.entry_rows]
+        entries = operand.values.numel()
+        zeros = operand.shape[0] * operand.shape[1] - entries
+        if protected is not None and rows is not None:
+            zeros -= int(protected.sum()) * operand.shape[1] - int(rows.sum())
+        values = quantizer(operand.values, axis=-1, protected=rows, zeros=zeros)
+        return Constant(operand.with_values(values))
+    out = _apply(quantizer, x.dense(), axis, protected, bucket)
+    # Sparse stays sparse: what the layers keep of it (a pattern's aggregate) depends on the form.
+    return Constant(make_operand(out) if isinstance(operand, SparseOperand) else DenseOperand(out))
+
+
+class _QuantizeGradient(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, sites: Sites, product: str, rows: Rows) -> Tensor:
+        ctx.sites, ctx.product, ctx.rows = sites, product, rows
+        return x.view_as(x)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return ctx.sites(gradient, "gradient", ctx.product, -1, None), None, None, None
+
+
+def bind(scheme: Scheme, model: nn.Module, *, nodes: int = 0, seed: int = 0) -> LiveScheme:
+    """Bind a scheme to a model: every module in ``model.layers[k]`` that has ``sites`` gets its view as layer k."""
+    live = LiveScheme(scheme, nodes=nodes, seed=seed)
     layers = model.layers
     assert isinstance(layers, nn.ModuleList)
     for index, layer in enumerate(layers):
-        setattr(layer, "sites", Sites(live, index))  # noqa: B010 - a plain attribute, no submodule
+        for part, module in layer.named_modules():
+            sites = getattr(module, "sites", None)
+            if isinstance(sites, Sites):
+                sites.attach(live, index, part)
     return live

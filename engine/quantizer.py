@@ -25,7 +25,7 @@ from engine.ranges.learned import Learned
 class Quantizer(nn.Module):
     """Fake-quantizes what comes to one site.
 
-    ``site`` is the name in errors and of the random stream ("layer 0 feature"); ``range`` a name of
+    ``site`` is the name in errors, ``stream`` that of the random stream (default: the site's); ``range`` a name of
     engine.ranges.RANGES with ``range_options``; ``rounding`` None is the format's own; ``estimator`` one of
     engine.estimators.ESTIMATORS (a learned range needs, and implies, "lsq"); ``axis`` the dot product's.
 
@@ -42,6 +42,7 @@ class Quantizer(nn.Module):
         format: Format | str,
         *,
         site: str = "the tensor to quantize",
+        stream: str = "",
         range: str = "min-max",
         range_options: dict[str, Any] | None = None,
         granularity: Granularity = "tensor",
@@ -62,6 +63,7 @@ class Quantizer(nn.Module):
             raise InputError("the learned range and the estimator lsq belong together: give both or neither")
         self._format = get_format(format) if isinstance(format, str) else format
         self.site, self.granularity, self.rounding, self.estimator = site, granularity, rounding, estimator
+        self.stream = stream or site
         self.axis, self.seed, self.draws = axis, seed, 0
         self.range_name = range
         self.range = make_range(range, **(range_options or {}))
@@ -81,14 +83,34 @@ class Quantizer(nn.Module):
                 self.range.switch(self._format, new)
             self._format = new
 
-    def forward(self, x: Tensor, *, axis: int | None = None, protected: Tensor | None = None) -> Tensor:
-        """x̂ of x's shape; ``protected`` (bool [rows]) rows stay as they are and do not count for the range."""
+    @property
+    def stochastic(self) -> bool:
+        return (self.rounding or self._format.rounding) == "stochastic"
+
+    @property
+    def repeats(self) -> bool:
+        """Whether the same tensor gives the same values in every step."""
+        return self.range_name == "min-max" and not self.stochastic
+
+    @property
+    def spares_zeros(self) -> bool:
+        """Whether zeros stay zeros and need not be seen one by one, so that a sparse tensor's entries are enough."""
+        format = self._format
+        if format.blocked or not format.keeps_zero or self.stochastic:
+            return False
+        return not format.ranged or (self.granularity == "tensor" and self.range.counts_zeros)
+
+    def forward(self, x: Tensor, *, axis: int | None = None, protected: Tensor | None = None, zeros: int = 0) -> Tensor:
+        """x̂ of x's shape; ``protected`` (bool [rows]) rows stay as they are and do not count for the range.
+
+        ``zeros``: how many zeros the tensor has beside x's elements (x: the entries of a sparse one).
+        """
         format = self._format
         if format.name == "fp32":
             return x
         axis = self.axis if axis is None else axis
         try:
-            out = self._quantize(x, axis, protected)
+            out = self._quantize(x, axis, protected, zeros)
         except NonFiniteError as error:
             raise error.at(self.site) from None
         except RunError as error:
@@ -97,7 +119,7 @@ class Quantizer(nn.Module):
             out = torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
         return out
 
-    def _quantize(self, x: Tensor, axis: int, protected: Tensor | None) -> Tensor:
+    def _quantize(self, x: Tensor, axis: int, protected: Tensor | None, zeros: int) -> Tensor:
         format = self._format
         rounding: RoundingMode = self.rounding if self.rounding is not None else format.rounding
         generator = self._draw() if rounding == "stochastic" else None
@@ -110,9 +132,10 @@ class Quantizer(nn.Module):
         settings: dict[str, Any] = {"rounding": rounding, "generator": generator}
         if format.ranged:
             settings["granularity"] = self.granularity
-            if x.numel() and (self.range_name != "min-max" or protected is not None):
+            if x.numel() and (self.range_name != "min-max" or protected is not None or zeros):
                 kept = ~protected if protected is not None else None
-                settings["range"] = self.range(x, format, self._along(x, axis), kept)
+                more = {"zeros": zeros} if zeros else {}
+                settings["range"] = self.range(x, format, self._along(x, axis), kept, **more)
         if self.estimator == "ste":
             out = estimators.straight_through(x, lambda x: format.fake_quantize(x, axis, **settings))
         else:
@@ -125,7 +148,7 @@ class Quantizer(nn.Module):
 
     def _draw(self) -> Key:
         self.draws += 1
-        return make_key(self.seed, stream_id(f"rounding/{self.site}"), self.draws - 1)
+        return make_key(self.seed, stream_id(f"rounding/{self.stream}"), self.draws - 1)
 
     def _watch(self, out: Tensor) -> Tensor:
         """On an accelerator, note on the device whether NaN came out: a bad element always makes one."""

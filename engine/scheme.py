@@ -1,19 +1,28 @@
 """A quantization scheme: a value made of rules, printed as text and parsed back.
 
-A rule says which format a site has, in which products, in which layers. Recipes (engine/schemes)
-turn a name into rules; nothing else knows their names. Grammar: METHODS, "Grammar".
+A rule says how a site is quantized, in which products, layers and degree buckets; beside the rules
+stand protection (Degree-Quant, nQAT) and the phases of training. Recipes (engine/schemes) turn a name
+into such a value; nothing else knows their names. Grammar: METHODS, "Grammar".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from functools import cache
+from typing import TYPE_CHECKING
 
 from engine import grammar
 from engine.catalogue import unknown
 from engine.errors import InputError
 from engine.formats import Format, get_format
+from engine.formats.base import Granularity, RoundingMode
+from engine.grammar import Value
+
+if TYPE_CHECKING:
+    from torch import nn
 
 SITES: dict[str, str] = {
     "input": "what enters a layer's linear product",
@@ -24,25 +33,95 @@ SITES: dict[str, str] = {
     "update": "a layer's output",
     "score": "attention before the softmax",
     "attention": "attention after the softmax",
-    "gradient": "the gradient that comes into a linear product",
+    "gradient": "the gradient that comes into a linear product, or into the aggregate's transpose",
     "stash": "activations kept for the backward pass",
 }
 """Every place where a tensor can be quantized, with what lies there."""
 
 PRODUCTS = ("forward", "grad_input", "grad_weight")
 """The three products of a linear layer: Y = X·Wᵀ, dX = dY·W, dW = dYᵀ·X."""
+ALL_PRODUCTS = (*PRODUCTS, "aggregate", "grad_aggregate")
+"""These, the sum over messages, and its transpose in the backward pass."""
 
 FP32 = get_format("fp32")
 
 
 @dataclass(frozen=True)
+class Slot:
+    """One place in a bound model for which a quantizer is made."""
+
+    key: str
+    """Unique within the model: layer, part and site; names the random stream and the state."""
+    site: str
+    product: str
+    layer: int
+    """Counted from 0."""
+    part: str
+    """The module within the layer ("" is the layer itself)."""
+    nodes: int
+    """Nodes of the training graph."""
+    seed: int
+
+    def __str__(self) -> str:
+        part = f" ({self.part})" if self.part else ""
+        return f"the {self.site} of layer {self.layer + 1}{part}"
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a rule quantizes: format, granularity, range, rounding, gradient estimator (see engine.quantizer).
+
+    A recipe may subclass it and ``make`` a module of its own.
+    """
+
+    format: Format
+    granularity: Granularity = "tensor"
+    """row, channel: one range for each line along the product's axis, each charged."""
+    range: str = "min-max"
+    range_options: tuple[tuple[str, Value], ...] = ()
+    rounding: RoundingMode | None = None
+    estimator: str = "ste"
+    reuse_blocks: bool = False
+    """Backward products reuse the forward's blocks, as in [T]'s code, instead of their own axis'."""
+
+    def make(self, slot: Slot) -> nn.Module:
+        """The live quantizer of one place."""
+        from engine.quantizer import Quantizer
+
+        return Quantizer(
+            self.format,
+            site=str(slot),
+            stream=slot.key,
+            range=self.range,
+            range_options=dict(self.range_options),
+            granularity=self.granularity,
+            rounding=self.rounding,
+            estimator=self.estimator,
+            seed=slot.seed,
+        )
+
+    def spread(self) -> Sequence[tuple[Format, Fraction]]:
+        """The formats of the elements with their shares, before training has changed any."""
+        return [(self.format, Fraction(1))]
+
+    def metadata_bits(self, rows: int, width: int) -> int:
+        """Bits of the ranges of a tensor [rows, width] where each line has one; a tensor's one range is not counted."""
+        if self.granularity == "tensor" or not self.format.ranged:
+            return 0
+        return self.format.charged_bits((rows, width), -1, self.granularity) - int(self.format.bits * rows * width)
+
+
+@dataclass(frozen=True)
 class Rule:
-    """A site's format, in some products and layers (None: in all)."""
+    """How a site is quantized, in some products, layers and degree buckets (None: in all)."""
 
     site: str
-    format: Format
+    quantization: Quantization
     products: tuple[str, ...] | None = None
     layer: int | None = None
+    """Counted from 0."""
+    bucket: int | None = None
+    """Counted from 0, the lowest degrees; see ``Scheme.splits``."""
 
     def covers(self, site: str, product: str, layer: int) -> bool:
         return (
@@ -51,20 +130,72 @@ class Rule:
             and (self.layer is None or self.layer == layer)
         )
 
+    @property
+    def key(self) -> tuple[str, tuple[str, ...] | None, int | None, int | None]:
+        """What two rules must not share."""
+        return self.site, self.products, self.layer, self.bucket
+
+
+@dataclass(frozen=True)
+class DegreeProtection:
+    """Degree-Quant's mask: in a training step node i stays full precision with probability p_i (METHODS §4).
+
+    p_i = p_min + (p_max − p_min)·F(i), F the empirical distribution function of the in-degrees.
+    """
+
+    p_min: float
+    p_max: float
+    per: str = "layer"
+    """One mask a layer, or one a forward pass."""
+    gin_mlp_masked: bool = True
+    """Whether the node tensors inside GIN's MLP are protected too (the released code: they are not)."""
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A stretch of training."""
+
+    name: str
+    epochs: int | None = None
+    """None: the spec's training.epochs."""
+    quantized: bool = True
+    """False: the scheme is switched off."""
+    learns: bool = True
+    """False: parameters stay; only ranges observe."""
+    counts: bool = True
+    """Whether its epochs may be selected as the run's best."""
+
 
 @dataclass(frozen=True)
 class Scheme:
-    """Rules and the text that they come from; two schemes with the same rules and text are equal."""
+    """Rules, protection and phases, with the text that they come from."""
 
     rules: tuple[Rule, ...] = ()
     text: str = "fp32"
+    protection: DegreeProtection | None = None
+    weight_probability: float | None = None
+    """nQAT: in a training step each weight element is quantized with this probability."""
+    splits: tuple[int, ...] = ()
+    """Ascending in-degrees; a node's bucket is the number of those that are ≤ its in-degree."""
+    phases: tuple[Phase, ...] = ()
+    """None given: one phase of plain training."""
 
-    def format(self, site: str, product: str, layer: int) -> Format:
-        """The format of an operand; fp32 where no rule covers it."""
+    def covering(self, site: str, product: str, layer: int) -> tuple[Rule, ...]:
+        """The rule of an operand: none (fp32), one, or one a degree bucket."""
+        found: dict[int | None, Rule] = {}
         for rule in self.rules:
             if rule.covers(site, product, layer):
-                return rule.format
-        return FP32
+                if rule.bucket is None and found:
+                    break
+                found.setdefault(rule.bucket, rule)
+                if rule.bucket is None:
+                    break
+        return tuple(found.values())
+
+    def format(self, site: str, product: str, layer: int) -> Format:
+        """The format of an operand; fp32 where no rule covers it, the first bucket's where each has its own."""
+        rules = self.covering(site, product, layer)
+        return rules[0].quantization.format if rules else FP32
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -73,8 +204,24 @@ class Scheme:
         return tuple(site for site in SITES if site in used)
 
     @property
+    def layers(self) -> int:
+        """How many layers the rules name; 0 where none names one."""
+        return max((rule.layer + 1 for rule in self.rules if rule.layer is not None), default=0)
+
+    @property
     def quantizes_gradients(self) -> bool:
         return "gradient" in self.sites
+
+    def bucket_shares(self, degrees: Sequence[tuple[int, int]], *, edges: bool) -> list[Fraction]:
+        """The share of each degree bucket among the nodes, or among the edges that leave them.
+
+        ``degrees``: (in-degree, nodes). An undirected graph's node sends as many messages as it gets.
+        """
+        sums = [0] * (len(self.splits) + 1)
+        for degree, count in degrees:
+            sums[bisect_right(self.splits, degree)] += count * degree if edges else count
+        total = sum(sums)
+        return [Fraction(part, total) if total else Fraction(0) for part in sums]
 
     def restrict(self, sites: Iterable[str]) -> Scheme:
         """Only the rules of these sites. Raises InputError for a site without a rule."""
@@ -105,18 +252,38 @@ def parse_scheme(text: str) -> Scheme:
     from engine.schemes import build_part
 
     parsed = grammar.parse(text, "scheme")
-    rules: list[Rule] = []
-    owners: dict[tuple[str, tuple[str, ...] | None, int | None], str] = {}
+    whole, owners = Scheme(), {}
     for part in parsed.parts:
-        for rule in build_part(part):
-            key = (rule.site, rule.products, rule.layer)
-            if key in owners:
-                raise InputError(
-                    f"the scheme {text!r} sets the site {rule.site!r} twice, by {owners[key]!r} and by {str(part)!r}: "
-                    "leave one of them out"
-                )
-            owners[key] = str(part)
-            rules.append(rule)
+        built = build_part(part)
+        whole = merge(whole, built, str(part), owners, text) if isinstance(built, Scheme) else built(whole)
     sites = tuple(dict.fromkeys(site_name(site) for site in parsed.sites))
-    scheme = Scheme(tuple(rules), str(grammar.Text(parsed.parts, sites)))
+    scheme = replace(whole, text=str(grammar.Text(parsed.parts, sites)))
     return scheme.restrict(sites) if sites else scheme
+
+
+_SINGLE = ("protection", "weight_probability", "splits", "phases")
+
+
+def merge(whole: Scheme, part: Scheme, name: str, owners: dict[object, str], text: str) -> Scheme:
+    """``whole`` with another part's rules and settings; ``owners``: which part set what so far.
+
+    Raises InputError where both set the same thing to different values.
+    """
+    for rule in part.rules:
+        if rule.key in owners:
+            raise InputError(_twice(text, f"the site {rule.site!r}", owners[rule.key], name))
+        owners[rule.key] = name
+    changed: dict[str, object] = {}
+    for field in _SINGLE:
+        value = getattr(part, field)
+        if value in (None, ()):
+            continue
+        if field in owners and getattr(whole, field) != value:
+            raise InputError(_twice(text, f"its {field.replace('_', ' ')}", owners[field], name))
+        owners.setdefault(field, name)
+        changed[field] = value
+    return replace(whole, rules=(*whole.rules, *part.rules), **changed)  # pyright: ignore[reportArgumentType]
+
+
+def _twice(text: str, what: str, first: str, second: str) -> str:
+    return f"the scheme {text!r} sets {what} twice, by {first!r} and by {second!r}: leave one of them out"

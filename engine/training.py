@@ -20,9 +20,11 @@ import torch
 from torch import Tensor
 
 from engine.datasets import DATASETS
+from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
     Body,
+    DiagnosticsRecorded,
     EpochFinished,
     History,
     LedgerRecorded,
@@ -32,13 +34,13 @@ from engine.events import (
     Summary,
 )
 from engine.graph import SPLITS, Graph, load_graph
-from engine.kernels.aggregate import Adjacency
-from engine.layers.linear import LayerInput
+from engine.layers.operand import Constant
 from engine.ledger import all_densities, run_ledger
-from engine.live import bind
+from engine.live import LiveScheme, bind
 from engine.measure import peak_memory, reset_peak_memory
 from engine.models import MODELS
 from engine.objectives import OBJECTIVES, Objective
+from engine.scheme import Phase
 from engine.settings import Settings
 from engine.spec import RunSpec
 
@@ -77,7 +79,7 @@ def choose_device(asked: str) -> torch.device:
 
 
 def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
-    """Yield RunStarted, LedgerRecorded, an EpochFinished an epoch, RunFinished.
+    """Yield RunStarted, LedgerRecorded, an EpochFinished an epoch (diagnostics after a few), RunFinished.
 
     The same spec on the same machine gives the same numbers, bit for bit. Raises RunError where the
     data cannot be had or the loss is no longer finite (after yielding that epoch).
@@ -88,38 +90,50 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
     graph = load_graph(spec.dataset, settings)
     objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
     scheme = spec.parsed_scheme
+    trainer = _Trainer(spec, graph, objective, device)
+    phases = trainer.live.phases(spec.training.epochs)
+    total = sum(phase.epochs or 0 for phase in phases)
     yield RunStarted(
         worker="",
         host=socket.gethostname(),
         pid=os.getpid(),
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        total_epochs=spec.training.epochs,
+        total_epochs=total,
         provenance={
             "metric": objective.metric,
             "unit": objective.unit,
             "higher_is_better": objective.higher_is_better,
+            "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
             **graph.provenance,
             **software(),
         },
     )
-    ledger = run_ledger(spec, graph.size)
-    yield LedgerRecorded(rows=ledger)
+    yield LedgerRecorded(rows=run_ledger(spec, graph.size))
 
     reset_peak_memory()
-    trainer = _Trainer(spec, graph, objective, device)
     began = time.perf_counter()
     epochs: list[EpochFinished] = []
-    for epoch in range(1, spec.training.epochs + 1):
-        event = trainer.epoch(epoch)
-        epochs.append(event)
-        yield event
-        for split, value in zip(SPLITS, (event.train_loss, event.val_loss, event.test_loss), strict=True):
-            if value is None:
-                raise RunError(
-                    f"the {split} loss is no longer a finite number at epoch {epoch}: "
-                    f"lower training.lr (now {spec.training.lr:g}) or use a wider format (now {spec.scheme})"
-                )
+    to_record = epochs_to_record(total) if scheme.rules else frozenset()
+    for phase in phases:
+        trainer.enter(phase)
+        for _ in range(phase.epochs or 0):
+            epoch = len(epochs) + 1
+            event, diagnostics = trainer.epoch(epoch, record=epoch in to_record and phase.quantized)
+            epochs.append(event)
+            yield event
+            if diagnostics is not None:
+                yield diagnostics
+            for split, value in zip(SPLITS, (event.train_loss, event.val_loss, event.test_loss), strict=True):
+                if value is None:
+                    raise RunError(
+                        f"the {split} loss is no longer a finite number at epoch {epoch}: "
+                        f"lower training.lr (now {spec.training.lr:g}) or use a wider format (now {spec.scheme})"
+                    )
     seconds = time.perf_counter() - began
+    # Formats that were learned are known only now.
+    ledger = run_ledger(spec, graph.size, trainer.live)
+    if trainer.live.learns_formats:
+        yield LedgerRecorded(rows=ledger)
     yield RunFinished(
         summary=summarize(
             epochs,
@@ -141,22 +155,35 @@ class _Trainer:
         self.model = MODELS[spec.model.name].build(spec.model, graph.size)
         self.model.reset_parameters(spec.seed)  # pyright: ignore[reportCallIssue]
         self.model.to(device)
-        self.live = bind(spec.parsed_scheme, self.model).to(device)
-        self.optimizer = torch.optim.Adam(
-            [{"params": list(self.model.parameters())}, *self.live.parameter_groups()],
-            lr=spec.training.lr,
-            weight_decay=spec.training.weight_decay,
-        )
-        self.x = LayerInput(graph.x.to(device), constant=True)
-        self.adjacency = Adjacency.from_edges(graph.edge_index, graph.size.nodes).to(str(device))
+        self.live: LiveScheme = bind(spec.parsed_scheme, self.model, nodes=graph.size.nodes, seed=spec.seed).to(device)
+        self.x = Constant.of(graph.x.to(device))
+        self.topology = graph.topology.to(device)
         self.y = graph.y.to(device)
         self.masks = {split: graph.masks[split].to(device) for split in SPLITS}
+        self.enter(Phase("train"))
 
-    def epoch(self, epoch: int) -> EpochFinished:
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase, with a fresh optimizer."""
+        self.phase = phase
+        self.live.enabled = phase.quantized
+        training = self.spec.training
+        self.optimizer = torch.optim.Adam(
+            [{"params": list(self.model.parameters())}, *self.live.parameter_groups()],
+            lr=training.lr,
+            weight_decay=training.weight_decay,
+        )
+
+    def epoch(self, epoch: int, *, record: bool = False) -> tuple[EpochFinished, DiagnosticsRecorded | None]:
         began = time.perf_counter()
-        train_loss = self._step(epoch)
+        diagnostics = None
+        if record:
+            with self.live.recording() as recorder:
+                train_loss = self._step(epoch)
+            diagnostics = DiagnosticsRecorded(epoch=epoch, rows=recorder.rows)
+        else:
+            train_loss = self._step(epoch)
         losses, scores = self._evaluate()
-        return EpochFinished(
+        event = EpochFinished(
             epoch=epoch,
             train_loss=train_loss,
             val_loss=losses["val"],
@@ -165,23 +192,32 @@ class _Trainer:
             val_metric=scores["val"],
             test_metric=scores["test"],
             seconds=time.perf_counter() - began,
+            counts=self.phase.counts,
         )
+        return event, diagnostics
 
     def _step(self, epoch: int) -> float:
-        self.model.train()
-        self.optimizer.zero_grad()
-        outputs = self.model(self.x, self.adjacency, seed=self.spec.seed, step=epoch)
+        learns = self.phase.learns
+        self.model.train(learns)
+        self.live.train()
+        self.live.begin(self.topology, seed=self.spec.seed, step=epoch)
         mask = self.masks["train"]
-        loss = self.objective.loss(outputs[mask], self.y[mask])
-        penalty = self.live.penalty()
-        (loss if penalty is None else loss + penalty).backward()
-        self.optimizer.step()
+        with torch.set_grad_enabled(learns):
+            outputs = self.model(self.x, self.topology, seed=self.spec.seed, step=epoch)
+            loss = self.objective.loss(outputs[mask], self.y[mask])
+        if learns:
+            penalty = self.live.penalty() if self.phase.quantized else None
+            self.optimizer.zero_grad()
+            (loss if penalty is None else loss + penalty).backward()
+            self.optimizer.step()
         return loss.item()
 
     @torch.no_grad()
     def _evaluate(self) -> tuple[dict[str, float], dict[str, float]]:
         self.model.eval()
-        outputs: Tensor = self.model(self.x, self.adjacency)
+        self.live.eval()
+        self.live.begin(self.topology)
+        outputs: Tensor = self.model(self.x, self.topology)
         losses, scores = {}, {}
         for split, mask in self.masks.items():
             part, target = outputs[mask], self.y[mask]
@@ -195,16 +231,18 @@ def summarize(
 ) -> Summary:
     """The three selections and the rest of a finished run's row.
 
-    Best validation is the headline: the first epoch of the best validation metric. The best test
-    epoch is stored beside it and never selected by.
+    Best validation is the headline: the first epoch of the best validation metric, among those that count.
+    The best test epoch is stored beside it and never selected by.
     """
     sign = 1 if objective.higher_is_better else -1
+    total = len(epochs)
+    epochs = [row for row in epochs if row.counts]
     best = max(epochs, key=lambda row: (sign * _number(row.val_metric), -row.epoch))
     return Summary(
         metric=objective.metric,
         unit=objective.unit,
         higher_is_better=objective.higher_is_better,
-        epochs=len(epochs),
+        epochs=total,
         best_epoch=best.epoch,
         val_best=_number(best.val_metric),
         test_at_best_val=_number(best.test_metric),

@@ -31,6 +31,8 @@ class GraphSize:
     """Directed edges, without self-loops."""
     features: int
     classes: int
+    degrees: tuple[tuple[int, int], ...] | None = None
+    """(in-degree, how many nodes have it), ascending; None until the graph was loaded."""
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,10 @@ class Affine(GridFormat):
         return name_with(f"int{self.width}", exact_zero=None if self.exact_zero else False)
 
     @property
+    def keeps_zero(self) -> bool:
+        return self.exact_zero
+
+    @property
     def arithmetic_density(self) -> Density:
         return arithmetic_density(self.bits, PUBLISHED)
 

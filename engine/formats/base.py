@@ -63,6 +63,11 @@ class Format(ABC):
     """Whether values are scaled by a range (of the tensor, or of each line along the axis)."""
 
     @property
+    def keeps_zero(self) -> bool:
+        """Whether 0.0 comes out as 0.0 whatever the range."""
+        return True
+
+    @property
     @abstractmethod
     def name(self) -> str:
         """The text that ``get_format`` reads back."""

@@ -32,6 +32,10 @@ class FloorAffine(GridFormat):
         return f"int{self.width}-floor"
 
     @property
+    def keeps_zero(self) -> bool:
+        return False
+
+    @property
     def arithmetic_density(self) -> Density:
         return arithmetic_density(self.bits, PUBLISHED)
 

@@ -65,10 +65,10 @@ def csr(rows: Tensor, columns: Tensor, nodes: int) -> Csr:
 
 @dataclass(frozen=True)
 class Adjacency:
-    """A graph's edges with self-loops, both ways, and the degrees for symmetric normalization.
+    """A graph's edges, both ways, and the degrees for symmetric normalization.
 
     ``incoming``: row i lists the sources of the edges into i; ``outgoing`` is its transpose;
-    ``inverse_sqrt_degree`` [N, 1] is d_i^(−1/2), d_i the in-degree with the self-loop.
+    ``inverse_sqrt_degree`` [N, 1] is d_i^(−1/2), d_i the in-degree with the self-loop (0 where nothing comes in).
     """
 
     incoming: Csr
@@ -83,18 +83,21 @@ class Adjacency:
         return Adjacency(self.incoming.to(device), self.outgoing.to(device), self.inverse_sqrt_degree.to(device))
 
     @classmethod
-    def from_edges(cls, edge_index: Tensor, nodes: int) -> Adjacency:
-        """From edge_index [2, E] (source, target). Every node gets one self-loop; its own ones are replaced.
+    def from_edges(cls, edge_index: Tensor, nodes: int, *, loops: bool = True) -> Adjacency:
+        """From edge_index [2, E] (source, target). Repeated edges count each time, as in PyG.
 
-        Repeated edges count each time, as in PyG's GCNConv.
+        ``loops``: every node gets one self-loop, its own ones are replaced (GCNConv, GATConv, AGNNConv);
+        without it the edges stay as they are.
         """
         source, target = edge_index
-        keep = source != target
-        loops = torch.arange(nodes)
-        source, target = torch.cat([source[keep], loops]), torch.cat([target[keep], loops])
+        if loops:
+            keep = source != target
+            own = torch.arange(nodes, device=edge_index.device)
+            source, target = torch.cat([source[keep], own]), torch.cat([target[keep], own])
         incoming = csr(target, source, nodes)
         degree = (incoming.starts[1:] - incoming.starts[:-1]).to(torch.float32)
-        return cls(incoming, csr(source, target, nodes), degree.pow(-0.5).unsqueeze(1))
+        scale = degree.pow(-0.5).masked_fill(degree == 0, 0).unsqueeze(1)
+        return cls(incoming, csr(source, target, nodes), scale)
 
 
 class _Aggregate(torch.autograd.Function):

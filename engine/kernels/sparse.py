@@ -8,6 +8,7 @@ entries, so the same operand gives the same bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numba
 import numpy as np
@@ -61,6 +62,29 @@ class SparseOperand:
     values: Tensor
     inputs: int
 
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.starts.numel() - 1, self.inputs
+
+    @cached_property
+    def entry_rows(self) -> Tensor:
+        """The row of each entry, int64 [nnz]."""
+        counts = self.starts[1:] - self.starts[:-1]
+        return torch.repeat_interleave(torch.arange(counts.numel()), counts)
+
+    def with_values(self, values: Tensor) -> SparseOperand:
+        """The same places with other values [nnz]."""
+        other = SparseOperand(self.starts, self.columns, values, self.inputs)
+        if "entry_rows" in self.__dict__:
+            other.__dict__["entry_rows"] = self.entry_rows
+        return other
+
+    def dense(self) -> Tensor:
+        """The matrix [rows, inputs] with its zeros."""
+        out = torch.zeros(self.shape, dtype=self.values.dtype)
+        out[self.entry_rows, self.columns] = self.values
+        return out
+
     @classmethod
     def from_dense(cls, x: Tensor) -> SparseOperand | None:
         """x's non-zeros, or None where x is on another device than the CPU or not sparse enough to gain."""
@@ -85,7 +109,7 @@ class SparseOperand:
             np.uint32(key.second),
             out.numpy(),
         )
-        return SparseOperand(self.starts, self.columns, out, self.inputs)
+        return self.with_values(out)
 
     def multiply(self, kernel: Tensor) -> Tensor:
         """X·Wᵀ for W [outputs, inputs] → [rows, outputs]."""

@@ -13,10 +13,11 @@ import math
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.aggregate import Adjacency, aggregate
-from engine.layers.fake_quantize import fake_quantize
-from engine.layers.linear import Dropout, LayerInput, linear
+from engine.kernels.aggregate import aggregate
+from engine.layers.linear import linear
+from engine.layers.operand import Activation, Dropout
 from engine.live import Sites
+from engine.topology import Topology
 
 
 class GCNLayer(nn.Module):
@@ -26,7 +27,7 @@ class GCNLayer(nn.Module):
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
-        self.sites = Sites()
+        self.sites = Sites("input", "weight", "feature", "message", "aggregate", "update", "gradient")
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Glorot-uniform weight, zero bias, as GCNConv's."""
@@ -36,14 +37,15 @@ class GCNLayer(nn.Module):
             if self.bias is not None:
                 self.bias.zero_()
 
-    def forward(self, x: LayerInput, adjacency: Adjacency, dropout: Dropout | None = None) -> Tensor:
-        feature = fake_quantize(linear(x, self.weight, self.sites, dropout), self.sites, "feature", "aggregate")
-        message = fake_quantize(feature * adjacency.inverse_sqrt_degree, self.sites, "message", "aggregate")
-        total = aggregate(message, adjacency) * adjacency.inverse_sqrt_degree
-        out = fake_quantize(total, self.sites, "aggregate", "aggregate")
+    def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
+        sites, adjacency = self.sites, topology.looped
+        feature = sites(linear(x, self.weight, sites, dropout), "feature", "aggregate", rows="nodes")
+        message = sites(feature * adjacency.inverse_sqrt_degree, "message", "aggregate", rows="nodes")
+        total = sites.gradient(aggregate(message, adjacency)) * adjacency.inverse_sqrt_degree
+        out = sites(total, "aggregate", "aggregate", rows="nodes")
         if self.bias is not None:
             out = out + self.bias
-        return fake_quantize(out, self.sites, "update", "forward")
+        return sites(out, "update", "forward", rows="nodes")
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"

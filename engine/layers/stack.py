@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.kernels.aggregate import Adjacency
-from engine.layers.linear import Dropout, LayerInput
+from engine.layers.operand import Activation, Dropout
 from engine.randomness import make_key, stream_id
+from engine.topology import Topology
 
 
 class Stack(nn.Module):
@@ -31,14 +31,14 @@ class Stack(nn.Module):
         for layer in self.layers:
             layer.reset_parameters(generator)  # pyright: ignore[reportCallIssue]
 
-    def forward(self, x: LayerInput, adjacency: Adjacency, *, seed: int = 0, step: int = 0) -> Tensor:
+    def forward(self, x: Activation, topology: Topology, *, seed: int = 0, step: int = 0) -> Tensor:
         """Class scores. In training mode the dropout of this (seed, step) applies."""
-        out = x
+        out: Activation = x
         for index, layer in enumerate(self.layers):
             drops = self.training and self.dropout > 0 and (index > 0 or self.input_dropout)
             dropout = Dropout(self.dropout, make_key(seed, stream_id(f"dropout/{index}"), step)) if drops else None
-            y: Tensor = layer(out, adjacency, dropout)
+            y: Tensor = layer(out, topology, dropout)
             if index + 1 == len(self.layers):
                 return y
-            out = LayerInput(torch.relu(y))
+            out = torch.relu(y)
         raise AssertionError("a stack has at least one layer")

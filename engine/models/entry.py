@@ -37,12 +37,20 @@ class Model:
     spec: type[ModelSpec]
     products: Callable[[Any, GraphSize], Sequence[Product]]
     build: Callable[[Any, GraphSize], nn.Module]
+    layers: Callable[[Any], int] = lambda spec: spec.layers
+    """How many layers a scheme may address one by one."""
 
     def check(self, spec: ModelSpec, scheme: Scheme) -> None:
-        """Raises InputError where the scheme names a site that the architecture lacks."""
+        """Raises InputError where the scheme names a site that the architecture lacks, or other layers than it has."""
         for site in scheme.sites:
             if site not in self.sites:
                 raise InputError(
                     f"the scheme {scheme.text!r} quantizes the site {site!r}, which {self.name} does not have; "
                     f"its sites are: {', '.join(self.sites)}"
                 )
+        layers = self.layers(spec)
+        if scheme.layers not in (0, layers):
+            raise InputError(
+                f"the scheme {scheme.text!r} gives bits for {scheme.layers} layers, but this {self.name} has {layers}: "
+                f"give {layers}, or change model.layers"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -21,11 +21,17 @@ UNSEEN = "has seen no tensor: train, or calibrate in training mode, before evalu
 class Range(nn.Module):
     """Gives (low, high) for a tensor; observes it first in training mode."""
 
+    counts_zeros: ClassVar[bool] = False
+    """Whether zeros may be told by their number (``zeros``) instead of one by one."""
+
     @abstractmethod
-    def forward(self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None) -> Any:
+    def forward(
+        self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None, zeros: int = 0
+    ) -> Any:
         """(low, high) for ``format``: of the tensor (``axis`` None), or of each line along ``axis``.
 
         ``kept`` (bool [rows]): the rows that count; where none does, the range stays as it was.
+        ``zeros``: how many zeros there are beside x's elements (where ``counts_zeros``).
         """
 
     def switch(self, old: Format, new: Format) -> None:
@@ -37,15 +43,18 @@ class StatefulRange(Range):
 
     low: Tensor
     high: Tensor
+    counts_zeros: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("low", torch.tensor(torch.nan))
         self.register_buffer("high", torch.tensor(torch.nan))
 
-    def forward(self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None) -> Any:
+    def forward(
+        self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None, zeros: int = 0
+    ) -> Any:
         if self.training:
-            low, high = self.measure(x.detach(), format, axis, kept)
+            low, high = self.measure(x.detach(), format, axis, kept, zeros)
             if low.shape != self.low.shape:
                 self.low, self.high = torch.full_like(low, torch.nan), torch.full_like(high, torch.nan)
             self.low, self.high = self.update(low, high)
@@ -62,9 +71,11 @@ class StatefulRange(Range):
         # Every row so far was left out, so none is quantized: any range will do.
         return (0.0, 0.0) if self.low.dim() == 0 else (self.low.nan_to_num(0.0), self.high.nan_to_num(0.0))
 
-    def measure(self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+    def measure(
+        self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None, zeros: int = 0
+    ) -> tuple[Tensor, Tensor]:
         """(low, high) of this tensor alone, float32, NaN where nothing counts."""
-        return measure_extremes(x, axis, kept)
+        return include_zero(*measure_extremes(x, axis, kept), zeros)
 
     @abstractmethod
     def update(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
@@ -106,6 +117,14 @@ def measure_extremes(x: Tensor, axis: int | None, kept: Tensor | None = None) ->
     if axis is None:
         low, high = low.amin(), high.amax()
     return low.masked_fill(low == torch.inf, torch.nan), high.masked_fill(high == -torch.inf, torch.nan)
+
+
+def include_zero(low: Tensor, high: Tensor, zeros: int) -> tuple[Tensor, Tensor]:
+    """A range with the zeros that were not looked at."""
+    if not zeros:
+        return low, high
+    zero = torch.zeros_like(low)
+    return torch.fmin(low, zero), torch.fmax(high, zero)
 
 
 def follow(old: Tensor, new: Tensor, momentum: float) -> Tensor:

@@ -72,7 +72,9 @@ class Entropy(Range):
         self.register_buffer("high", torch.tensor(torch.nan))
         self._thresholds: dict[int, float] = {}
 
-    def forward(self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None) -> Any:
+    def forward(
+        self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None, zeros: int = 0
+    ) -> Any:
         if axis is not None:
             raise InputError("the entropy range is one a tensor: choose the granularity tensor")
         if self.training:

@@ -27,7 +27,9 @@ class Learned(Range):
         self.step = nn.Parameter(torch.ones(lines))
         self.ready = False
 
-    def forward(self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None) -> Any:
+    def forward(
+        self, x: Tensor, format: Format, axis: int | None = None, kept: Tensor | None = None, zeros: int = 0
+    ) -> Any:
         step = self.prepare(x, format, axis)
         last = learnable_codes(format)[1]
         reach = step.detach() * last

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor
@@ -21,11 +21,15 @@ SAMPLE = 1 << 14
 class Mse(StatefulRange):
     """``sample``: how many elements, at even distances, the error is measured on."""
 
+    counts_zeros: ClassVar[bool] = False
+
     def __init__(self, momentum: float = 0.01, sample: int = SAMPLE) -> None:
         super().__init__()
         self.momentum, self.sample = momentum, sample
 
-    def measure(self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+    def measure(
+        self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None, zeros: int = 0
+    ) -> tuple[Tensor, Tensor]:
         if axis is not None:
             raise InputError("the mse range is one a tensor: choose the granularity tensor")
         if kept is not None:

@@ -40,7 +40,12 @@ class Percentile(StatefulRange):
             raise InputError(f"the percentile range: keep is one of {', '.join(KEPT)}, not {keep!r}")
         self.p, self.dq_percentile, self.keep, self.momentum, self.sample = p, dq_percentile, keep, momentum, sample
 
-    def measure(self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None) -> tuple[Tensor, Tensor]:
+    def measure(
+        self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None, zeros: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        if zeros:
+            assert axis is None, "zeros are counted for one range a tensor"
+            return self._ends_beside_zeros(x if kept is None else x[kept], zeros)
         if kept is not None:
             if axis == 0:
                 raise InputError("the percentile range: lines along the rows cannot leave rows out")
@@ -65,6 +70,21 @@ class Percentile(StatefulRange):
             ordered = torch.from_numpy(_partition(values, (low_rank - 1, high_rank - 1)))
             return ordered[low_rank - 1].float(), ordered[high_rank - 1].float()
         return values.kthvalue(low_rank).values.float(), values.kthvalue(high_rank).values.float()
+
+    def _ends_beside_zeros(self, values: Tensor, zeros: int) -> tuple[Tensor, Tensor]:
+        """The same of the values and as many zeros; nothing is sampled."""
+        count = values.numel()
+        if count and values.device.type == "cpu" and not bool(torch.isfinite(torch.stack(torch.aminmax(values))).all()):
+            raise NonFiniteError(values)
+        below = int((values < 0).sum())
+        ends: list[Tensor] = []
+        for rank in self.ranks(count + zeros):
+            if below < rank <= below + zeros:
+                ends.append(torch.zeros((), device=values.device))
+            else:
+                place = rank if rank <= below else rank - zeros
+                ends.append(values.kthvalue(place).values.float())
+        return ends[0], ends[1]
 
     def _lines(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:
         low_rank, high_rank = self.ranks(x.shape[axis])

@@ -1,4 +1,4 @@
-"""Recipes: each file turns a name into a scheme's rules; a new scheme is a new file."""
+"""Recipes: each file turns a name into a scheme; a new scheme is a new file."""
 
 from __future__ import annotations
 
@@ -7,17 +7,21 @@ from dataclasses import dataclass
 
 from engine.catalogue import Catalogue, unknown
 from engine.grammar import Part
-from engine.scheme import Rule
+from engine.scheme import Scheme
 
-__all__ = ["RECIPES", "Recipe", "build_part"]
+__all__ = ["RECIPES", "Built", "Modifier", "Recipe", "build_part"]
+
+Modifier = Callable[[Scheme], Scheme]
+"""Changes what the parts before it have set (``sr``, ``dq``)."""
+Built = Scheme | Modifier
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """A catalogue entry: how one part of a scheme's text becomes rules.
+    """A catalogue entry: how one part of a scheme's text becomes a scheme.
 
-    ``names`` are all the names that it takes, ``examples`` whole texts to show and to pick from;
-    ``build`` returns None where the part's name is not the recipe's.
+    ``names`` are the names that it takes (of a family, the ones to suggest), ``examples`` whole texts to
+    show and to pick from; ``build`` returns None where the part's name is not the recipe's.
     """
 
     name: str
@@ -25,16 +29,16 @@ class Recipe:
     source: str
     names: Sequence[str]
     examples: Sequence[str]
-    build: Callable[[Part], Sequence[Rule] | None]
+    build: Callable[[Part], Built | None]
 
 
 RECIPES: Catalogue[Recipe] = Catalogue("scheme", "engine.schemes")
 
 
-def build_part(part: Part) -> Sequence[Rule]:
-    """The rules of one part. Raises InputError for a name that no recipe takes."""
+def build_part(part: Part) -> Built:
+    """The scheme, or the modifier, of one part. Raises InputError for a name that no recipe takes."""
     for recipe in RECIPES.values():
-        rules = recipe.build(part)
-        if rules is not None:
-            return rules
+        built = recipe.build(part)
+        if built is not None:
+            return built
     raise unknown("scheme", part.name, [name for recipe in RECIPES.values() for name in recipe.names])

@@ -1,17 +1,18 @@
 """One format for every site of quantized training: ``int8``, ``msfp13``, ``fp32`` [T].
 
 A bare format means weight, input, feature, aggregate and the incoming gradient, in all three
-products, nearest rounding, affine min/max a tensor (METHODS, "Names").
+products, nearest rounding, affine min/max a tensor (METHODS, "Names"). Its options are the format's own
+(``msfp13(box=32)``) and ``message_gradient``: the gradient of the messages is quantized too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 from engine.errors import InputError
 from engine.formats import get_format, is_format, list_formats
 from engine.grammar import Part
-from engine.scheme import FP32, Rule
+from engine.scheme import FP32, Quantization, Rule, Scheme
 from engine.schemes import Recipe
 
 SITES = ("weight", "input", "feature", "aggregate")
@@ -25,16 +26,23 @@ EXAMPLES = (
 """The formats that people compare most; any other name of `bitfront list formats` works as well."""
 
 
-def build(part: Part) -> Sequence[Rule] | None:
+def build(part: Part) -> Scheme | None:
     if not is_format(part.name):
         return None
-    if part.steps or part.options:
-        raise InputError(f"the scheme {str(part)!r}: a bare format takes no list and no options; write {part.name!r}")
-    format = get_format(part.name)
+    if part.steps:
+        raise InputError(f"the scheme {str(part)!r}: a bare format takes no list; write {part.name!r}")
+    options = dict(part.options)
+    messages = options.pop("message_gradient", False)
+    if not isinstance(messages, bool):
+        raise InputError(f"the scheme {str(part)!r}: message_gradient is true or false, not {messages!r}")
+    format = get_format(str(replace(part, options=tuple(options.items()))))
     if format == FP32:
-        return []
-    # The gradient that comes into each linear; the aggregate's own gradient stays fp32.
-    return [*(Rule(site, format) for site in SITES), Rule("gradient", format, ("grad_input", "grad_weight"))]
+        return Scheme()
+    quantization = Quantization(format)
+    # The gradient that comes into each linear; the aggregate's own gradient stays fp32 unless it is asked for.
+    products = ("grad_input", "grad_weight", *(("grad_aggregate",) if messages else ()))
+    rules = [Rule(site, quantization) for site in SITES]
+    return Scheme((*rules, Rule("gradient", quantization, products)))
 
 
 ENTRIES = [

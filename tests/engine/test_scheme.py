@@ -78,7 +78,7 @@ def test_a_site_is_known_by_its_plural_too(site: str):
             "int8+msfp13",
             "the scheme 'int8+msfp13' sets the site 'weight' twice, by 'int8' and by 'msfp13': leave one of them out",
         ),
-        ("int8(x=1)", "the scheme 'int8(x=1)': a bare format takes no list and no options; write 'int8'"),
+        ("int8(x=1)", "the format 'int8' has no option 'x': its options are exact_zero"),
     ],
 )
 def test_bad_schemes_are_refused_in_one_sentence(text: str, message: str):

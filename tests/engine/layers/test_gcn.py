@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch_geometric.nn import GCNConv
 
-from engine.kernels.aggregate import Adjacency
 from engine.layers.gcn import GCNLayer
-from engine.layers.linear import LayerInput
-from engine.live import LiveScheme, Sites
+from engine.live import LiveScheme
 from engine.scheme import parse_scheme
+from engine.topology import Topology
 
 GRAPHS = {
     "path": ([[0, 1, 1, 2, 2, 3], [1, 0, 2, 1, 3, 2]], 4),
@@ -39,7 +38,7 @@ def test_fp32_equals_pygs_layer_forward_and_backward(name: str, bias: bool):
             layer.bias.copy_(torch.tensor([0.5, -1.0, 2.0]))
             reference.bias.copy_(layer.bias)
     x, y = features(nodes).requires_grad_(), features(nodes).requires_grad_()
-    ours = layer(LayerInput(x), Adjacency.from_edges(edge_index, nodes))
+    ours = layer(x, Topology(edge_index, nodes))
     theirs = reference(y, edge_index)
     torch.testing.assert_close(ours, theirs)
     weights = torch.arange(ours.numel(), dtype=torch.float32).reshape(ours.shape)
@@ -53,14 +52,14 @@ def test_fp32_equals_pygs_layer_forward_and_backward(name: str, bias: bool):
 
 def test_each_site_quantizes_its_own_tensor():
     edges, nodes = GRAPHS["path"]
-    adjacency = Adjacency.from_edges(torch.tensor(edges), nodes)
+    topology = Topology(torch.tensor(edges), nodes)
     layer = GCNLayer(6, 3)
     layer.reset_parameters(torch.Generator().manual_seed(0))
     x = features(nodes)
 
     def out(scheme: str) -> torch.Tensor:
-        layer.sites = Sites(LiveScheme(parse_scheme(scheme)))
-        return layer(LayerInput(x), adjacency)
+        layer.sites.attach(LiveScheme(parse_scheme(scheme)), 0, "")
+        return layer(x, topology)
 
     plain = out("fp32")
     for site in ("input", "weight", "feature", "aggregate"):
@@ -72,6 +71,6 @@ def test_the_aggregate_lies_on_the_formats_grid():
     edges, nodes = GRAPHS["path"]
     layer = GCNLayer(6, 3, bias=False)
     layer.reset_parameters(torch.Generator().manual_seed(0))
-    layer.sites = Sites(LiveScheme(parse_scheme("int2:aggregate")))
-    out = layer(LayerInput(features(nodes)), Adjacency.from_edges(torch.tensor(edges), nodes))
+    layer.sites.attach(LiveScheme(parse_scheme("int2:aggregate")), 0, "")
+    out = layer(features(nodes), Topology(torch.tensor(edges), nodes))
     assert len(out.unique()) <= 4

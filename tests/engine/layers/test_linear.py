@@ -8,7 +8,8 @@ import torch
 from engine.formats import get_format
 from engine.kernels.dropout import drop
 from engine.kernels.sparse import SparseOperand
-from engine.layers.linear import Dropout, LayerInput, linear
+from engine.layers.linear import linear
+from engine.layers.operand import Constant, Dropout
 from engine.live import LiveScheme, Sites
 from engine.randomness import make_key
 from engine.scheme import parse_scheme
@@ -25,12 +26,17 @@ def operands() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     )
 
 
+def bound(scheme: str) -> Sites:
+    sites = Sites("input", "weight", "gradient")
+    sites.attach(LiveScheme(parse_scheme(scheme)), 0, "")
+    return sites
+
+
 def run(scheme: str, *, rate: float = 0.0, constant: bool = False):
     x, weight, gradient = operands()
     x.requires_grad_(not constant)
     weight.requires_grad_()
-    sites = Sites(LiveScheme(parse_scheme(scheme)))
-    out = linear(LayerInput(x, constant), weight, sites, Dropout(rate, KEY) if rate else None)
+    out = linear(Constant.of(x) if constant else x, weight, bound(scheme), Dropout(rate, KEY) if rate else None)
     out.backward(gradient)
     assert weight.grad is not None
     return out.detach(), x.grad, weight.grad
@@ -71,10 +77,10 @@ def test_a_constant_input_keeps_one_copy_unless_an_axis_matters():
     x, weight, _ = operands()
     weight.requires_grad_()
     for scheme, copies in (("int8", 1), ("msfp13", 2)):
-        layer_input = LayerInput(x, constant=True)
+        constant, sites = Constant.of(x), bound(scheme)
         for _ in range(3):
-            linear(layer_input, weight, Sites(LiveScheme(parse_scheme(scheme)))).sum().backward()
-        assert len(layer_input._kept) == copies
+            linear(constant, weight, sites).sum().backward()
+        assert len([key for key in constant._kept if key != "dense"]) == copies
 
 
 @pytest.mark.parametrize("scheme", ["fp32", "int8", "msfp13"])
@@ -84,14 +90,16 @@ def test_a_sparse_constant_input_gives_the_dense_products(scheme: str, rate: flo
     _, weight, gradient = operands()
     generator = torch.Generator().manual_seed(5)
     x = torch.rand(37, 20, generator=generator) * (torch.rand(37, 20, generator=generator) < 0.1)
-    sites = Sites(LiveScheme(parse_scheme(scheme)))
+    sites = bound(scheme)
+    constant = Constant.of(x)
+    assert isinstance(constant.operand, SparseOperand)
+    assert isinstance(sites(constant, "input").operand, SparseOperand)
     found = []
-    for layer_input in (LayerInput(x, constant=True), LayerInput(x)):
+    for layer_input in (constant, x):
         kernel = weight.clone().requires_grad_()
         out = linear(layer_input, kernel, sites, Dropout(rate, KEY) if rate else None)
         out.backward(gradient)
         found.append((out.detach(), kernel.grad))
-        assert isinstance(layer_input.operand(sites, "forward", -1, None), SparseOperand) == layer_input.constant
     torch.testing.assert_close(found[0], found[1])
 
 

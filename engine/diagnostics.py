@@ -1,0 +1,164 @@
+"""Where accuracy is lost: what quantization does to each tensor, and to the nodes of each degree bucket.
+
+In a few steps of a run each quantized tensor is compared with what it was: signal to quantization noise,
+saturation, zeroed gradients. Rows that are protected in that step are left out: they were not quantized.
+Buckets are the quartiles of the nodes' in-degrees (fewer where quartiles coincide).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.events import DiagnosticRow
+from engine.formats import Format
+from engine.formats.grid import GridFormat
+
+if TYPE_CHECKING:
+    from engine.topology import Topology
+
+MOST_EPOCHS = 5
+"""Epochs of a run that are looked into; each costs a few times a training step."""
+
+
+def epochs_to_record(total: int) -> frozenset[int]:
+    """The first epoch, the last, and those evenly between them."""
+    return frozenset(round(1 + (total - 1) * k / (MOST_EPOCHS - 1)) for k in range(MOST_EPOCHS))
+
+
+@dataclass(frozen=True)
+class DegreeBuckets:
+    """``bucket`` [N] of each node; ``degrees``: the least and the largest in-degree that lie in each."""
+
+    bucket: Tensor
+    degrees: tuple[tuple[int, int], ...]
+
+    @classmethod
+    def of(cls, in_degree: Tensor) -> DegreeBuckets:
+        """By quartiles of the nodes; nodes of equal degree share a bucket."""
+        ordered = in_degree.sort().values
+        n = ordered.numel()
+        cuts = sorted({int(ordered[n * k // 4]) for k in (1, 2, 3)} - {int(ordered[0])}) if n else []
+        points = torch.tensor(cuts, dtype=in_degree.dtype, device=in_degree.device)
+        bucket = torch.bucketize(in_degree, points, right=True)
+        inside = [in_degree[bucket == k] for k in range(len(cuts) + 1)]
+        return cls(bucket, tuple((int(d.min()), int(d.max())) for d in inside if d.numel()))
+
+
+class Recorder:
+    """Collects the rows of one step; ``rows`` may be asked for once the step is over."""
+
+    def __init__(self) -> None:
+        self.rows: list[DiagnosticRow] = []
+        self._buckets: tuple[Topology, DegreeBuckets] | None = None
+
+    @torch.no_grad()
+    def record(
+        self,
+        at: tuple[int, str, str, str],
+        x: Tensor,
+        out: Tensor,
+        quantizer: nn.Module,
+        format: Format,
+        axis: int,
+        protected: Tensor | None,
+        rows: Any,
+        topology: Topology | None,
+    ) -> None:
+        """One tensor ``x`` and its quantized values ``out``, at (layer, part, site, product)."""
+        layer, part, site, product = at
+        x, out = x.detach(), out.detach()
+        kept = None if protected is None else ~protected
+        for bucket, degrees, index in self._parts(x, site, rows, kept, topology):
+            before, after = (x, out) if index is None else (x[index], out[index])
+            if not before.numel():
+                continue
+            saturated = _saturated(before, quantizer, format, axis, whole=index is None, all_rows=x)
+            self.rows.append(
+                DiagnosticRow(
+                    layer=layer,
+                    part=part,
+                    site=site,
+                    product=product,
+                    format=format.name,
+                    bucket=bucket,
+                    least_degree=degrees[0],
+                    most_degree=degrees[1],
+                    elements=before.numel(),
+                    sqnr=_sqnr(before, after),
+                    saturated=saturated,
+                    zeroed=_zeroed(site, before, after, quantizer, saturated),
+                )
+            )
+
+    def _parts(
+        self, x: Tensor, site: str, rows: Any, kept: Tensor | None, topology: Topology | None
+    ) -> Iterator[tuple[int | None, tuple[int | None, int | None], Tensor | None]]:
+        yield None, (None, None), None if kept is None else kept.nonzero().squeeze(1)
+        if topology is None:
+            return
+        if site == "gradient" and rows is None and x.shape[0] == topology.nodes:
+            rows = "nodes"
+        if rows is None:
+            return
+        if self._buckets is None or self._buckets[0] is not topology:
+            self._buckets = (topology, DegreeBuckets.of(topology.in_degree))
+        buckets = self._buckets[1]
+        of_row = buckets.bucket[rows] if isinstance(rows, Tensor) else buckets.bucket
+        for number, degrees in enumerate(buckets.degrees):
+            inside = of_row == number
+            yield number, degrees, (inside if kept is None else inside & kept).nonzero().squeeze(1)
+
+
+def _sqnr(before: Tensor, after: Tensor) -> float | None:
+    before, after = before.double(), after.double()
+    signal, noise = float(before.square().sum()), float((before - after).square().sum())
+    return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
+
+
+def _saturated(
+    x: Tensor, quantizer: nn.Module, format: Format, axis: int, *, whole: bool, all_rows: Tensor
+) -> float | None:
+    """The share of the elements that the end codes cut short; None where it cannot be told for these rows."""
+    from engine.quantizer import Quantizer
+
+    if not isinstance(quantizer, Quantizer) or quantizer.estimator == "lsq":
+        return None
+    if not whole and axis % x.dim() == 0 and (format.blocked or quantizer.granularity != "tensor"):
+        return None
+    settings: dict[str, Any] = {}
+    if format.ranged:
+        settings["granularity"] = quantizer.granularity
+        low, high = getattr(quantizer.range, "low", None), getattr(quantizer.range, "high", None)
+        if low is not None and high is not None:
+            if bool(torch.isnan(low).any()) or low.dim() > 0:
+                return None
+            settings["range"] = (low, high)
+        elif quantizer.range_name == "min-max":
+            if not whole and quantizer.granularity == "tensor":
+                settings["range"] = tuple(torch.aminmax(all_rows))
+        else:
+            return None
+    return float(format.count_saturated(x, axis, **settings)) / x.numel()
+
+
+def _zeroed(site: str, before: Tensor, after: Tensor, quantizer: nn.Module, saturated: float | None) -> float | None:
+    if site == "gradient":
+        there = before != 0
+        count = int(there.sum())
+        return float((there & (after == 0)).sum()) / count if count else 0.0
+    estimator = getattr(quantizer, "estimator", None)
+    if estimator == "ste":
+        return 0.0
+    if estimator == "clipped":
+        return saturated
+    if estimator == "clipped-inclusive" and isinstance(getattr(quantizer, "format", None), GridFormat):
+        # The end codes lose their gradient too.
+        ends = torch.aminmax(after)
+        return float(((after <= ends.min) | (after >= ends.max)).sum()) / after.numel()
+    return None
