@@ -28,12 +28,6 @@ if TYPE_CHECKING:
     from engine.formats.base import Granularity, RoundingMode
     from engine.randomness import Key
 
-ESTIMATORS = {
-    "ste": "straight-through: the gradient as it comes",
-    "clipped": "zero where the code was clamped (strict, as torch's fake_quantize)",
-    "clipped-inclusive": "zero at the codes' ends too, as in Degree-Quant's released code",
-    "lsq": "the step is learned with the weights",
-}
 LEAST_STEP = 2.0**-40
 """A learned step is not let go below it, nor to 0."""
 

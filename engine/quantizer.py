@@ -20,6 +20,7 @@ from engine.kernels.rounding import MODES
 from engine.randomness import Key, make_key, stream_id
 from engine.ranges import make_range
 from engine.ranges.learned import Learned
+from engine.scheme import ESTIMATORS
 
 
 class Quantizer(nn.Module):
@@ -27,7 +28,7 @@ class Quantizer(nn.Module):
 
     ``site`` is the name in errors, ``stream`` that of the random stream (default: the site's); ``range`` a name of
     engine.ranges.RANGES with ``range_options``; ``rounding`` None is the format's own; ``estimator`` one of
-    engine.estimators.ESTIMATORS (a learned range needs, and implies, "lsq"); ``axis`` the dot product's.
+    engine.scheme.ESTIMATORS (a learned range needs, and implies, "lsq"); ``axis`` the dot product's.
 
     Raises InputError for an unknown word, NonFiniteError (which names the site) where a tensor on the CPU holds
     NaN or infinity. On CUDA nothing waits for the device: ``check_finite`` asks afterwards.
@@ -52,10 +53,8 @@ class Quantizer(nn.Module):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if estimator not in estimators.ESTIMATORS:
-            raise InputError(
-                f"unknown gradient estimator {estimator!r}: allowed are {', '.join(estimators.ESTIMATORS)}"
-            )
+        if estimator not in ESTIMATORS:
+            raise InputError(f"unknown gradient estimator {estimator!r}: allowed are {', '.join(ESTIMATORS)}")
         if rounding is not None and rounding not in MODES:
             raise InputError(f"unknown rounding {rounding!r}: allowed are {', '.join(MODES)}")
         check_granularity(granularity)

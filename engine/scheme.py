@@ -43,6 +43,14 @@ PRODUCTS = ("forward", "grad_input", "grad_weight")
 ALL_PRODUCTS = (*PRODUCTS, "aggregate", "grad_aggregate")
 """These, the sum over messages, and its transpose in the backward pass."""
 
+ESTIMATORS = {
+    "ste": "straight-through: the gradient as it comes",
+    "clipped": "zero where the code was clamped (strict, as torch's fake_quantize)",
+    "clipped-inclusive": "zero at the codes' ends too, as in Degree-Quant's released code",
+    "lsq": "the step is learned with the weights",
+}
+"""What passes backward through a fake-quantization (engine.estimators)."""
+
 FP32 = get_format("fp32")
 
 
@@ -179,6 +187,9 @@ class Scheme:
     """Ascending in-degrees; a node's bucket is the number of those that are ≤ its in-degree."""
     phases: tuple[Phase, ...] = ()
     """None given: one phase of plain training."""
+    required: tuple[str, ...] = ()
+    """Sites that were asked for by name: an architecture without one is refused. A recipe's other sites apply
+    where the architecture has them."""
 
     def covering(self, site: str, product: str, layer: int) -> tuple[Rule, ...]:
         """The rule of an operand: none (fp32), one, or one a degree bucket."""
@@ -232,7 +243,7 @@ class Scheme:
                 raise InputError(
                     f"the scheme {self.text!r} does not quantize the site {site!r}; its sites are: {allowed}"
                 )
-        return replace(self, rules=tuple(rule for rule in self.rules if rule.site in kept))
+        return replace(self, rules=tuple(rule for rule in self.rules if rule.site in kept), required=kept)
 
     def __str__(self) -> str:
         return self.text
@@ -282,6 +293,7 @@ def merge(whole: Scheme, part: Scheme, name: str, owners: dict[object, str], tex
             raise InputError(_twice(text, f"its {field.replace('_', ' ')}", owners[field], name))
         owners.setdefault(field, name)
         changed[field] = value
+    changed["required"] = (*whole.required, *(site for site in part.required if site not in whole.required))
     return replace(whole, rules=(*whole.rules, *part.rules), **changed)  # pyright: ignore[reportArgumentType]
 
 

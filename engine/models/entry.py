@@ -42,8 +42,8 @@ class Model:
 
     def check(self, spec: ModelSpec, scheme: Scheme) -> None:
         """Raises InputError where the scheme names a site that the architecture lacks, or other layers than it has."""
-        for site in scheme.sites:
-            if site not in self.sites:
+        for site in scheme.required or scheme.sites:
+            if site not in self.sites and (scheme.required or not set(scheme.sites) & set(self.sites)):
                 raise InputError(
                     f"the scheme {scheme.text!r} quantizes the site {site!r}, which {self.name} does not have; "
                     f"its sites are: {', '.join(self.sites)}"

@@ -7,6 +7,7 @@ is in the state dict. ``make_range`` finds one by its name.
 from __future__ import annotations
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -51,14 +52,35 @@ RANGES: dict[str, RangeEntry] = {
 }
 
 
+_ALLOWED = {
+    "p": (lambda value: 0 <= value < 0.5, "the share of a tail, from 0 to below 0.5"),
+    "momentum": (lambda value: 0 < value <= 1, "the weight of a new tensor, above 0 and at most 1"),
+    "keep": (lambda value: value in KEEP, "one of running, ema, current"),
+    "dq_percentile": (lambda value: isinstance(value, bool), "true or false"),
+    "sample": (lambda value: isinstance(value, int) and value >= 1, "a whole number from 1 on"),
+    "lines": (lambda value: isinstance(value, tuple), "the shape of the steps, a tuple"),
+}
+KEEP = ("running", "ema", "current")
+
+
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raise InputError for an option that the range does not have, or a value that it does not take."""
+    entry = RANGES[name]
+    for key, value in options.items():
+        if key not in entry.options:
+            known = ", ".join(entry.options) or "none"
+            raise InputError(f"the range {name!r} has no option {key!r}: its options are {known}")
+        fits, words = _ALLOWED[key]
+        number = key in ("p", "momentum")
+        if (number and (isinstance(value, bool) or not isinstance(value, int | float))) or not fits(value):
+            raise InputError(f"the range {name!r}: {key} is {words}, not {value!r}")
+
+
 def make_range(name: str, **options: Any) -> Range:
     """A new range of this name. Raises InputError for an unknown name or option."""
     if name not in RANGES:
         raise unknown("range", name, list(RANGES))
+    check_options(name, options)
     entry = RANGES[name]
-    for key in options:
-        if key not in entry.options:
-            known = ", ".join(entry.options) or "none"
-            raise InputError(f"the range {name!r} has no option {key!r}: its options are {known}")
     module, kind = entry.target.split(":")
     return getattr(importlib.import_module(f"engine.ranges.{module}"), kind)(**options)

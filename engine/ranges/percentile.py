@@ -20,7 +20,6 @@ from engine.ranges.base import StatefulRange, follow
 if TYPE_CHECKING:
     from engine.formats import Format
 
-KEPT = ("running", "ema", "current")
 SAMPLE = 1 << 18
 
 
@@ -34,10 +33,6 @@ class Percentile(StatefulRange):
         sample: int = SAMPLE,
     ) -> None:
         super().__init__()
-        if not 0 <= p < 0.5:
-            raise InputError(f"the percentile range: p is the share of a tail, from 0 to below 0.5, not {p}")
-        if keep not in KEPT:
-            raise InputError(f"the percentile range: keep is one of {', '.join(KEPT)}, not {keep!r}")
         self.p, self.dq_percentile, self.keep, self.momentum, self.sample = p, dq_percentile, keep, momentum, sample
 
     def measure(

@@ -250,9 +250,9 @@ def test_nothing_waits_for_the_device(name):
         (
             "percentile",
             {"p": 0.7},
-            "the percentile range: p is the share of a tail, from 0 to below 0.5, not 0.7",
+            "the range 'percentile': p is the share of a tail, from 0 to below 0.5, not 0.7",
         ),
-        ("percentile", {"keep": "all"}, "the percentile range: keep is one of running, ema, current, not 'all'"),
+        ("percentile", {"keep": "all"}, "the range 'percentile': keep is one of running, ema, current, not 'all'"),
     ],
 )
 def test_bad_ranges_are_refused_in_one_sentence(name, options, message):
