@@ -20,14 +20,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.nn.parameter import is_lazy
 
 from engine.errors import RunError
-from engine.estimators import LEAST_STEP
+from engine.estimators import LEAST_STEP, learnable_codes, learned_step, straight_through
 from engine.formats import Format, get_format
 from engine.kernels.finite import NonFiniteError
 from engine.kernels.sparse import SparseOperand
@@ -305,6 +306,64 @@ class NodeBits(nn.Module):
         groups = self.learning.groups
         rows = f"groups={groups}" if groups else f"nodes={len(self.step)}"
         return f"site={self.site!r}, {rows}, source={self.learning.source!r}"
+
+
+class LearnedSteps(nn.Module):
+    """Fixed bits with a learned step for each line of a matrix along ``axis`` (LSQ, engine.estimators).
+
+    How many lines there are shows with the first tensor. A tensor of another shape at the same site (an
+    attention vector beside the weight) is quantized with its own least and largest value.
+    """
+
+    def __init__(self, format: Format, *, site: str, axis: int, lr: float) -> None:
+        super().__init__()
+        self.format, self.site, self.axis, self.lr = format, site, axis, lr
+        self.step: nn.Parameter = nn.UninitializedParameter()  # the optimizer holds it before the first tensor comes
+        self.estimator = "lsq"
+
+    def forward(self, x: Tensor, *, axis: int = -1, protected: Tensor | None = None) -> Tensor:
+        """x̂ of x's shape; ``protected`` (bool [rows]) rows stay as they are.
+
+        Raises NonFiniteError where x holds NaN or infinity.
+        """
+        shape = list(x.shape)
+        shape[self.axis] = 1
+        try:
+            if is_lazy(self.step):
+                self._start(x, shape)
+            if list(self.step.shape) == shape:
+                out = learned_step(x, self.step, self.format, self.axis)
+            else:
+                out = straight_through(x, self.format.fake_quantize)
+        except NonFiniteError as error:
+            raise error.at(self.site) from None
+        return out if protected is None else torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
+
+    @torch.no_grad()
+    def _start(self, x: Tensor, shape: Sequence[int]) -> None:
+        """2·mean|x|/√q_max of each line (LSQ)."""
+        mean = x.detach().abs().mean(self.axis, keepdim=True)
+        cast(nn.UninitializedParameter, self.step).materialize(tuple(shape), device=x.device, dtype=x.dtype)
+        self.step.copy_(torch.where(mean > 0, 2 * mean / math.sqrt(learnable_codes(self.format)[1]), 1.0))
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """The steps, with their own learning rate, without weight decay."""
+        return [{"params": [self.step], "lr": self.lr, "weight_decay": 0.0}]
+
+    def _save_to_state_dict(self, destination: Any, prefix: str, keep_vars: bool) -> None:
+        if not is_lazy(self.step):
+            super()._save_to_state_dict(destination, prefix, keep_vars)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
+        saved = state_dict.get(prefix + "step")
+        if saved is None and is_lazy(self.step):
+            return
+        if saved is not None and is_lazy(self.step):
+            cast(nn.UninitializedParameter, self.step).materialize(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+    def extra_repr(self) -> str:
+        return f"{self.format.name}, site={self.site!r}, axis={self.axis}"
 
 
 def memory_penalty(kilobytes: Sequence[Tensor], learning: Learning) -> Tensor:
