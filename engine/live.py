@@ -72,6 +72,7 @@ class LiveScheme(nn.Module):
         self._probability: tuple[Topology, Tensor] | None = None
         self._buckets: tuple[Topology, Tensor] | None = None
         self._learned: dict[tuple[int, int], list[Any]] = {}
+        self.shared: dict[str, Any] = {}
 
     def begin(self, topology: Topology | None, *, seed: int | None = None, step: int = 0) -> None:
         """A forward pass begins, on this graph; in training, protection is drawn anew from (seed, step)."""
@@ -187,7 +188,7 @@ class Sites:
                 if same not in made:
                     name = "/".join(filter(None, (str(layer), part.replace(".", "/"), site)))
                     key = f"{name}/{product}" if made else name
-                    slot = Slot(key, site, product, layer, part, live.nodes, live.seed)
+                    slot = Slot(key, site, product, layer, part, live.nodes, live.seed, live.shared)
                     parts = [rule.quantization.make(slot) for rule in rules]
                     live.note(rules, layer, parts)
                     bucketed = rules[0].bucket is not None
@@ -322,6 +323,8 @@ def _quantize_constant(
 ) -> Constant:
     """A sparse constant's entries alone, where its zeros stay zeros and one range serves all."""
     operand = x.operand
+    if isinstance(operand, SparseOperand) and hasattr(quantizer, "quantize_sparse"):
+        return Constant(cast(Any, quantizer).quantize_sparse(operand, protected))
     if isinstance(operand, SparseOperand) and isinstance(quantizer, Quantizer) and quantizer.spares_zeros:
         rows = None if protected is None else protected[operand.entry_rows]
         entries = operand.values.numel()
