@@ -54,9 +54,7 @@ class Quantizer(nn.Module):
     ) -> None:
         super().__init__()
         if estimator not in ESTIMATORS:
-            raise InputError(
-                f"unknown gradient estimator {estimator!r}: allowed are {', '.join(ESTIMATORS)}"
-            )
+            raise InputError(f"unknown gradient estimator {estimator!r}: allowed are {', '.join(ESTIMATORS)}")
         if rounding is not None and rounding not in MODES:
             raise InputError(f"unknown rounding {rounding!r}: allowed are {', '.join(MODES)}")
         check_granularity(granularity)

@@ -58,7 +58,7 @@ _ALLOWED = {
     "keep": (lambda value: value in KEEP, "one of running, ema, current"),
     "dq_percentile": (lambda value: isinstance(value, bool), "true or false"),
     "sample": (lambda value: isinstance(value, int) and value >= 1, "a whole number from 1 on"),
-    "lines": (lambda value: isinstance(value, int) and value >= 1, "a whole number from 1 on"),
+    "lines": (lambda value: isinstance(value, tuple), "the shape of the steps, a tuple"),
 }
 KEEP = ("running", "ema", "current")
 

@@ -24,7 +24,7 @@ def round_gradients(scheme: Scheme) -> Scheme:
     """The scheme with stochastic rounding at every rule of the site "gradient"."""
     if not scheme.quantizes_gradients:
         raise InputError(
-            f"{NAME!r} rounds gradients, and nothing before it quantizes them; write, for example, int8+sr"
+            f"{NAME!r} rounds gradients, and nothing before it quantizes them: write, for example, int8+sr"
         )
     return replace(scheme, rules=tuple(map(_rounded, scheme.rules)))
 

@@ -102,7 +102,9 @@ def test_a_generated_graph_is_repeatable_and_follows_its_options(settings: Setti
     # 0.9 within by choice, and a third of the rest by chance: 0.933.
     assert within == pytest.approx(0.9 + 0.1 / 3, abs=0.02)
     assert graph.size.edges == pytest.approx(6000, rel=0.05)
-    assert torch.equal(graph.topology.edge_index.flip(0).unique(dim=1), graph.topology.edge_index.unique(dim=1)), "undirected"
+    assert torch.equal(graph.topology.edge_index.flip(0).unique(dim=1), graph.topology.edge_index.unique(dim=1)), (
+        "undirected"
+    )
     other = load_graph(dataset(text.replace("nodes", "graph_seed=1,nodes")), settings)
     assert other.provenance["fingerprint"] != graph.provenance["fingerprint"]
 
