@@ -10,6 +10,7 @@ import streamlit as st
 
 from app.connection import ask_frame, ask_rows
 from app.launch_plan import LaunchPlan, command_lines
+from app.lost_accuracy import show_lost_accuracy
 from app.phrases import duration, literal, megabytes, number
 from app.run_table import ENDED, dataset_label, state_badge
 from engine.errors import InputError
@@ -37,6 +38,7 @@ def show_details(run: str) -> None:
         _spec(row)
     with right:
         _facts(row)
+    show_lost_accuracy(row)
     if row["caveat"]:
         st.caption(f":material/info: {literal(row['caveat'])}")
 

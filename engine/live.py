@@ -274,11 +274,37 @@ class Sites:
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
         if live.recorder is not None:
-            where = (self.layer, self.part, *at)
-            format = self._bound[at][2]
-            before, after = x.dense(), out.dense()
-            live.recorder.record(where, before, after, quantizer, format, axis, protected, "nodes", live.topology)
+            self._record(x, out, quantizer, axis, protected, at)
         return out
+
+    def _record(
+        self,
+        x: Constant,
+        out: Constant,
+        quantizer: nn.Module,
+        axis: int,
+        protected: Tensor | None,
+        at: tuple[str, str],
+    ) -> None:
+        live = self.live
+        assert live is not None
+        assert live.recorder is not None
+        where, format = (self.layer, self.part, *at), self._bound[at][2]
+        before, after = x.operand, out.operand
+        if (
+            isinstance(before, SparseOperand)
+            and isinstance(after, SparseOperand)
+            and not format.blocked
+            and live.topology is not None
+            and torch.equal(before.columns, after.columns)
+        ):
+            values, rows = (before.values, after.values), before.entry_rows
+            live.recorder.record(
+                where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
+            )
+        else:
+            dense = (x.dense(), out.dense())
+            live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def gradient(self, x: Tensor, product: str = "grad_aggregate", rows: Rows = None) -> Tensor:
         """x itself; the gradient that comes back into it is quantized at the site "gradient"."""

@@ -14,7 +14,7 @@ import duckdb
 from engine.errors import InputError
 from engine.settings import Settings
 from store.client import StoreUnavailable, connect
-from store.database import open_for_reading, open_for_writing
+from store.database import open_for_reading, open_for_writing, read_version
 
 
 def backup_open(connection: duckdb.DuckDBPyConnection, target: Path) -> Path:
@@ -70,7 +70,7 @@ def restore(settings: Settings, source: Path) -> Path:
     source = source.expanduser().absolute()
     if not source.is_file():
         raise InputError(f"there is no backup {source}")
-    open_for_reading(source).close()
+    read_version(source)  # says so where it is no backup
     open_for_writing(settings.database).close()  # no store may hold it; its log is folded into the file
     part = settings.database.with_name(f".{settings.database.name}.part")
     shutil.copyfile(source, part)

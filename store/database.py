@@ -14,8 +14,9 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-SCHEMA_VERSION = 1
-"""Version of schema.sql; a database of another version is refused."""
+SCHEMA_VERSION = 2
+"""Version of schema.sql. An older database is brought up to it, step by step, by migrations/to_N.sql as it is opened;
+a newer one is refused."""
 
 _CONFIG: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": "false",
@@ -47,7 +48,7 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
             connection.execute(_resource("schema.sql"))
             connection.execute("INSERT INTO meta VALUES ('schema_version', $1)", [str(SCHEMA_VERSION)])
             connection.commit()
-        check_version(connection, path)
+        _migrate(connection, path, check_version(connection, path))
         connection.execute(_resource("views.sql"))
     except BaseException:
         connection.close()
@@ -56,16 +57,42 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def open_for_reading(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open the database read-only, while no store holds it. Raises DatabaseError, one sentence."""
+    """Open the database read-only, while no store holds it; one of an older version is brought up to date first.
+
+    Raises DatabaseError, one sentence.
+    """
+    if read_version(path) < SCHEMA_VERSION:
+        open_for_writing(path).close()
+    return _connect(path, read_only=True)
+
+
+def read_version(path: Path) -> int:
+    """Schema version of a file that this Bitfront can use, which stays as it is. Raises DatabaseError, one sentence."""
     if not path.exists():
         raise DatabaseError(f"there is no database at {path}: nothing was run yet, or BITFRONT_HOME names another home")
     connection = _connect(path, read_only=True)
     try:
-        check_version(connection, path)
-    except BaseException:
+        return check_version(connection, path)
+    finally:
         connection.close()
-        raise
-    return connection
+
+
+def _migrate(connection: duckdb.DuckDBPyConnection, path: Path, version: int) -> None:
+    """Bring the tables up to the present version: all the steps that are missing, or none. Raises DatabaseError."""
+    if version == SCHEMA_VERSION:
+        return
+    connection.begin()
+    try:
+        for step in range(version + 1, SCHEMA_VERSION + 1):
+            connection.execute(_resource(f"migrations/to_{step}.sql"))
+        write_meta(connection, "schema_version", str(SCHEMA_VERSION))
+        connection.commit()
+    except duckdb.Error as error:
+        connection.rollback()
+        raise DatabaseError(
+            f"the database {path} cannot be brought from schema version {version} to {SCHEMA_VERSION} "
+            f"({str(error).splitlines()[0]}): run `bitfront rebuild`"
+        ) from None
 
 
 def _connect(path: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -87,17 +114,18 @@ def _explain(message: str, path: Path) -> str:
     return f"the database {path} cannot be opened ({message.splitlines()[0]}): run `bitfront rebuild`"
 
 
-def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> None:
-    """Raises DatabaseError where the file is not a store's, or has another schema version."""
+def check_version(connection: duckdb.DuckDBPyConnection, path: Path) -> int:
+    """The file's schema version. Raises DatabaseError where it is not a store's file, or has a version unknown here."""
     try:
         version = read_meta(connection, "schema_version")
     except duckdb.Error:
         raise DatabaseError(f"{path} is not a Bitfront database") from None
-    if version != str(SCHEMA_VERSION):
+    if version is None or version not in [str(known) for known in range(1, SCHEMA_VERSION + 1)]:
         raise DatabaseError(
-            f"the database {path} has schema version {version}, this Bitfront needs {SCHEMA_VERSION}: "
-            "run `bitfront rebuild`"
+            f"the database {path} has schema version {version}, this Bitfront knows versions up to {SCHEMA_VERSION}: "
+            "update Bitfront, or run `bitfront rebuild`"
         )
+    return int(version)
 
 
 def read_meta(connection: duckdb.DuckDBPyConnection, key: str) -> str | None:

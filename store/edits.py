@@ -21,7 +21,7 @@ def _check_tag(tag: str) -> str:
 
 Tag = Annotated[str, AfterValidator(_check_tag)]
 
-_TABLES = ("epochs", "precision", "ledger", "summary", "densities", "attempts", "runs")
+_TABLES = ("epochs", "precision", "diagnostics", "ledger", "summary", "densities", "attempts", "runs")
 
 
 class RunEdit(BaseModel):

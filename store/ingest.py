@@ -211,6 +211,7 @@ def _write_runs(connection: duckdb.DuckDBPyConnection, lifecycle: Lifecycle) -> 
 def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
     _delete_rows(connection, "epochs", changes.replaced)
     _delete_rows(connection, "precision", changes.restarted)
+    _delete_rows(connection, "diagnostics", changes.restarted)
     _delete_rows(connection, "ledger", changes.restarted | changes.ledger.keys())
     if changes.epochs:
         rows = [(run, row) for run, epochs in changes.epochs.items() for row in epochs]
@@ -219,6 +220,13 @@ def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
         insert_table(connection, "epochs", _arrow(connection, "epochs", columns))
     precision = [(run, row) for run, rows in changes.precision.items() for row in rows]
     insert_rows(connection, "precision", [{"run": run} | row.model_dump(exclude={"type"}) for run, row in precision])
+    diagnostics = [
+        {"run": run, "epoch": body.epoch} | row.model_dump()
+        for run, bodies in changes.diagnostics.items()
+        for body in bodies
+        for row in body.rows
+    ]
+    insert_rows(connection, "diagnostics", diagnostics)
     ledger = [(run, row) for run, body in changes.ledger.items() for row in body.rows]
     insert_rows(connection, "ledger", [{"run": run} | row.model_dump() for run, row in ledger])
 

@@ -6,6 +6,7 @@ out for ``store.ingest`` to write in bulk. The rules:
 - ``RunQueued`` makes a run, once. ``CancelRequested`` cancels a queued run and marks a running one for its
   worker to end; a local run, which no worker has, is cancelled at once.
 - Within an attempt, seq = last + 1 is applied, seq ≤ last is dropped, and a jump marks a gap.
+- An epoch that does not count (its phase only prepares) is progress, and is never selected.
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
 - A terminal event ends the run; its history heals a gap. Nothing changes a run after that.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
@@ -27,6 +28,7 @@ from typing import Any
 from engine.datasets import DATASETS
 from engine.events import (
     CancelRequested,
+    DiagnosticsRecorded,
     Envelope,
     EpochFinished,
     LedgerRecorded,
@@ -119,6 +121,8 @@ class Attempt:
         self.train_loss, self.val_loss, self.test_loss = row.train_loss, row.val_loss, row.test_loss
         self.train_metric, self.val_metric, self.test_metric = row.train_metric, row.val_metric, row.test_metric
         self.seconds += row.seconds or 0.0
+        if not row.counts:
+            return
         if _better(row.val_metric, self.best_val, higher_is_better):
             self.best_epoch, self.best_val, self.test_at_best_val = row.epoch, row.val_metric, row.test_metric
         if _better(row.test_metric, self.test_max, higher_is_better):
@@ -145,9 +149,10 @@ class Changes:
     replaced: set[str] = field(default_factory=set)
     """Runs whose stored epochs go before the new ones are written."""
     restarted: set[str] = field(default_factory=set)
-    """Runs whose stored precision and ledger go too."""
+    """Runs whose stored precision, diagnostics and ledger go too."""
     epochs: dict[str, list[EpochFinished]] = field(default_factory=dict)
     precision: dict[str, list[PrecisionChanged]] = field(default_factory=dict)
+    diagnostics: dict[str, list[DiagnosticsRecorded]] = field(default_factory=dict)
     ledger: dict[str, LedgerRecorded] = field(default_factory=dict)
     finished: dict[str, RunFinished] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
@@ -267,6 +272,8 @@ class Lifecycle:
             self.changes.epochs.setdefault(run.run, []).append(body)
         elif isinstance(body, PrecisionChanged):
             self.changes.precision.setdefault(run.run, []).append(body)
+        elif isinstance(body, DiagnosticsRecorded):
+            self.changes.diagnostics.setdefault(run.run, []).append(body)
         elif isinstance(body, LedgerRecorded):
             self.changes.ledger[run.run] = body
         return True
@@ -323,6 +330,7 @@ class Lifecycle:
         changes.restarted.add(run.run)
         changes.epochs.pop(run.run, None)
         changes.precision.pop(run.run, None)
+        changes.diagnostics.pop(run.run, None)
         changes.ledger.pop(run.run, None)
 
     def _heal(self, attempt: Attempt, history: list[EpochFinished], higher: bool) -> None:

@@ -19,15 +19,21 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-FORMAT = 1
-"""Version of the files' form; a newer one is refused."""
+FORMAT = 2
+"""Version of the files' form. Older ones are read, with what they lack filled in; a newer one is refused."""
 
-PARTS = ("attempts", "precision", "ledger", "summary", "densities", "epochs")
+PARTS = ("attempts", "precision", "diagnostics", "ledger", "summary", "densities", "epochs")
 """The tables of which a record holds a run's rows (beside its row of `runs`)."""
 
 _JSON = ("spec", "provenance")
 _TIMES = ("submitted_at", "started_at", "heard_at", "ended_at")
-_ORDER = {"attempts": "attempt", "densities": "rank", "epochs": "epoch", "summary": "run"}
+_ORDER = {
+    "attempts": "attempt",
+    "diagnostics": "epoch, layer, part, site, product, bucket NULLS FIRST",
+    "densities": "rank",
+    "epochs": "epoch",
+    "summary": "run",
+}
 
 
 class RecordError(BitfrontError):
@@ -98,6 +104,7 @@ def read_from_tables(connection: duckdb.DuckDBPyConnection, runs: Sequence[str])
             "densities": parts["densities"][run],
             "ledger": parts["ledger"][run],
             "precision": parts["precision"][run],
+            "diagnostics": _columns(parts["diagnostics"][run]),
             "history": _columns(parts["epochs"][run]),
             "attempts_detail": attempts,
         }
@@ -108,17 +115,19 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
         version = record.pop("record")
-        if version != FORMAT:
-            raise RecordError(f"the record {path} has version {version}, this Bitfront reads {FORMAT}")
+        if version not in range(1, FORMAT + 1):
+            raise RecordError(f"the record {path} has version {version}, this Bitfront reads versions up to {FORMAT}")
+        if version < 2:
+            _fill_in(record)
         run = record["run"]
-        history = record.pop("history")
         tables = {
             "attempts": record.pop("attempts_detail"),
             "precision": record.pop("precision"),
+            "diagnostics": _by_row(record.pop("diagnostics")),
             "ledger": record.pop("ledger"),
             "summary": [summary] if (summary := record.pop("summary")) else [],
             "densities": record.pop("densities"),
-            "epochs": [dict(zip(history, values, strict=True)) for values in zip(*history.values(), strict=True)],
+            "epochs": _by_row(record.pop("history")),
         }
         del record["started_at"], record["provenance"]  # they stand with their attempt
         rows = {name: [_typed({"run": run, **row}) for row in rows] for name, rows in tables.items()}
@@ -165,5 +174,19 @@ def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
     return typed
 
 
+def _fill_in(record: dict[str, Any]) -> None:
+    """What a record of version 1 lacks: every epoch counted, ranges cost nothing, nothing was diagnosed."""
+    if record["history"]:
+        record["history"]["counts"] = [True] * len(record["history"]["epoch"])
+    for row in record["ledger"]:
+        row["metadata_bits"] = 0
+    record["diagnostics"] = {}
+
+
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     return {name: [row[name] for row in rows] for name in rows[0]} if rows else {}
+
+
+def _by_row(columns: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """The inverse of ``_columns``."""
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

@@ -77,7 +77,8 @@ CREATE TABLE epochs (                       -- of the newest attempt only; one r
     train_metric DOUBLE,
     val_metric DOUBLE,
     test_metric DOUBLE,
-    seconds DOUBLE
+    seconds DOUBLE,
+    counts BOOLEAN NOT NULL DEFAULT true    -- false: a phase that only prepares; such an epoch is never selected
 );
 
 CREATE TABLE precision (                    -- of the newest attempt only
@@ -99,7 +100,25 @@ CREATE TABLE ledger (                       -- of the newest attempt only
     site VARCHAR NOT NULL,
     format VARCHAR NOT NULL,
     macs BIGINT NOT NULL,
-    elements BIGINT NOT NULL
+    elements BIGINT NOT NULL,
+    metadata_bits BIGINT NOT NULL DEFAULT 0 -- of ranges an epoch, beside the elements' own bits
+);
+
+CREATE TABLE diagnostics (                  -- of the newest attempt only: what quantization does to a tensor
+    run VARCHAR NOT NULL,
+    epoch INTEGER NOT NULL,
+    layer INTEGER NOT NULL,
+    part VARCHAR NOT NULL,                  -- the module of the layer; '': the layer itself
+    site VARCHAR NOT NULL,
+    product VARCHAR NOT NULL,
+    format VARCHAR NOT NULL,
+    bucket INTEGER,                         -- of in-degree, counted from 0; NULL: the whole tensor
+    least_degree BIGINT,
+    most_degree BIGINT,
+    elements BIGINT NOT NULL,
+    sqnr DOUBLE,                            -- signal to quantization noise, dB; NULL: no noise, or no signal
+    saturated DOUBLE,                       -- share of the elements that the range cut short
+    zeroed DOUBLE                           -- share of the gradients that became zero
 );
 
 CREATE TABLE summary (                      -- one row a finished run

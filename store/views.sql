@@ -30,7 +30,8 @@ SELECT
     a.train_loss, a.val_loss, a.train_metric, a.val_metric, a.test_metric,
     coalesce(s.val_best, a.best_val) AS best_val,
     coalesce(s.test_at_best_val, a.test_at_best_val) AS test_at_best_val,
-    coalesce(s.test_last, a.test_metric) AS test_last,
+    -- before an epoch that counts there is nothing to select
+    coalesce(s.test_last, CASE WHEN a.best_epoch IS NOT NULL THEN a.test_metric END) AS test_last,
     coalesce(s.test_max, a.test_max) AS test_max,
     coalesce(s.best_epoch, a.best_epoch) AS best_epoch,
     coalesce(s.metric, r.metric) AS metric,

@@ -1,6 +1,6 @@
--- A run's cost ledger: multiply-accumulates and elements read an epoch, by layer, product, site and format.
+-- A run's cost ledger: multiply-accumulates and elements read an epoch, with the bits of their ranges, by layer, product, site and format.
 -- $run text: run id
-SELECT first_epoch, last_epoch, layer, product, site, format, macs, elements
+SELECT first_epoch, last_epoch, layer, product, site, format, macs, elements, metadata_bits
 FROM ledger
 WHERE run = $run
 ORDER BY ALL

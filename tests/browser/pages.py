@@ -42,8 +42,10 @@ def set_number(page: Page, label: str, value: int) -> None:
     field.press("Enter")
 
 
-POINTS = f"({CHARTS})().reduce((all, chart) => all + chart.calcdata.reduce((sum, trace) => sum + trace.length, 0), 0)"
-"""Points in all charts of the page."""
+LEARNING = CHARTS.replace(".js-plotly-plot", ".live-chart.js-plotly-plot")
+
+POINTS = f"({LEARNING})().reduce((all, chart) => all + chart.calcdata.reduce((sum, trace) => sum + trace.length, 0), 0)"
+"""Points in all learning curves of the page."""
 
 
 def wait_for_points(page: Page, *, more_than: int) -> int:

@@ -8,6 +8,8 @@ from typing import Any, Literal
 from engine.events import (
     Body,
     Densities,
+    DiagnosticRow,
+    DiagnosticsRecorded,
     Envelope,
     EpochFinished,
     History,
@@ -100,15 +102,53 @@ def precision(epoch: int = 1) -> PrecisionChanged:
 
 def ledger() -> LedgerRecorded:
     row = LedgerRow(
-        first_epoch=1, last_epoch=3, layer=0, product="forward", site="weight", format="int8", macs=5, elements=6
+        first_epoch=1,
+        last_epoch=3,
+        layer=0,
+        product="forward",
+        site="weight",
+        format="int8",
+        macs=5,
+        elements=6,
+        metadata_bits=64,
     )
     return LedgerRecorded(rows=[row])
 
 
+def diagnostics(epoch: int = 1, attempt: int = 1) -> DiagnosticsRecorded:
+    """A weight, and a message as a whole and by two buckets; the high-degree nodes have the more noise."""
+
+    def row(site: str, sqnr: float | None, bucket: int | None = None, degrees: tuple = (None, None)) -> DiagnosticRow:
+        product = "forward" if site == "weight" else "aggregate"
+        least, most = degrees
+        return DiagnosticRow(
+            layer=0,
+            part="",
+            site=site,
+            product=product,
+            format="int8",
+            bucket=bucket,
+            least_degree=least,
+            most_degree=most,
+            elements=60,
+            sqnr=sqnr,
+            saturated=0.01 * attempt,
+            zeroed=0.02,
+        )
+
+    rows = [
+        row("weight", 40.0 + epoch),
+        row("message", 20.0 + epoch),
+        row("message", 30.0, 0, (0, 3)),
+        row("message", 10.0, 1, (4, 168)),
+    ]
+    return DiagnosticsRecorded(epoch=epoch, rows=rows)
+
+
 def attempt_of(run: str, attempt: int = 1, epochs: int = 3, test: float = 80.0, memory: float = 4.0) -> list[Envelope]:
-    """A whole attempt that finishes: start, ledger, precision, epochs, end."""
+    """A whole attempt that finishes: start, ledger, precision, diagnostics, epochs, end."""
     rows = [row(epoch, attempt) for epoch in range(1, epochs + 1)]
-    bodies: list[Body] = [ledger(), precision(), *rows]
+    bodies: list[Body] = [ledger(), precision(), diagnostics(1, attempt), *rows]
     bodies.append(RunFinished(summary=summary(test, epochs, memory), history=History.of(rows)))
     first = started(run, attempt, epochs, fingerprint="abc")
     return [first, *(event(run, attempt, seq, body) for seq, body in enumerate(bodies, start=2))]

@@ -8,7 +8,7 @@ import duckdb
 
 from store.queries import get_query
 
-HISTORY = ("runs", "attempts", "epochs", "precision", "ledger", "summary", "densities")
+HISTORY = ("runs", "attempts", "epochs", "precision", "diagnostics", "ledger", "summary", "densities")
 """The tables that a run's life fills."""
 
 

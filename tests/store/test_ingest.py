@@ -64,11 +64,13 @@ def test_a_whole_life_fills_every_table(connection: duckdb.DuckDBPyConnection) -
     assert run["epochs_per_second"] == 2.0
     assert [row["test_metric"] for row in ask(connection, "epochs", runs=RUN)] == [31.0, 61.0, 91.0]
     assert [row["rank"] for row in ask(connection, "densities", run=RUN)] == [1, 2, 3]
-    assert len(ask(connection, "ledger", run=RUN)) == len(ask(connection, "precision", run=RUN)) == 1
+    assert [row["metadata_bits"] for row in ask(connection, "ledger", run=RUN)] == [64]
+    assert len(ask(connection, "precision", run=RUN)) == 1
+    assert [row["sqnr"] for row in ask(connection, "diagnostics", runs=RUN)] == [21.0, 30.0, 10.0, 41.0]
 
 
 def test_progress_shows_before_the_run_ends(connection: duckdb.DuckDBPyConnection) -> None:
-    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1][:5])
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1][:6])
     run = one(connection)
     assert (run["state"], run["epoch"], run["best_epoch"], run["best_val"]) == ("running", 2, 2, 41.0)
     assert (run["test_at_best_val"], run["test_last"], run["seconds_left"]) == (61.0, 61.0, 0.5)
@@ -131,6 +133,7 @@ def test_a_newer_attempt_replaces_the_epochs_of_the_older(connection: duckdb.Duc
     assert (run["state"], run["attempt"], run["attempts"], run["epoch"]) == ("running", 2, 2, 1)
     assert [row["val_metric"] for row in ask(connection, "epochs", runs=RUN)] == [22.0]
     assert ask(connection, "precision", run=RUN) == ask(connection, "ledger", run=RUN) == []
+    assert ask(connection, "diagnostics", runs=RUN) == []
     assert [row["state"] for row in ask(connection, "attempts", run=RUN)] == ["lost", "running"]
 
 
@@ -139,6 +142,37 @@ def test_a_newer_attempt_replaces_the_older_within_one_batch(connection: duckdb.
     apply(connection, lives.queued(RUN), *first, *second)
     assert [row["val_metric"] for row in ask(connection, "epochs", runs=RUN)] == [22.0, 42.0]
     assert len(ask(connection, "ledger", run=RUN)) == 1
+    assert {row["saturated"] for row in ask(connection, "diagnostics", runs=RUN)} == {0.02}
+
+
+def test_an_epoch_that_only_prepares_is_progress_and_is_never_selected(connection: duckdb.DuckDBPyConnection) -> None:
+    """An fp32 phase before calibration: its epochs are better than what follows, and are not the scheme's."""
+    preparing = [lives.row(epoch).model_copy(update={"counts": False, "val_metric": 99.0}) for epoch in (1, 2)]
+    events = [lives.event(RUN, 1, seq, body) for seq, body in enumerate(preparing, start=2)]
+    apply(connection, lives.queued(RUN), lives.started(RUN), *events)
+    run = one(connection)
+    assert (run["epoch"], run["val_metric"], run["test_metric"]) == (2, 99.0, 61.0)
+    selected = ("best_epoch", "best_val", "test_at_best_val", "test_last", "test_max")
+    assert [run[name] for name in selected] == [None] * 5
+    apply(connection, lives.event(RUN, 1, 4, lives.row(3)))
+    assert [one(connection)[name] for name in selected] == [3, 61.0, 91.0, 91.0, 91.0]
+    assert [row["counts"] for row in ask(connection, "epochs", runs=RUN)] == [False, False, True]
+
+
+def test_a_history_says_which_epochs_count(connection: duckdb.DuckDBPyConnection) -> None:
+    preparing = lives.row(1).model_copy(update={"counts": False, "val_metric": 99.0})
+    end = RunFailed(reason="why", history=History.of([preparing, lives.row(2)]))
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 4, end))
+    assert [row["counts"] for row in ask(connection, "epochs", runs=RUN)] == [False, True]
+    assert (one(connection)["best_epoch"], one(connection)["test_max"]) == (2, 61.0)
+
+
+def test_diagnostics_of_several_epochs_are_kept(connection: duckdb.DuckDBPyConnection) -> None:
+    first, second = (lives.event(RUN, 1, 1 + epoch, lives.diagnostics(epoch)) for epoch in (1, 2))
+    apply(connection, lives.queued(RUN), lives.started(RUN), first)
+    apply(connection, first, second)
+    found = ask(connection, "diagnostics", runs=RUN, epochs="all")
+    assert [row["epoch"] for row in found] == [1, 1, 1, 1, 2, 2, 2, 2]
 
 
 def test_events_of_an_older_attempt_are_dropped_and_counted(connection: duckdb.DuckDBPyConnection) -> None:

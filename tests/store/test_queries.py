@@ -167,6 +167,29 @@ def test_epochs_can_be_read_from_where_one_was(connection: duckdb.DuckDBPyConnec
     assert got == [("r0", 2), ("r0", 3), ("r1", 2), ("r1", 3)]
 
 
+def test_diagnostics_are_of_the_newest_epoch_or_of_the_one_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    later = lives.event("r1", 1, 2, lives.diagnostics(9))
+    apply(connection, lives.finished("r0"), [lives.queued("r1"), lives.started("r1"), later])
+
+    def found(**asked: str | int) -> set[tuple[str, int]]:
+        return {(row["run"], row["epoch"]) for row in ask(connection, "diagnostics", runs=["r0", "r1"], **asked)}
+
+    assert found() == found(epochs="all") == {("r0", 1), ("r1", 9)}
+    assert found(epoch=9) == {("r1", 9)}
+    assert found(epoch=2) == set()
+
+
+def test_of_several_epochs_with_diagnostics_the_newest_is_shown_and_all_are_named(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    bodies = [lives.event("r0", 1, 1 + place, lives.diagnostics(epoch)) for place, epoch in enumerate((1, 5, 7), 1)]
+    apply(connection, [lives.queued("r0"), lives.started("r0"), *bodies])
+    assert ask(connection, "diagnostic_epochs", run="r0") == [{"epoch": 1}, {"epoch": 5}, {"epoch": 7}]
+    assert {row["epoch"] for row in ask(connection, "diagnostics", runs="r0")} == {7}
+    whole = [(row["site"], row["bucket"], row["sqnr"]) for row in ask(connection, "diagnostics", runs="r0", epoch=5)]
+    assert whole == [("message", None, 25.0), ("message", 0, 30.0), ("message", 1, 10.0), ("weight", None, 45.0)]
+
+
 def test_facets_and_history_sum_up_what_is_there(connection: duckdb.DuckDBPyConnection) -> None:
     apply(connection, lives.finished("r0"), lives.finished("r1", seed=1), [lives.queued("r2", scheme="fp32")])
     facets = {(row["kind"], row["value"]): row["n"] for row in ask(connection, "facets")}

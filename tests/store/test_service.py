@@ -137,7 +137,7 @@ def test_health_says_how_it_does(service: Service, settings: Settings) -> None:
     assert service.client.health() == {
         "status": "ok",
         "version": "0.1.0",
-        "schema_version": 1,
+        "schema_version": 2,
         "stream_position": "0-0",
         "redis": "unreachable",
         "home": str(settings.home),

@@ -112,6 +112,54 @@ def test_details_show_the_spec_in_three_forms(dashboard: Dashboard, store: Servi
     assert as_command == "bitfront run --dataset karate --model gcn --scheme int8 --seeds 1"
 
 
+def test_details_show_where_accuracy_is_lost(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    by_site, by_degree = (json.loads(chart.proto.spec) for chart in page.get("plotly_chart"))
+    assert by_site["data"][0]["x"] == ["message", "weight"]
+    assert by_site["data"][0]["y"] == [21.0, 41.0]
+    assert by_degree["data"][0]["x"] == ["0–3", "4–168"]
+    assert "Nodes of the highest in-degree suffer more: their SQNR is below that of the lowest at 1 of 1 places" in (
+        " ".join(messages(page.markdown))
+    )
+    rows = page.dataframe[2].value
+    assert rows[["Site", "In-degree", "SQNR", "Saturated"]].to_numpy().tolist() == [
+        ["message", "all", 21.0, 1.0],
+        ["message", "0–3", 30.0, 1.0],
+        ["message", "4–168", 10.0, 1.0],
+        ["weight", "all", 41.0, 1.0],
+    ]
+
+
+def test_diagnostics_of_an_earlier_epoch_are_part_of_the_link(dashboard: Dashboard, store: Service) -> None:
+    run = new_run_id()
+    later = [lives.event(run, 1, 1 + epoch, lives.diagnostics(epoch)) for epoch in (1, 2)]
+    store.client.post_events([lives.queued(run), lives.started(run), *later, lives.event(run, 1, 4, lives.row(1))])
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    (choice,) = (box for box in page.selectbox if box.label == "Epoch")
+    assert choice.options == ["newest (2)", "2", "1"]
+    for given, sqnr in ((None, [22.0, 42.0]), ("1", [21.0, 41.0])):
+        page = dashboard.open("runs", run=run, **({"lost-at": given} if given else {}))
+        assert json.loads(page.get("plotly_chart")[0].proto.spec)["data"][0]["y"] == sqnr
+
+
+def test_a_run_without_diagnostics_says_why(dashboard: Dashboard, store: Service) -> None:
+    dashboard.use(store)
+    plain, going, failed = (new_run_id() for _ in range(3))
+    store.client.post_events([lives.queued(plain, scheme="fp32"), lives.queued(going), *lives.failed(failed)])
+    said = {
+        plain: "Nothing is quantized in this run, so nothing is lost to quantization.",
+        going: "The first diagnostics come with one of the first epochs.",
+        failed: "This run recorded no diagnostics: it ended before the first ones, or was trained by an older "
+        "Bitfront.",
+    }
+    for run, words in said.items():
+        page = dashboard.open("runs", run=run)
+        assert words in messages(page.caption)
+        assert not page.get("plotly_chart")
+
+
 def test_several_runs_are_overlaid_by_validation(dashboard: Dashboard, store: Service, run: str) -> None:
     other = new_run_id()
     store.client.post_events(lives.finished(other, scheme="msfp13"))
