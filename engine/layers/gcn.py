@@ -74,6 +74,4 @@ class GCNLayer(nn.Module):
         return self.sites.gradient(sum_edges(message, adjacency))
 
     def extra_repr(self) -> str:
-        return (
-            f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}, message={self.message!r}"
-        )
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}, message={self.message!r}"
