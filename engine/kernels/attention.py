@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,37 +17,43 @@ from engine.kernels.threads import split
 def _shift(starts, scores, out, first, last):
     """Minus the greatest score of the row: no exponential overflows."""
     heads = scores.shape[1]
+    top = np.empty(heads, scores.dtype)
     for i in range(first, last):
-        for h in range(heads):
-            top = scores.dtype.type(-float("inf"))
-            for p in range(starts[i], starts[i + 1]):
-                top = max(top, scores[p, h])
-            for p in range(starts[i], starts[i + 1]):
-                out[p, h] = scores[p, h] - top
+        top[:] = -np.inf
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                top[h] = max(top[h], scores[p, h])
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                out[p, h] = scores[p, h] - top[h]
 
 
 @kernel
 def _normalize(starts, out, first, last):
     heads = out.shape[1]
+    total = np.empty(heads, out.dtype)
     for i in range(first, last):
-        for h in range(heads):
-            total = out.dtype.type(0)
-            for p in range(starts[i], starts[i + 1]):
-                total += out[p, h]
-            for p in range(starts[i], starts[i + 1]):
-                out[p, h] /= total
+        total[:] = 0
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                total[h] += out[p, h]
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                out[p, h] /= total[h]
 
 
 @kernel
 def _backward(starts, alpha, gradient, out, first, last):
     heads = alpha.shape[1]
+    mean = np.empty(heads, alpha.dtype)
     for i in range(first, last):
-        for h in range(heads):
-            mean = alpha.dtype.type(0)
-            for p in range(starts[i], starts[i + 1]):
-                mean += alpha[p, h] * gradient[p, h]
-            for p in range(starts[i], starts[i + 1]):
-                out[p, h] = alpha[p, h] * (gradient[p, h] - mean)
+        mean[:] = 0
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                mean[h] += alpha[p, h] * gradient[p, h]
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                out[p, h] = alpha[p, h] * (gradient[p, h] - mean[h])
 
 
 def _each_row(adjacency: Adjacency, work: Any, *tensors: Tensor) -> None:
