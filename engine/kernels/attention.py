@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.kernels import segments
 from engine.kernels.aggregate import Adjacency
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
@@ -66,10 +67,7 @@ class _EdgeSoftmax(torch.autograd.Function):
     def forward(ctx, scores: Tensor, adjacency: Adjacency) -> Tensor:
         scores = scores.detach().contiguous()
         if scores.is_cuda:
-            starts, targets = adjacency.incoming.starts, adjacency.targets
-            top = torch.segment_reduce(scores, "max", offsets=starts, axis=0)
-            out = torch.exp(scores - top[targets])
-            out = out / adjacency.incoming.sum_edges(out)[targets]
+            out = segments.softmax(adjacency.incoming, scores)
         else:
             out = torch.empty_like(scores)
             _each_row(adjacency, _shift, scores, out)
@@ -84,8 +82,7 @@ class _EdgeSoftmax(torch.autograd.Function):
         (alpha,), adjacency = ctx.saved_tensors, ctx.adjacency
         gradient = gradient.contiguous()
         if alpha.is_cuda:
-            mean = adjacency.incoming.sum_edges(alpha * gradient)
-            return alpha * (gradient - mean[adjacency.targets]), None
+            return segments.softmax_gradient(adjacency.incoming, alpha, gradient), None
         out = torch.empty_like(alpha)
         _each_row(adjacency, _backward, alpha, gradient, out)
         return out, None
