@@ -62,7 +62,7 @@ def site_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 5
                 name=f"Layer {layer}",
                 legendgroup=f"{layer}",
                 showlegend=panel == 1,
-                marker={"color": color, "pattern": {"shape": _PATTERNS[index % len(_PATTERNS)], "fgcolor": "#fff"}},
+                marker={"color": color, "pattern": {"shape": _PATTERNS[index % len(_PATTERNS)], "fillmode": "overlay"}},
                 customdata=[_hover(row) for row in members],
                 hovertemplate="%{customdata}<extra></extra>",
                 row=panel,
