@@ -69,16 +69,28 @@ class Recorder:
         protected: Tensor | None,
         rows: Any,
         topology: Topology | None,
+        width: int | None = None,
     ) -> None:
-        """One tensor ``x`` and its quantized values ``out``, at (layer, part, site, product)."""
+        """One tensor ``x`` and its quantized values ``out``, at (layer, part, site, product).
+
+        ``protected`` [rows]: which rows are. ``width``: x [nnz] are the entries of a sparse matrix of so many
+        columns, ``rows`` their rows, and ``protected`` is of the nodes.
+        """
         layer, part, site, product = at
         x, out = x.detach(), out.detach()
         kept = None if protected is None else ~protected
+        if kept is not None and width is not None:
+            kept = kept[rows]
         for bucket, degrees, index in self._parts(x, site, rows, kept, topology):
             before, after = (x, out) if index is None else (x[index], out[index])
             if not before.numel():
                 continue
             saturated = _saturated(before, quantizer, format, axis, whole=index is None, all_rows=x)
+            elements = before.numel()
+            if width is not None:
+                # Zeros that are not stored come out as zeros: no noise, no saturation, no lost gradient.
+                elements = self._nodes(bucket, protected, topology) * width
+                saturated = None if saturated is None else saturated * before.numel() / elements
             self.rows.append(
                 DiagnosticRow(
                     layer=layer,
@@ -89,12 +101,21 @@ class Recorder:
                     bucket=bucket,
                     least_degree=degrees[0],
                     most_degree=degrees[1],
-                    elements=before.numel(),
+                    elements=elements,
                     sqnr=_sqnr(before, after),
                     saturated=saturated,
                     zeroed=_zeroed(site, before, after, quantizer, saturated),
                 )
             )
+
+    def _nodes(self, bucket: int | None, protected: Tensor | None, topology: Topology | None) -> int:
+        """How many nodes of a bucket are not protected."""
+        assert topology is not None, "a sparse constant's rows are nodes"
+        inside = torch.ones(topology.nodes, dtype=torch.bool, device=topology.edge_index.device)
+        if bucket is not None:
+            assert self._buckets is not None
+            inside = self._buckets[1].bucket == bucket
+        return int((inside if protected is None else inside & ~protected).sum())
 
     def _parts(
         self, x: Tensor, site: str, rows: Any, kept: Tensor | None, topology: Topology | None
@@ -116,8 +137,8 @@ class Recorder:
 
 
 def _sqnr(before: Tensor, after: Tensor) -> float | None:
-    before, after = before.double(), after.double()
-    signal, noise = float(before.square().sum()), float((before - after).square().sum())
+    signal = float(before.square().sum(dtype=torch.float64))
+    noise = float((before - after).square().sum(dtype=torch.float64))
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 

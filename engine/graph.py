@@ -15,6 +15,7 @@ from torch import Tensor
 
 from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import caveat
+from engine.datasets.known_size import keep_size, kept_file
 from engine.errors import RunError
 from engine.settings import Settings
 from engine.topology import Topology
@@ -56,6 +57,7 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     masks = {split: tensors[f"{split}_mask"] for split in SPLITS}
     topology = Topology(edge_index, x.shape[0])
     size = GraphSize(x.shape[0], edge_index.shape[1], x.shape[1], int(y.max()) + 1, topology.degree_counts)
+    keep_size(spec, settings, size)
     notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
     provenance = {
         "dataset": spec.name,
@@ -81,8 +83,8 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     entry = DATASETS[spec.name]
     if entry.synthetic:
         return _from_loader(spec, settings)
-    identity = f"{spec.model_dump_json()} torch_geometric {metadata.version('torch_geometric')} form {KEPT_FORM}"
-    kept = settings.data_root / "loaded" / f"{spec.name}-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.pt"
+    form = f" torch_geometric {metadata.version('torch_geometric')} form {KEPT_FORM}"
+    kept = kept_file(spec, settings, ".pt", form)
     with contextlib.suppress(OSError, EOFError, RuntimeError, pickle.UnpicklingError):
         return torch.load(kept, weights_only=True)
     tensors = _from_loader(spec, settings)

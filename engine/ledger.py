@@ -21,12 +21,14 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal, Protocol
 
-from engine.datasets import DATASETS, GraphSize
+from engine.datasets import GraphSize
+from engine.datasets.known_size import known_size
 from engine.errors import InputError
 from engine.events import Densities, LedgerRow
 from engine.formats import Format, get_format
 from engine.models import MODELS
 from engine.scheme import FP32, Phase, Rule, Scheme
+from engine.settings import Settings
 from engine.spec import RunSpec
 
 Scope = Literal["inference", "training"]
@@ -270,7 +272,10 @@ def run_ledger(spec: RunSpec, size: GraphSize, live: _Learner | None = None) -> 
     return rows
 
 
-def preview(spec: RunSpec) -> list[Densities]:
-    """Densities of a run before it is launched (no data is loaded, no torch is imported), headline first."""
-    size = DATASETS[spec.dataset.name].size(spec.dataset)
+def preview(spec: RunSpec, settings: Settings | None = None) -> list[Densities]:
+    """Densities of a run before it is launched (no data is loaded, no torch is imported), headline first.
+
+    Raises InputError where they depend on the graph's degrees and the dataset was never loaded here.
+    """
+    size = known_size(spec.dataset, settings or Settings())
     return all_densities(run_ledger(spec, size), spec.parsed_scheme)

@@ -72,6 +72,7 @@ class LiveScheme(nn.Module):
         self._probability: tuple[Topology, Tensor] | None = None
         self._buckets: tuple[Topology, Tensor] | None = None
         self._learned: dict[tuple[int, int], list[Any]] = {}
+        self.shared: dict[str, Any] = {}
 
     def begin(self, topology: Topology | None, *, seed: int | None = None, step: int = 0) -> None:
         """A forward pass begins, on this graph; in training, protection is drawn anew from (seed, step)."""
@@ -187,7 +188,7 @@ class Sites:
                 if same not in made:
                     name = "/".join(filter(None, (str(layer), part.replace(".", "/"), site)))
                     key = f"{name}/{product}" if made else name
-                    slot = Slot(key, site, product, layer, part, live.nodes, live.seed)
+                    slot = Slot(key, site, product, layer, part, live.nodes, live.seed, live.shared)
                     parts = [rule.quantization.make(slot) for rule in rules]
                     live.note(rules, layer, parts)
                     bucketed = rules[0].bucket is not None
@@ -273,11 +274,37 @@ class Sites:
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
         if live.recorder is not None:
-            where = (self.layer, self.part, *at)
-            format = self._bound[at][2]
-            before, after = x.dense(), out.dense()
-            live.recorder.record(where, before, after, quantizer, format, axis, protected, "nodes", live.topology)
+            self._record(x, out, quantizer, axis, protected, at)
         return out
+
+    def _record(
+        self,
+        x: Constant,
+        out: Constant,
+        quantizer: nn.Module,
+        axis: int,
+        protected: Tensor | None,
+        at: tuple[str, str],
+    ) -> None:
+        live = self.live
+        assert live is not None
+        assert live.recorder is not None
+        where, format = (self.layer, self.part, *at), self._bound[at][2]
+        before, after = x.operand, out.operand
+        if (
+            isinstance(before, SparseOperand)
+            and isinstance(after, SparseOperand)
+            and not format.blocked
+            and live.topology is not None
+            and torch.equal(before.columns, after.columns)
+        ):
+            values, rows = (before.values, after.values), before.entry_rows
+            live.recorder.record(
+                where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
+            )
+        else:
+            dense = (x.dense(), out.dense())
+            live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def gradient(self, x: Tensor, product: str = "grad_aggregate", rows: Rows = None) -> Tensor:
         """x itself; the gradient that comes back into it is quantized at the site "gradient"."""
@@ -296,6 +323,8 @@ def _quantize_constant(
 ) -> Constant:
     """A sparse constant's entries alone, where its zeros stay zeros and one range serves all."""
     operand = x.operand
+    if isinstance(operand, SparseOperand) and hasattr(quantizer, "quantize_sparse"):
+        return Constant(cast(Any, quantizer).quantize_sparse(operand, protected))
     if isinstance(operand, SparseOperand) and isinstance(quantizer, Quantizer) and quantizer.spares_zeros:
         rows = None if protected is None else protected[operand.entry_rows]
         entries = operand.values.numel()

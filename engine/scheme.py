@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine import grammar
 from engine.catalogue import unknown
@@ -69,6 +69,8 @@ class Slot:
     nodes: int
     """Nodes of the training graph."""
     seed: int
+    shared: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What the quantizers of one live scheme share (a memory target), by the recipe's name."""
 
     def __str__(self) -> str:
         part = f" ({self.part})" if self.part else ""

@@ -29,7 +29,7 @@ MOST_LINKED = 12
 
 @st.cache_data(max_entries=2000, show_spinner=False)
 def densities(spec: str) -> list[dict]:
-    """The densities of a run, headline first, by its spec's JSON."""
+    """The densities of a run, headline first, by its spec's JSON. Raises InputError where they are not known yet."""
     return [found.model_dump() for found in preview(RunSpec.from_json(spec))]
 
 
@@ -176,9 +176,14 @@ def show_estimate(plan: LaunchPlan) -> None:
         if times
         else "No finished run of this dataset and architecture yet.",
     )
-    rows, unpublished = [], []
+    rows, unpublished, unknown = [], [], []
     for scheme, spec in plan.firsts.items():
-        headline = densities(spec.to_json())[0]
+        try:
+            headline = densities(spec.to_json())[0]
+        except InputError as error:
+            rows.append({"Scheme": scheme, "Holds for": "known after the first run on this dataset"})
+            unknown.append(str(error))
+            continue
         rows.append(
             {
                 "Scheme": scheme,
@@ -190,6 +195,8 @@ def show_estimate(plan: LaunchPlan) -> None:
         )
         if headline["arithmetic_label"] != "published":
             unpublished.append(f"{scheme} ({headline['arithmetic_label']})")
+    for reason in unknown:
+        st.caption(reason[0].upper() + reason[1:] + ".")
     if rows:
         st.dataframe(
             rows,

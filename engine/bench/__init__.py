@@ -62,5 +62,26 @@ BENCHES: dict[str, Bench] = {
             },
             "engine.bench.formats",
         ),
+        Bench(
+            "rematching",
+            "the bytes that SGQuant's rematching really allocates, beside the paper's claim",
+            {
+                "case": "features",
+                "bits": "bits",
+                "fp32": "fp32, kB",
+                "claim": "claim, kB",
+                "codes": "codes, kB",
+                "ranges": "ranges a row, kB",
+                "kept": "kept, kB",
+                "rematching": "peak rematching, kB",
+                "by_blocks": "peak by blocks, kB",
+                "emulation": "peak of emulation, kB",
+                "claimed_saving": "claimed saving ×",
+                "kept_saving": "kept saving ×",
+                "rematching_saving": "peak's saving ×",
+                "by_blocks_saving": "by blocks ×",
+            },
+            "engine.bench.rematching",
+        ),
     )
 }

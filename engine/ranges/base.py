@@ -109,7 +109,9 @@ def measure_extremes(x: Tensor, axis: int | None, kept: Tensor | None = None) ->
             shape = (1, *x.shape[1:])
             return torch.full(shape, torch.nan, device=x.device), torch.full(shape, torch.nan, device=x.device)
         return measure_extremes(rows, 0)
-    low, high = torch.aminmax(x.flatten(1), dim=1) if axis is None else torch.aminmax(x, dim=axis, keepdim=True)
+    low, high = (
+        torch.aminmax(x.reshape(x.shape[0], -1), dim=1) if axis is None else torch.aminmax(x, dim=axis, keepdim=True)
+    )
     kept = kept.view(-1, *[1] * (low.dim() - 1))
     if x.device.type == "cpu" and not bool((torch.isfinite(low) & torch.isfinite(high) | ~kept).all()):
         raise NonFiniteError(x)

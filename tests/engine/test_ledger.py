@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from engine.datasets import GraphSize
+from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.ledger import all_densities, densities, ledger_rows, preview, run_ledger
 from engine.models import MODELS
 from engine.models.gcn import GCNSpec
-from engine.scheme import parse_scheme
+from engine.scheme import Quantization, Rule, Scheme, get_format, parse_scheme
 from engine.spec import RunSpec
 
 FIVE_NODES = GraphSize(nodes=5, edges=8, features=6, classes=3)
@@ -120,3 +121,44 @@ def test_the_preview_equals_the_ledger_of_the_run():
     spec = RunSpec.parse({"dataset": "cora", "model": "gcn", "scheme": "int4:input,weight"})
     size = GraphSize(nodes=2708, edges=10556, features=1433, classes=7)
     assert preview(spec) == all_densities(run_ledger(spec, size), spec.parsed_scheme)
+
+
+def test_degree_buckets_are_charged_by_the_graphs_degrees():
+    """Five nodes of in-degree 1 (three) and 4 (two), split at 2: 8 bits below, 2 above."""
+    by_degree = tuple(
+        Rule("feature", Quantization(get_format(name)), bucket=bucket) for bucket, name in enumerate(("int8", "int2"))
+    )
+    scheme = Scheme(by_degree, "mine", splits=(2,))
+    products = MODELS["gcn"].products(SMALL, FIVE_NODES)
+    rows = [row for row in ledger_rows(products, scheme, 1, ((1, 3), (4, 2))) if row.site == "feature"]
+    assert [(row.layer, row.format, row.elements, row.macs) for row in rows] == [
+        (0, "int8", 3 * 4, 31), (0, "int2", 2 * 4, 21), (1, "int8", 3 * 3, 23), (1, "int2", 2 * 3, 16),
+    ]  # fmt: skip
+    found = densities(rows, "inference", "quantized part")
+    assert found.average_bits == pytest.approx((21 * 8 + 14 * 2) / 35)
+
+
+def test_without_the_degrees_they_are_not_guessed():
+    scheme = Scheme((Rule("feature", Quantization(get_format("int8")), bucket=0),), "mine", splits=(2,))
+    with pytest.raises(InputError) as caught:
+        ledger_rows(MODELS["gcn"].products(SMALL, FIVE_NODES), scheme, 1)
+    assert str(caught.value) == (
+        "the densities of 'mine' depend on the graph's degrees, which are known once the dataset "
+        "was loaded: train on it once, or name formats that do not go by degree"
+    )
+
+
+def test_a_range_a_row_is_charged():
+    """int4 with two float32 a row of 4: 4 + 64/4 bits an element."""
+    scheme = Scheme((Rule("feature", Quantization(get_format("int4"), "row"), layer=0),), "mine")
+    rows = ledger_rows(MODELS["gcn"].products(SMALL, FIVE_NODES), scheme, 1)
+    assert densities(rows, "inference", "quantized part").average_bits == 4 + 64 / 4
+
+
+def test_a_phase_in_full_precision_is_charged_in_training_and_not_in_inference():
+    quantization = Quantization(get_format("int8"))
+    scheme = Scheme(tuple(Rule(site, quantization) for site in ("input", "weight", "feature", "aggregate")))
+    products = MODELS["gcn"].products(SMALL, FIVE_NODES)
+    rows = ledger_rows(products, Scheme(), 30) + ledger_rows(products, scheme, 10, first_epoch=31)
+    assert densities(rows, "inference", "whole step").average_bits == 8
+    assert 24 < densities(rows, "training", "whole step").average_bits < 32

@@ -1,0 +1,215 @@
+"""SGQuant (Feng et al., ICTAI 2020, arXiv 2007.05100): ``sgquant``, ``lwq[8,4]``, ``cwq(att=2,emb=8)``,
+``taq[8,6,4,2]``, and any sum of them.
+
+Features and attention only, floor-affine, weights and gradients fp32; fp32 training first, then fine-tuning
+with straight-through gradients (METHODS §5). Features ("emb": what enters a layer, and the nodes after the weight) have
+a range a row; attention ("att") has one a tensor, since a row of it is one number a head.
+
+    sgquant(bits=4)       every component, layer and degree bucket
+    lwq[8,4]              bits a layer, one for each
+    cwq(att=2,emb=8)      bits a component
+    taq[8,6,4,2]          bits a degree bucket, from the lowest degrees up; splits=4-8-16: the first degrees of the others
+
+**A sum** is SGQuant's table bits[layer][component][bucket]. Each part is a ceiling on the entries that it names, and an
+entry has the least of its ceilings: in ``lwq[8,4]+taq[8,6,4,2]`` the second layer's buckets have 4, 4, 4 and 2 bits. So the
+order does not matter. A component that no part names stays fp32. Two ceilings on the same thing are refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+
+from engine.errors import InputError
+from engine.formats import Format
+from engine.grammar import Part, Value
+from engine.recipe_options import Options, width_format
+from engine.scheme import FP32, Phase, Quantization, Rule, Scheme
+from engine.schemes import Modifier, Recipe
+
+SOURCE = "Feng et al., SGQuant, ICTAI 2020, arXiv 2007.05100"
+COMPONENTS: Mapping[str, tuple[str, ...]] = {"att": ("attention",), "emb": ("input", "feature")}
+"""The sites of each component."""
+SPLITS = (4, 8, 16)
+"""Of an undirected citation graph's nodes, about a half, a third, and the rest lie below, between and above."""
+TUNE = 50
+"""Epochs of fine-tuning after the fp32 training; the paper gives no number."""
+FAMILY = "int{}-floor"
+
+
+@dataclass(frozen=True)
+class Ceilings:
+    """One part's ceilings: by layer, component or bucket; ``every``: one for all."""
+
+    name: str
+    every: Format | None = None
+    layers: tuple[Format, ...] = ()
+    components: tuple[tuple[str, Format], ...] = ()
+    buckets: tuple[Format, ...] = ()
+    splits: tuple[int, ...] = ()
+    tune: int | None = None
+
+    @property
+    def names(self) -> set[str]:
+        """What it sets a ceiling on."""
+        found = {f"the bits of {component!r}" for component, _ in self.components}
+        found |= {"the bits of all"} if self.every else set()
+        found |= {"the bits by layer"} if self.layers else set()
+        found |= {"the bits by degree"} if self.buckets else set()
+        return found | ({"the epochs of fine-tuning"} if self.tune is not None else set())
+
+    def ceiling(self, component: str, layer: int | None, bucket: int | None) -> list[Format]:
+        named = dict(self.components)
+        return [
+            *([self.every] if self.every else []),
+            *([named[component]] if component in named else []),
+            *([self.layers[layer]] if self.layers and layer is not None else []),
+            *([self.buckets[bucket]] if self.buckets and bucket is not None else []),
+        ]
+
+
+@dataclass(frozen=True)
+class Granular(Scheme):
+    """A scheme with the SGQuant parts that it was put together from."""
+
+    parts: tuple[Ceilings, ...] = ()
+
+
+def build(part: Part) -> Modifier | None:
+    reader = READERS.get(part.name)
+    if reader is None:
+        return None
+    mine = reader(part)
+    return lambda before: combine(before, mine)
+
+
+def combine(before: Scheme, mine: Ceilings) -> Scheme:
+    """``before`` with one more part's ceilings. Raises InputError where both set the same thing."""
+    parts = before.parts if isinstance(before, Granular) else ()
+    for other in parts:
+        for name in sorted(mine.names & other.names):
+            raise InputError(f"{name} are set twice, by {other.name!r} and by {mine.name!r}: leave one of them out")
+    old = set(rules_of(parts))
+    rest = tuple(rule for rule in before.rules if rule not in old)
+    parts = (*parts, mine)
+    rules = rules_of(parts)
+    taken = {rule.site for rule in rest} & {rule.site for rule in rules}
+    if taken:
+        raise InputError(
+            f"what stands before {mine.name!r} sets the site {min(taken)!r} already: "
+            f"leave one of them out, or restrict it to other sites"
+        )
+    tune = next((part.tune for part in parts if part.tune is not None), TUNE)
+    named = {site for part in parts for component, _ in part.components for site in COMPONENTS[component]}
+    inherited = {field.name: getattr(before, field.name) for field in fields(Scheme)}
+    return replace(
+        Granular(**inherited),
+        rules=(*rest, *rules),
+        splits=next((part.splits for part in parts if part.splits), ()),
+        phases=(Phase("fp32", quantized=False, counts=False), Phase("fine-tune", tune)),
+        required=tuple(sorted({*before.required, *(named & {"attention"})})),
+        parts=parts,
+    )
+
+
+def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
+    """The table of these parts as rules; where an entry has no ceiling, or fp32, there is none."""
+    layers = range(max((len(part.layers) for part in parts), default=0)) or (None,)
+    buckets = range(max((len(part.buckets) for part in parts), default=0)) or (None,)
+    rules: list[Rule] = []
+    for component, sites in COMPONENTS.items():
+        for layer in layers:
+            for bucket in buckets:
+                ceilings = [found for part in parts for found in part.ceiling(component, layer, bucket)]
+                format = min(ceilings, key=lambda format: format.bits, default=FP32)
+                if format != FP32:
+                    by_row = component == "emb" and format.ranged
+                    quantization = Quantization(format, "row" if by_row else "tensor")
+                    rules += [Rule(site, quantization, layer=layer, bucket=bucket) for site in sites]
+    return tuple(rules)
+
+
+def _tune(options: Options) -> int | None:
+    return options.whole("tune", TUNE, 1, 100_000) if "tune" in options else None
+
+
+def _list(part: Part, example: str) -> tuple[Format, ...]:
+    if len(part.steps) != 1:
+        raise InputError(f"the scheme {str(part)!r} needs one list of bits in brackets, such as {example}")
+    return tuple(width_format(element, FAMILY, str(part)) for element in part.steps[0])
+
+
+def read_sgquant(part: Part) -> Ceilings:
+    options = Options(part, ("bits", "tune"))
+    bits: Value = options.value("bits") if "bits" in options else 4
+    return Ceilings(str(part), every=width_format(bits, FAMILY, str(part)), tune=_tune(options))
+
+
+def read_layers(part: Part) -> Ceilings:
+    options = Options(part, ("tune",), steps=True)
+    return Ceilings(str(part), layers=_list(part, "lwq[8,4]"), tune=_tune(options))
+
+
+def read_components(part: Part) -> Ceilings:
+    options = Options(part, (*COMPONENTS, "tune"))
+    given = [component for component in COMPONENTS if component in options]
+    if not given:
+        raise InputError(f"the scheme {str(part)!r} needs bits for att, emb or both, such as cwq(att=2,emb=8)")
+    formats = [(component, width_format(options.value(component), FAMILY, str(part))) for component in given]
+    return Ceilings(str(part), components=tuple(formats), tune=_tune(options))
+
+
+def read_buckets(part: Part) -> Ceilings:
+    options = Options(part, ("splits", "tune"), steps=True)
+    buckets = _list(part, "taq[8,6,4,2]")
+    if len(buckets) != len(SPLITS) + 1:
+        raise InputError(
+            f"the scheme {str(part)!r} gives bits for {len(buckets)} degree buckets: give 4, the lowest degrees first, "
+            "such as taq[8,6,4,2]"
+        )
+    return Ceilings(str(part), buckets=buckets, splits=_splits(options), tune=_tune(options))
+
+
+def _splits(options: Options) -> tuple[int, ...]:
+    text = options.text_of("splits", "-".join(map(str, SPLITS)))
+    words = text.split("-")
+    points = tuple(int(word) for word in words if word.isdecimal())
+    ascending = all(a < b for a, b in zip((0, *points), points, strict=False))
+    if len(words) != 3 or len(points) != 3 or not ascending:
+        raise InputError(
+            f"the scheme {options.text!r}: splits are three increasing degrees from 1 up, such as 4-8-16, not {text}"
+        )
+    return points
+
+
+READERS = {"sgquant": read_sgquant, "lwq": read_layers, "cwq": read_components, "taq": read_buckets}
+
+
+def _recipe(name: str, summary: str, *examples: str) -> Recipe:
+    return Recipe(
+        name, summary, SOURCE, [name], examples, lambda part: build(part) if part.name == name else None
+    )
+
+
+ENTRIES = [
+    _recipe(
+        "sgquant",
+        "features and attention at the same bits everywhere, fine-tuned from a trained fp32 model",
+        "sgquant",
+        "sgquant(bits=8)",
+        "sgquant(bits=2,tune=100)",
+    ),
+    _recipe(
+        "lwq",
+        "SGQuant by layer: bits of features and attention for each layer",
+        "lwq[8,4]",
+        "lwq[8,4]+cwq(att=2)+taq[8,6,4,2]",
+    ),
+    _recipe("cwq", "SGQuant by component: bits of attention and of embeddings", "cwq(att=2,emb=8)", "cwq(emb=4)"),
+    _recipe(
+        "taq",
+        "SGQuant by topology: bits for each of four degree buckets, the lowest degrees first",
+        "taq[8,6,4,2]",
+        "taq[8,4,4,2](splits=3-6-12)",
+    ),
+]
