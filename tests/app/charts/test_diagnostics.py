@@ -39,6 +39,7 @@ def test_each_layer_has_a_bar_at_each_site_in_three_panels() -> None:
     ]
     assert axis_titles(figure) == ["SQNR (dB)", "Saturated (%)", "Zeroed gradients (%)", "Site"]
     assert [trace["showlegend"] for trace in figure["data"]] == [True, False, False] * 2
+    assert list(figure["layout"]["xaxis"]["categoryarray"]) == ["weight", "message"]
 
 
 def test_layers_differ_by_colour_and_by_pattern() -> None:
