@@ -52,8 +52,8 @@ def layer_colors(layers: Sequence[int]) -> dict[int, str]:
 def site_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 600) -> go.Figure:
     """The whole tensors: three panels over the sites, a bar a layer. Missing values (no noise) have no bar."""
     whole = [row for row in rows if row["bucket"] is None]
-    order = list(SITES)
-    places = list(dict.fromkeys(place(row) for row in sorted(whole, key=lambda row: order.index(row["site"]))))
+    order = {site: number for number, site in enumerate(SITES)}
+    places = list(dict.fromkeys(place(row) for row in sorted(whole, key=lambda row: order.get(row["site"], 99))))
     figure = _panels("Site", places, height, f"sites:{epoch}")
     for index, (layer, color) in enumerate(layer_colors([row["layer"] for row in whole]).items()):
         members = [row for row in whole if row["layer"] == layer]
