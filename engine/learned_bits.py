@@ -150,15 +150,16 @@ class NodeBits(nn.Module):
 
     ``nodes``: how many rows the tensor has; ``bits``: what all start from. With groups, each row takes the nearest
     (for graphs that were not seen in training, and for mini-batches). The first tensor in training sets the steps:
-    2·mean|x|/√q_max of the row; with groups, reaches that follow the quantiles of the rows' maxima.
+    2·mean|x|/√q_max over the row's non-zero values (zeros are exact at any step); with groups, reaches that follow the
+    quantiles of the rows' maxima. A constant's steps are learned in units (``unit``) of their first values, as its
+    scale is known: A²Q's rates, which are for values around 1, would jump over the 0.05 of row-normalised features.
 
     The local gradient arrives with ``penalty()``, as a term of value 0; a constant (the dataset's features) takes
     it with either source, since no gradient of the task comes there. ``peers``: all modules that share one memory
     target, this one included; the first of them gives the memory's penalty.
     """
 
-    step: nn.Parameter
-    bits: nn.Parameter
+    unit: Tensor
     counts: Tensor
 
     def __init__(
@@ -174,14 +175,20 @@ class NodeBits(nn.Module):
         super().__init__()
         self.site, self.learning, self.counted = site, learning, counted
         rows = learning.groups or nodes
-        self.step = nn.Parameter(torch.ones(rows))
+        self.factor = nn.Parameter(torch.ones(rows))
         self.bits = nn.Parameter(torch.full((rows,), float(bits)))
+        self.register_buffer("unit", torch.ones(rows))
         self.register_buffer("counts", torch.zeros(MOST_BITS + 1, dtype=torch.int64))
         self.ready = False
         self._pull: list[tuple[Tensor, Tensor]] = []
         self._memory: tuple[int, Tensor | None] | None = None
         self._peers = [] if peers is None else peers
         self._peers.append(self)
+
+    @property
+    def step(self) -> Tensor:
+        """The steps now: of each node, or of each group."""
+        return self.unit * self.factor
 
     def forward(self, x: Tensor, *, axis: int = -1, protected: Tensor | None = None) -> Tensor:
         """x̂ of x [rows, width]; ``protected`` (bool [rows]) rows stay as they are and do not count.
@@ -191,7 +198,8 @@ class NodeBits(nn.Module):
         self._check(len(x), x)
         most = x.detach().abs().amax(1) if x.shape[1] else x.new_zeros(len(x))
         if self.training and not self.ready:
-            self._start(most, x.detach().abs().mean(1))
+            total, entries = x.detach().abs().sum(1), x.detach().count_nonzero(1)
+            self._start(most, total / entries.clamp(min=1), constant=not torch.is_grad_enabled())
         step, bits, chosen = self._choose(most)
         self._count(bits, x.shape[1], chosen)
         if self.learning.source == "task" and torch.is_grad_enabled():
@@ -206,9 +214,10 @@ class NodeBits(nn.Module):
         rows, magnitudes = x.entry_rows, x.values.abs()
         self._check(x.shape[0], x.values)
         zero = x.values.new_zeros(x.shape[0])
-        most = zero.index_reduce(0, rows, magnitudes, "amax")
+        most = zero.scatter_reduce(0, rows, magnitudes, "amax")
         if self.training and not self.ready:
-            self._start(most, zero.index_add(0, rows, magnitudes) / x.inputs)
+            entries = zero.index_add(0, rows, (magnitudes > 0).to(zero.dtype))
+            self._start(most, zero.index_add(0, rows, magnitudes) / entries.clamp(min=1), constant=True)
         step, bits, chosen = self._choose(most)
         self._count(bits, x.inputs, chosen)
         out, *pull = quantize_entries_locally(x, step, bits)
@@ -220,14 +229,14 @@ class NodeBits(nn.Module):
     def _check(self, rows: int, values: Tensor) -> None:
         if values.device.type == "cpu" and not bool(torch.isfinite(values.detach()).all()):
             raise NonFiniteError(values.detach(), self.site)
-        if not self.learning.groups and rows != len(self.step):
+        if not self.learning.groups and rows != len(self.bits):
             raise RunError(
-                f"{self.site} has {rows} rows, but A²Q has the bits of {len(self.step)} nodes: "
+                f"{self.site} has {rows} rows, but A²Q has the bits of {len(self.bits)} nodes: "
                 "give a2q(groups=1000) for batches and for graphs that were not seen in training"
             )
 
     @torch.no_grad()
-    def _start(self, most: Tensor, mean: Tensor) -> None:
+    def _start(self, most: Tensor, mean: Tensor, *, constant: bool) -> None:
         last = largest_code(effective_bits(self.bits)).clamp(min=1)
         if self.learning.groups:
             groups = self.learning.groups
@@ -238,14 +247,15 @@ class NodeBits(nn.Module):
         # A row of zeros is exact at any step: it takes the mean one, for when it is zero no longer.
         some = start > 0
         rest = start[some].mean() if bool(some.any()) else torch.ones((), device=start.device)
-        self.step.copy_(torch.where(some, start, rest))
+        (self.unit if constant else self.factor).copy_(torch.where(some, start, rest))
         self.ready = True
 
     def _choose(self, most: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        step = self.step
         if not self.learning.groups:
-            return self.step, self.bits, None
-        chosen = nearest_group(most, self.step, self.bits)
-        return self.step[chosen], self.bits[chosen], chosen
+            return step, self.bits, None
+        chosen = nearest_group(most, step, self.bits)
+        return step[chosen], self.bits[chosen], chosen
 
     def _count(self, bits: Tensor, width: int, chosen: Tensor | None) -> None:
         if self.training:
@@ -266,7 +276,7 @@ class NodeBits(nn.Module):
             return
         to_step, to_bits = (part if protected is None else part.masked_fill(protected, 0) for part in pull)
         if chosen is not None:
-            zero = torch.zeros_like(self.step)
+            zero = torch.zeros_like(self.unit)
             to_step, to_bits = zero.index_add(0, chosen, to_step), zero.index_add(0, chosen, to_bits)
         self._pull.append((to_step, to_bits))
 
@@ -274,7 +284,8 @@ class NodeBits(nn.Module):
         """What this site adds to the loss: its local gradients, and, of the first of its peers, the memory penalty."""
         terms: list[Tensor] = []
         for to_step, to_bits in self._pull:
-            terms += [(self.step - self.step.detach()) @ to_step, (self.bits - self.bits.detach()) @ to_bits]
+            step = self.step
+            terms += [(step - step.detach()) @ to_step, (self.bits - self.bits.detach()) @ to_bits]
         self._pull = []
         if self._peers[0] is self:
             sizes = [size for peer in self._peers if peer.counted and (size := peer.kilobytes()) is not None]
@@ -285,7 +296,7 @@ class NodeBits(nn.Module):
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Steps and bits, each with its own learning rate, without weight decay."""
         return [
-            {"params": [self.step], "lr": self.learning.lr_step, "weight_decay": 0.0},
+            {"params": [self.factor], "lr": self.learning.lr_step, "weight_decay": 0.0},
             {"params": [self.bits], "lr": self.learning.lr_bits, "weight_decay": 0.0},
         ]
 
@@ -304,7 +315,7 @@ class NodeBits(nn.Module):
 
     def extra_repr(self) -> str:
         groups = self.learning.groups
-        rows = f"groups={groups}" if groups else f"nodes={len(self.step)}"
+        rows = f"groups={groups}" if groups else f"nodes={len(self.bits)}"
         return f"site={self.site!r}, {rows}, source={self.learning.source!r}"
 
 
@@ -318,7 +329,8 @@ class LearnedSteps(nn.Module):
     def __init__(self, format: Format, *, site: str, axis: int, lr: float) -> None:
         super().__init__()
         self.format, self.site, self.axis, self.lr = format, site, axis, lr
-        self.step: nn.Parameter = nn.UninitializedParameter()  # the optimizer holds it before the first tensor comes
+        # The optimizer holds it before the first tensor comes.
+        self.step: nn.Parameter = nn.UninitializedParameter()
         self.estimator = "lsq"
 
     def forward(self, x: Tensor, *, axis: int = -1, protected: Tensor | None = None) -> Tensor:
@@ -356,9 +368,9 @@ class LearnedSteps(nn.Module):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         saved = state_dict.get(prefix + "step")
-        if saved is None and is_lazy(self.step):
-            return
-        if saved is not None and is_lazy(self.step):
+        if is_lazy(self.step):
+            if saved is None:
+                return  # saved before the first tensor
             cast(nn.UninitializedParameter, self.step).materialize(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

@@ -186,9 +186,7 @@ READERS = {"sgquant": read_sgquant, "lwq": read_layers, "cwq": read_components, 
 
 
 def _recipe(name: str, summary: str, *examples: str) -> Recipe:
-    return Recipe(
-        name, summary, SOURCE, [name], examples, lambda part: build(part) if part.name == name else None
-    )
+    return Recipe(name, summary, SOURCE, [name], examples, lambda part: build(part) if part.name == name else None)
 
 
 ENTRIES = [
