@@ -28,6 +28,7 @@ What the table compares seed by seed, and what a paper says (only figures that a
     scheme = "fp32"
     value = 83.16
     source = "SGQuant, Table III"
+    selection = "best test"            # which of our three values it stands beside
     provenance = "given"
 
 Order: seeds outermost, so that an early look at a sweep is already a comparison.
@@ -66,6 +67,8 @@ class Published(BaseModel):
     value: float
     std: float | None = None
     source: str
+    selection: Literal["best validation", "last", "best test"] = "best validation"
+    """The epoch that the paper reports: it is shown beside our value of the same selection."""
     provenance: Literal["given"]
 
     @field_validator("scheme")

@@ -25,16 +25,26 @@ def read_results(reader: Reader, plan: Sweep) -> tuple[list[Row], list[Row]]:
     groups = [rows[group] for group in order if group in rows]
     for cell in plan.cells:
         if cell.group in rows:
-            rows[cell.group]["published"] = _published(plan, cell)
+            rows[cell.group]["published"] = _published(plan, cell, rows[cell.group])
     if not plan.pairs:
         return groups, []
     return groups, reader.query("paired", pairs=[f"{a}:{b}" for a, b in plan.pairs]).to_pylist()
 
 
-def _published(plan: Sweep, cell: RunSpec) -> list[Row]:
+OURS = {"best validation": "test", "last": "last", "best test": "max"}
+"""The columns of ``groups`` by selection."""
+
+
+def _published(plan: Sweep, cell: RunSpec, row: Row) -> list[Row]:
     place = (cell.dataset.name, cell.model.name, cell.scheme)
     return [
-        {"value": figure.value, "std": figure.std, "source": figure.source}
+        {
+            "value": figure.value,
+            "std": figure.std,
+            "source": figure.source,
+            "selection": figure.selection,
+            "ours": row[f"{OURS[figure.selection]}_mean"],
+        }
         for figure in plan.published
         if (figure.dataset, figure.model, figure.scheme) == place
     ]
@@ -119,7 +129,9 @@ def _names(groups: Sequence[Row]) -> dict[str, tuple[str, str]]:
 
 def _papers(row: Row) -> str:
     return "; ".join(
-        mean_and_std(figure["value"], figure["std"]) + f" ({figure['source']})" for figure in row["published"]
+        f"{mean_and_std(figure['value'], figure['std'])}, {figure['source']}"
+        f" ({figure['selection']}: ours {mean_and_std(figure['ours'], None) or '–'})"
+        for figure in row["published"]
     )
 
 

@@ -77,7 +77,7 @@ def compared(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> tuple
         '[spec]\ndataset = "karate"\nmodel = "gcn"\nscheme = ["fp32", "int4", "int8"]\ntraining.epochs = 5\n'
         '[[compare]]\na = "fp32"\nb = "int4"\n'
         '[[published]]\ndataset = "karate"\nmodel = "gcn"\nscheme = "fp32"\nvalue = 91.5\nstd = 2.0\n'
-        'source = "a paper, Table 1"\nprovenance = "given"\n'
+        'source = "a paper, Table 1"\nselection = "best test"\nprovenance = "given"\n'
     )
     return command_line, file
 
@@ -172,7 +172,8 @@ def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[Comma
         "bits and densities of published"
     )
     assert [line.split()[2:4] for line in lines[1:3]] == [["fp32", "3"], ["int4", "3"]]
-    assert lines[1].endswith("91.50 ± 2.00 (a paper, Table 1)")
+    ours = bitfront.json("sweep", str(file), "--table", "--json")["groups"][0]["max_mean"]
+    assert lines[1].endswith(f"91.50 ± 2.00, a paper, Table 1 (best test: ours {ours:.2f})")
     assert "training, quantized part" in lines[2]
     assert lines[3] == "1 of 3 groups have no finished run yet."
     assert lines[5] == "Paired by seed: the first scheme minus the second"
@@ -196,7 +197,15 @@ def test_a_sweeps_paired_difference_is_scipys(compared: tuple[CommandLine, Path]
     low, high = pair["difference"] - pair["ci95"], pair["difference"] + pair["ci95"]
     assert (pair["seeds"], pair["unit"]) == ([0, 1, 2], "%")
     assert (low, high) == pytest.approx((interval.low, interval.high), rel=1e-8)
-    assert fp32["published"] == [{"value": 91.5, "std": 2.0, "source": "a paper, Table 1"}]
+    assert fp32["published"] == [
+        {
+            "value": 91.5,
+            "std": 2.0,
+            "source": "a paper, Table 1",
+            "selection": "best test",
+            "ours": fp32["max_mean"],
+        }
+    ]
 
 
 def test_a_table_of_runs_that_nobody_launched_says_so(compared: tuple[CommandLine, Path]):
