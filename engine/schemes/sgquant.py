@@ -97,7 +97,7 @@ def combine(before: Scheme, mine: Ceilings) -> Scheme:
     if taken:
         raise InputError(
             f"what stands before {mine.name!r} sets the site {min(taken)!r} already: "
-            f"leave one of them out, or restrict it to other sites"
+            f"leave one of them out, or write {mine.name!r} first, so that it has that site"
         )
     tune = next((part.tune for part in parts if part.tune is not None), TUNE)
     named = {site for part in parts for component, _ in part.components for site in COMPONENTS[component]}
