@@ -46,13 +46,15 @@ class Operand:
 
     ``sites``: the places at which it may have been quantized, the nearest to the product first (a
     message is the quantized feature where the message itself is not quantized). ``of``: what its rows
-    are, for schemes that quantize nodes by their degree.
+    are, for schemes that quantize nodes by their degree. ``otherwise``: the tensor that is read in its place
+    where no rule covers ``sites`` (an edge's message that is never made: the node's feature).
     """
 
     sites: tuple[str, ...]
     rows: int
     width: int
     of: Literal["nodes", "edges"] | None = None
+    otherwise: Operand | None = None
 
     @property
     def elements(self) -> int:
@@ -82,13 +84,58 @@ def linear_products(layer: int, rows: int, inputs: int, outputs: int, *, input_g
     return products
 
 
-def aggregate_products(layer: int, nodes: int, edges: int, width: int) -> list[Product]:
-    """A sum over ``edges`` messages (self-loops counted) of this width, and its transpose backward."""
+def aggregate_products(layer: int, nodes: int, edges: int, width: int, *, by_edge: bool = False) -> list[Product]:
+    """A sum over ``edges`` messages (self-loops counted) of features of this width, and its transpose backward.
+
+    ``by_edge``: the message site quantizes a row an edge, not a row a node.
+    """
     message = Operand(("message", "feature"), nodes, width, "nodes")
-    result = Operand(("aggregate",), nodes, width, "nodes")
+    if by_edge:
+        feature = Operand(("feature",), nodes, width, "nodes")
+        message = Operand(("message",), edges, width, "edges", otherwise=feature)
+    return _sum_products(layer, nodes, edges, width, message, message_gradient=True)
+
+
+def message_products(layer: int, nodes: int, edges: int, width: int, *, message_gradient: bool) -> list[Product]:
+    """The same for layers that sum their input before the weight; without gradient where that is constant."""
+    message = Operand(("message",), nodes, width, "nodes")
+    return _sum_products(layer, nodes, edges, width, message, message_gradient=message_gradient)
+
+
+def _sum_products(
+    layer: int, nodes: int, edges: int, width: int, message: Operand, *, message_gradient: bool
+) -> list[Product]:
+    found = [Product("aggregate", layer, edges * width, (message,), Operand(("aggregate",), nodes, width, "nodes"))]
+    if message_gradient:
+        gradient = Operand(("gradient",), nodes, width, "nodes")
+        found.append(Product("grad_aggregate", layer, edges * width, (gradient,)))
+    return found
+
+
+def attention_products(
+    layer: int, nodes: int, edges: int, heads: int, channels: int, *, vectors: bool
+) -> list[Product]:
+    """Scores, and the sum of messages weighted by their softmax, both ways.
+
+    ``vectors``: scores are the nodes' products with two learned vectors a head (GAT); else of the edge's two
+    nodes (AGNN, whose feature is the layer's input). The gradient of the scores is never quantized.
+    """
+    width = heads * channels
+    feature = Operand(("feature",) if vectors else ("input",), nodes, width, "nodes")
+    attention, score = (Operand((site,), edges, heads, "edges") for site in ("attention", "score"))
+    message = Operand(("message",), edges, width, "edges", otherwise=feature)
+    gradient = Operand(("gradient",), nodes, width, "nodes")
+    by_score = Operand(("score gradient",), edges, heads, "edges")
+    other = Operand(("weight",), 2 * heads, channels) if vectors else feature
+    work = 2 * nodes * width if vectors else edges * width
     return [
-        Product("aggregate", layer, edges * width, (message,), result),
-        Product("grad_aggregate", layer, edges * width, (Operand(("gradient",), nodes, width, "nodes"),)),
+        Product("aggregate", layer, work, (feature, other) if vectors else (feature,), score),
+        Product(
+            "aggregate", layer, edges * width, (attention, message), Operand(("aggregate",), nodes, width, "nodes")
+        ),
+        Product("grad_aggregate", layer, edges * width, (gradient, attention)),
+        Product("grad_aggregate", layer, edges * width, (gradient, feature)),
+        Product("grad_aggregate", layer, 2 * work, (by_score, other)),
     ]
 
 
@@ -167,6 +214,8 @@ def _resolve(
         rules = scheme.covering(site, product.name, product.layer)
         if rules:
             return _parts(operand, site, rules, product.layer, scheme, degrees, spread)
+    if operand.otherwise is not None:
+        return _resolve(operand.otherwise, product, scheme, degrees, spread)
     return [_Part(operand.sites[-1], FP32, Fraction(1), operand.elements)]
 
 

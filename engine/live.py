@@ -81,10 +81,15 @@ class LiveScheme(nn.Module):
             self.seed = seed
         self._masks.clear()
 
-    def protected(self, layer: int) -> Tensor | None:
-        """Which nodes stay full precision in this pass, bool [N]; None where nobody is protected."""
+    def protected(self, layer: int, of: str = "nodes") -> Tensor | None:
+        """Which nodes stay full precision in this pass, bool [N]; None where nobody is protected.
+
+        ``of``: "mlp" inside GIN's MLP.
+        """
         protection = self.scheme.protection
         if protection is None or not self.training or self.topology is None:
+            return None
+        if of == "mlp" and not protection.gin_mlp_masked:
             return None
         index = layer if protection.per == "layer" else -1
         if index not in self._masks:
@@ -165,10 +170,14 @@ class LiveScheme(nn.Module):
 
 
 class Sites:
-    """A module's view of the live scheme: declares the sites that it uses, and quantizes tensors there."""
+    """A module's view of the live scheme: declares the sites that it uses, and quantizes tensors there.
 
-    def __init__(self, *names: str) -> None:
-        self.names = names
+    ``of``: what the module's rows are, where a caller names them "nodes": "nodes"; "mlp", the nodes inside GIN's
+    MLP, which a scheme's protection may leave out; "graphs" of a batch, which have no degree.
+    """
+
+    def __init__(self, *names: str, of: str = "nodes") -> None:
+        self.names, self.of = names, of
         self.live: LiveScheme | None = None
         self.layer = 0
         self.part = ""
@@ -237,8 +246,8 @@ class Sites:
             return x
         key, quantizer, format, blocked = bound
         protected = bucket = None
-        if rows is not None:
-            protected = live.protected(self.layer)
+        if rows is not None and self.of != "graphs":
+            protected = live.protected(self.layer, self.of)
             bucket = live.buckets if isinstance(quantizer, ByBucket) else None
             if isinstance(rows, Tensor):
                 protected = None if protected is None else protected[rows]

@@ -33,6 +33,8 @@ class GraphSize:
     classes: int
     degrees: tuple[tuple[int, int], ...] | None = None
     """(in-degree, how many nodes have it), ascending; None until the graph was loaded."""
+    graphs: int = 1
+    """Graphs in a batch; ``nodes`` and ``edges`` are those of all of them."""
 
 
 @dataclass(frozen=True)

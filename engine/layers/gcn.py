@@ -2,8 +2,11 @@
 
 h   = fq_input(X) · fq_weight(W)ᵀ          feature site: fq(h)
 m_j = d_j^(−1/2) · h_j                     message site, once a node
-a_i = Σ_j m_j over edges j→i and i itself  aggregate site: the plain sum
-y_i = d_i^(−1/2) · a_i + b                 update site
+a_i = Σ_j m_j over edges j→i and i itself
+y_i = d_i^(−1/2) · a_i + b                 aggregate site before the bias, update site after it
+
+``message="edge"`` quantizes norm_ij·h_j an edge, as [DQ]'s code does, protected by the edge's source; where
+the message site is not quantized the two are the same sum.
 """
 
 from __future__ import annotations
@@ -14,6 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.kernels.aggregate import aggregate
+from engine.kernels.edges import gather_sources, sum_edges
+from engine.layers.batch_norm import BatchNorm
 from engine.layers.linear import linear
 from engine.layers.operand import Activation, Dropout
 from engine.live import Sites
@@ -21,12 +26,19 @@ from engine.topology import Topology
 
 
 class GCNLayer(nn.Module):
-    """One graph convolution: [N, inputs] → [N, outputs]; with fp32 it equals PyG's GCNConv."""
+    """One graph convolution: [N, inputs] → [N, outputs]; with fp32 it equals PyG's GCNConv.
 
-    def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
+    ``message``: "node" or "edge"; ``batch_norm``: after the update site, as in PyG's BasicGNN.
+    """
+
+    def __init__(
+        self, inputs: int, outputs: int, *, bias: bool = True, message: str = "node", batch_norm: bool = False
+    ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
+        self.message = message
+        self.norm = BatchNorm(outputs) if batch_norm else None
         self.sites = Sites("input", "weight", "feature", "message", "aggregate", "update", "gradient")
 
     def reset_parameters(self, generator: torch.Generator) -> None:
@@ -36,16 +48,30 @@ class GCNLayer(nn.Module):
             self.weight.uniform_(-bound, bound, generator=generator)
             if self.bias is not None:
                 self.bias.zero_()
+        if self.norm is not None:
+            self.norm.reset_parameters()
 
     def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
-        sites, adjacency = self.sites, topology.looped
+        sites = self.sites
         feature = sites(linear(x, self.weight, sites, dropout), "feature", "aggregate", rows="nodes")
-        message = sites(feature * adjacency.inverse_sqrt_degree, "message", "aggregate", rows="nodes")
-        total = sites.gradient(aggregate(message, adjacency)) * adjacency.inverse_sqrt_degree
+        by_edge = self.message == "edge" and sites.covers("message", "aggregate")
+        total = self._by_edge(feature, topology) if by_edge else self._by_node(feature, topology)
         out = sites(total, "aggregate", "aggregate", rows="nodes")
         if self.bias is not None:
             out = out + self.bias
-        return sites(out, "update", "forward", rows="nodes")
+        out = sites(out, "update", "forward", rows="nodes")
+        return out if self.norm is None else self.norm(out)
+
+    def _by_node(self, feature: Tensor, topology: Topology) -> Tensor:
+        scale = topology.looped.inverse_sqrt_degree
+        message = self.sites(feature * scale, "message", "aggregate", rows="nodes")
+        return self.sites.gradient(aggregate(message, topology.looped)) * scale
+
+    def _by_edge(self, feature: Tensor, topology: Topology) -> Tensor:
+        adjacency = topology.looped
+        message = adjacency.edge_norm * gather_sources(feature, adjacency)
+        message = self.sites(message, "message", "aggregate", rows=adjacency.sources)
+        return self.sites.gradient(sum_edges(message, adjacency))
 
     def extra_repr(self) -> str:
-        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}"
+        return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}, message={self.message!r}"

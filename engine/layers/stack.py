@@ -1,29 +1,45 @@
-"""A stack of graph layers with ReLU and dropout between them."""
+"""A stack of graph layers with an activation and dropout between them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
+from engine.layers.dropout import dropped
 from engine.layers.operand import Activation, Dropout
 from engine.randomness import make_key, stream_id
 from engine.topology import Topology
 
 
 class Stack(nn.Module):
-    """Layers in a row: [N, features] → [N, classes].
+    """Layers in a row: [N, features] → [N, classes] (with a readout as the last layer: [graphs, classes]).
 
-    Dropout (rate ``dropout``) falls on each layer's quantized input, on the first one's only with
-    ``input_dropout``; its mask is hashed from (seed, layer, step).
+    Dropout (rate ``dropout``, or a rate a layer) falls on each layer's quantized input, on the first one's only
+    with ``input_dropout``; its mask is hashed from (seed, layer, step). ``attention_dropout``: the rate that falls
+    on the attention of layers that have one. ``activation``: between the layers (None where the layers have their
+    own). ``residual``: every layer but the last whose output is as wide as its input adds that input (dropped as
+    the layer saw it) after the activation, as PyG's DeepGCNLayer with block="res".
     """
 
-    def __init__(self, layers: Sequence[nn.Module], *, dropout: float, input_dropout: bool) -> None:
+    def __init__(
+        self,
+        layers: Sequence[nn.Module],
+        *,
+        dropout: float | Sequence[float],
+        input_dropout: bool = True,
+        attention_dropout: float = 0.0,
+        activation: Callable[[Tensor], Tensor] | None = torch.relu,
+        residual: bool = False,
+    ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(layers)
-        self.dropout = dropout
-        self.input_dropout = input_dropout
+        rates = [dropout] * len(layers) if isinstance(dropout, int | float) else dropout
+        self.rates = tuple(rate if index or input_dropout else 0.0 for index, rate in enumerate(rates))
+        self.attention_dropout = attention_dropout
+        self.activation = activation
+        self.residual = residual
 
     def reset_parameters(self, seed: int) -> None:
         """Fresh parameters, the same for the same seed."""
@@ -33,12 +49,24 @@ class Stack(nn.Module):
 
     def forward(self, x: Activation, topology: Topology, *, seed: int = 0, step: int = 0) -> Tensor:
         """Class scores. In training mode the dropout of this (seed, step) applies."""
+
+        def draw(rate: float, stream: str) -> Dropout | None:
+            return Dropout(rate, make_key(seed, stream_id(stream), step)) if self.training and rate else None
+
         out: Activation = x
-        for index, layer in enumerate(self.layers):
-            drops = self.training and self.dropout > 0 and (index > 0 or self.input_dropout)
-            dropout = Dropout(self.dropout, make_key(seed, stream_id(f"dropout/{index}"), step)) if drops else None
-            y: Tensor = layer(out, topology, dropout)
+        for index, (layer, rate) in enumerate(zip(self.layers, self.rates, strict=True)):
+            dropout = draw(rate, f"dropout/{index}")
+            more = (
+                {"attention_dropout": draw(self.attention_dropout, f"dropout/{index}/attention")}
+                if self.attention_dropout
+                else {}
+            )
+            y: Tensor = layer(out, topology, dropout, **more)
             if index + 1 == len(self.layers):
                 return y
-            out = torch.relu(y)
+            if self.activation is not None:
+                y = self.activation(y)
+            if self.residual and y.shape == out.shape:
+                y = y + dropped(out if isinstance(out, Tensor) else out.dense(), dropout)
+            out = y
         raise AssertionError("a stack has at least one layer")

@@ -29,6 +29,12 @@ class GCNSpec(ModelSpec):
     """Whether the first layer's input is dropped too."""
     bias: bool = True
     """Whether each layer adds a bias after the aggregate."""
+    message: Literal["node", "edge"] = "node"
+    """What the message site quantizes: each node's scaled features once, or norm·h on every edge (Degree-Quant's code)."""
+    batch_norm: bool = False
+    """Whether every layer but the last is followed by batch normalization, before its ReLU."""
+    residual: bool = False
+    """Whether a hidden layer as wide as its input adds that input after its ReLU."""
 
 
 def widths(spec: GCNSpec, size: GraphSize) -> list[tuple[int, int]]:
@@ -43,7 +49,8 @@ def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
     found: list[Product] = []
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
         found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
-        found += aggregate_products(layer, size.nodes, size.edges + size.nodes, outputs)
+        edges = size.edges + size.nodes
+        found += aggregate_products(layer, size.nodes, edges, outputs, by_edge=spec.message == "edge")
     return found
 
 
@@ -51,10 +58,21 @@ def build(spec: GCNSpec, size: GraphSize) -> Stack:
     from engine.layers.gcn import GCNLayer
     from engine.layers.stack import Stack
 
+    pairs = widths(spec, size)
     return Stack(
-        [GCNLayer(inputs, outputs, bias=spec.bias) for inputs, outputs in widths(spec, size)],
+        [
+            GCNLayer(
+                inputs,
+                outputs,
+                bias=spec.bias,
+                message=spec.message,
+                batch_norm=spec.batch_norm and index + 1 < len(pairs),
+            )
+            for index, (inputs, outputs) in enumerate(pairs)
+        ],
         dropout=spec.dropout,
         input_dropout=spec.input_dropout,
+        residual=spec.residual,
     )
 
 

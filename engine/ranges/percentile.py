@@ -2,7 +2,8 @@
 
 p is the share of each tail: 0.001 for INT8, 0.01 for INT4 in [DQ]. ``keep``: "running" (least low and largest
 high so far, [DQ]'s ``per`` modes), "ema", or "current". ``dq_percentile``: the high end is the ⌊(1−p)·n⌋-th
-least value, as in [DQ]'s code. A tensor of more than ``sample`` elements is sampled at even distances.
+least value, as in [DQ]'s code. Where the tails swallow all that differs (p = 0.01 of features with 0.9 % non-zeros
+leaves the range 0…0), the extremes are taken instead. A tensor of more than ``sample`` elements is sampled at even distances.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from engine.errors import InputError
 from engine.kernels.finite import NonFiniteError
-from engine.ranges.base import StatefulRange, follow
+from engine.ranges.base import StatefulRange, follow, include_zero, measure_extremes
 
 if TYPE_CHECKING:
     from engine.formats import Format
@@ -63,8 +64,11 @@ class Percentile(StatefulRange):
             if not bool(torch.isfinite(torch.stack(torch.aminmax(values))).all()):
                 raise NonFiniteError(values)
             ordered = torch.from_numpy(_partition(values, (low_rank - 1, high_rank - 1)))
-            return ordered[low_rank - 1].float(), ordered[high_rank - 1].float()
-        return values.kthvalue(low_rank).values.float(), values.kthvalue(high_rank).values.float()
+            ends = ordered[low_rank - 1].float(), ordered[high_rank - 1].float()
+            return ends if ends[0] != ends[1] else measure_extremes(values, None)
+        low, high = values.kthvalue(low_rank).values.float(), values.kthvalue(high_rank).values.float()
+        least, most = torch.aminmax(values)
+        return torch.where(low == high, least.float(), low), torch.where(low == high, most.float(), high)
 
     def _ends_beside_zeros(self, values: Tensor, zeros: int) -> tuple[Tensor, Tensor]:
         """The same of the values and as many zeros; nothing is sampled."""
@@ -79,6 +83,8 @@ class Percentile(StatefulRange):
             else:
                 place = rank if rank <= below else rank - zeros
                 ends.append(values.kthvalue(place).values.float())
+        if ends[0] == ends[1]:
+            return include_zero(*measure_extremes(values, None), zeros)
         return ends[0], ends[1]
 
     def _lines(self, x: Tensor, axis: int) -> tuple[Tensor, Tensor]:

@@ -211,7 +211,7 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("run", "--seeds", "1,1"), "--seeds 1,1 names a seed twice"),
         (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
         (("sweep", "absent.toml"), "there is no file absent.toml"),
-        (("bench", "fromats"), "unknown bench 'fromats': did you mean formats? Allowed: formats"),
+        (("bench", "fromats"), "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching"),
         (("cancel",), "name the runs to cancel, or give --all-queued"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The aggregate: equal to the dense product, forward and backward, whatever the graph."""
+"""The aggregates: equal to the dense product, forward and backward, whatever the graph."""
 
 from __future__ import annotations
 
@@ -6,17 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.kernels.aggregate import Adjacency, aggregate
-
-
-@st.composite
-def graphs(draw):
-    """Up to 12 nodes: isolated ones, self-loops and repeated edges included."""
-    nodes = draw(st.integers(1, 12))
-    node = st.integers(0, nodes - 1)
-    edges = draw(st.lists(st.tuples(node, node), max_size=40))
-    edge_index = torch.tensor(edges, dtype=torch.int64).reshape(-1, 2).t()
-    return edge_index, nodes
+from engine.kernels.aggregate import Adjacency, aggregate, weighted_aggregate
+from tests.engine.kernels.graphs import graphs, normal
 
 
 def dense(edge_index: torch.Tensor, nodes: int) -> torch.Tensor:
@@ -49,6 +40,51 @@ def test_the_degree_counts_incoming_edges_and_the_self_loop(graph):
     adjacency = Adjacency.from_edges(edge_index, nodes)
     expected = dense(edge_index, nodes).sum(1, keepdim=True).pow(-0.5)
     assert torch.equal(adjacency.inverse_sqrt_degree, expected)
+
+
+@given(graphs())
+def test_without_loops_the_edges_stay_as_they_are(graph):
+    edge_index, nodes = graph
+    adjacency = Adjacency.from_edges(edge_index, nodes, loops=False)
+    found = sorted(zip(adjacency.sources.tolist(), adjacency.targets.tolist(), strict=True))
+    assert found == sorted(map(tuple, edge_index.t().tolist()))
+    degree = torch.bincount(edge_index[1], minlength=nodes).clamp(min=1)
+    torch.testing.assert_close(adjacency.inverse_degree.squeeze(1) * degree, torch.ones(nodes))
+
+
+@given(graphs(), st.booleans())
+def test_both_directions_number_the_same_edges(graph, loops: bool):
+    edge_index, nodes = graph
+    adjacency = Adjacency.from_edges(edge_index, nodes, loops=loops)
+    outgoing = adjacency.outgoing
+    counts = outgoing.starts[1:] - outgoing.starts[:-1]
+    rows = torch.repeat_interleave(torch.arange(nodes), counts)
+    assert torch.equal(adjacency.sources[outgoing.edges], rows)
+    assert torch.equal(adjacency.targets[outgoing.edges], outgoing.columns)
+    assert torch.equal(outgoing.edges.sort().values, torch.arange(rows.numel()))
+
+
+@given(graphs(), st.integers(1, 3), st.integers(1, 7), st.booleans())
+def test_the_weighted_sum_equals_scattered_messages_both_ways(graph, heads: int, width: int, loops: bool):
+    edge_index, nodes = graph
+    adjacency = Adjacency.from_edges(edge_index, nodes, loops=loops)
+    source, target = adjacency.sources, adjacency.targets
+    weights = normal(source.numel(), heads).requires_grad_()
+    x = normal(nodes, heads * width, seed=1).requires_grad_()
+    out = weighted_aggregate(weights, x, adjacency)
+    messages = weights.unsqueeze(-1) * x.view(nodes, heads, width)[source]
+    expected = torch.zeros(nodes, heads * width, dtype=x.dtype).index_add(0, target, messages.flatten(1))
+    torch.testing.assert_close(out, expected)
+    gradient = normal(*out.shape, seed=2)
+    found = torch.autograd.grad(out, (weights, x), gradient)
+    torch.testing.assert_close(found, torch.autograd.grad(expected, (weights, x), gradient, materialize_grads=True))
+
+
+def test_the_weighted_sums_gradient_is_the_numerical_one():
+    adjacency = Adjacency.from_edges(torch.tensor([[0, 0, 2, 2, 1], [1, 1, 0, 2, 3]]), 5)
+    weights = normal(adjacency.sources.numel(), 2).requires_grad_()
+    x = normal(5, 6, seed=1).requires_grad_()
+    assert torch.autograd.gradcheck(lambda w, x: weighted_aggregate(w, x, adjacency), (weights, x))
 
 
 def test_a_transposed_view_is_read_right():

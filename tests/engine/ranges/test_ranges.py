@@ -266,3 +266,22 @@ def test_some_ranges_are_one_a_tensor(name):
     with pytest.raises(InputError) as error:
         make_range(name)(normal(3, 4), INT8, 1)
     assert str(error.value) == f"the {name} range is one a tensor: choose the granularity tensor"
+
+
+def test_tails_that_swallow_all_that_differs_leave_the_extremes():
+    x = torch.zeros(1000)
+    x[3], x[4] = 0.5, -0.25
+    for p, expected in ((0.01, (-0.25, 0.5)), (0.0005, (-0.25, 0.5))):
+        range = make_range("percentile", p=p)
+        assert range(x, INT8) == expected
+    x[5:40] = 0.1
+    assert make_range("percentile", p=0.01)(x, INT8) == pytest.approx((0.0, 0.1))
+
+
+@pytest.mark.parametrize("kind", ["min-max", "running", "ema", "percentile"])
+def test_zeros_may_be_told_by_their_number(kind):
+    x = normal(30, 1).flatten()
+    x[:9] = x[:9].abs() + 1
+    options = {"p": 0.05} if kind == "percentile" else {}
+    whole = torch.cat([x, torch.zeros(200)])
+    assert make_range(kind, **options)(x, INT8, zeros=200) == make_range(kind, **options)(whole, INT8)

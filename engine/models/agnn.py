@@ -1,0 +1,74 @@
+"""AGNN: attention-based propagation by Thekumparampil et al., 2018, between two linear layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from engine.datasets import GraphSize
+from engine.models.entry import Model, ModelSpec
+
+if TYPE_CHECKING:
+    from engine.layers.stack import Stack
+    from engine.ledger import Product
+
+
+class AGNNSpec(ModelSpec):
+    """Options of AGNN; the defaults are SGQuant's four layers of 16 (METHODS §5, §10).
+
+    Its four quantized node tensors are the inputs of the linear layer (F wide), of two propagations and of the
+    last linear layer (16 wide): 4·N·(F + 3·16 + C) bytes with the output, as in its Table III.
+    """
+
+    name: Literal["agnn"] = "agnn"
+    layers: Annotated[int, Field(ge=2, le=64)] = 4
+    """All layers: a linear one, propagations, a linear one."""
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 16
+    """Width of the propagated features."""
+    train_beta: bool = True
+    """Whether each propagation's temperature is learned."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    """Share of the linear layers' inputs that is dropped."""
+    input_dropout: bool = True
+    """Whether the first layer's input is dropped too."""
+
+
+def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
+    from engine.ledger import attention_products, linear_products
+
+    last, edges = spec.layers - 1, size.edges + size.nodes
+    found: list[Product] = [*linear_products(0, size.nodes, size.features, spec.hidden, input_gradient=False)]
+    for layer in range(1, last):
+        found += attention_products(layer, size.nodes, edges, 1, spec.hidden, vectors=False)
+    return [*found, *linear_products(last, size.nodes, spec.hidden, size.classes, input_gradient=True)]
+
+
+def build(spec: AGNNSpec, size: GraphSize) -> Stack:
+    from engine.layers.agnn import AGNNLayer
+    from engine.layers.dense import DenseLayer
+    from engine.layers.stack import Stack
+
+    inner = [AGNNLayer(train_beta=spec.train_beta) for _ in range(spec.layers - 2)]
+    return Stack(
+        [DenseLayer(size.features, spec.hidden, relu=True), *inner, DenseLayer(spec.hidden, size.classes)],
+        dropout=[spec.dropout, *[0.0] * len(inner), spec.dropout],
+        input_dropout=spec.input_dropout,
+        activation=None,
+    )
+
+
+ENTRIES = [
+    Model(
+        name="agnn",
+        summary="a linear layer, propagations weighted by the cosine of the nodes, a linear layer",
+        source="Thekumparampil et al., 2018, arXiv 1803.03735",
+        sites=(
+            "input", "weight", "feature", "message", "aggregate", "update", "score", "attention", "gradient",
+        ),
+        spec=AGNNSpec,
+        products=products,
+        build=build,
+    )
+]  # fmt: skip

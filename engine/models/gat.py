@@ -1,0 +1,109 @@
+"""GAT: graph attention by Veličković et al., ICLR 2018, any number of layers and heads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import Field
+
+from engine.datasets import GraphSize
+from engine.models.entry import Model, ModelSpec
+
+if TYPE_CHECKING:
+    from engine.layers.stack import Stack
+    from engine.ledger import Product
+
+
+class GATSpec(ModelSpec):
+    """Options of GAT; the defaults are the Planetoid setting, 8 × 8 heads (METHODS §10)."""
+
+    name: Literal["gat"] = "gat"
+    layers: Annotated[int, Field(ge=1, le=64)] = 2
+    """Attention layers."""
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 8
+    """Channels of each head of the hidden layers."""
+    heads: Annotated[int, Field(ge=1, le=64)] = 8
+    """Heads of the hidden layers, side by side."""
+    output_heads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Heads of the last layer, averaged."""
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    """Share of a layer's input that is dropped."""
+    input_dropout: bool = True
+    """Whether the first layer's input is dropped too."""
+    attention_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
+    """Share of the attention that is dropped."""
+    negative_slope: Annotated[float, Field(ge=0, le=1)] = 0.2
+    """Slope of the scores' leaky ReLU below zero."""
+    bias: bool = True
+    """Whether each layer adds a bias after the aggregate."""
+    residual: bool = False
+    """Whether each layer adds a linear product of its input, as PyG's GATConv(residual=True)."""
+    batch_norm: bool = False
+    """Whether every layer but the last is followed by batch normalization, before its ELU."""
+
+
+def shapes(spec: GATSpec, size: GraphSize) -> list[tuple[int, int, int]]:
+    """(inputs, heads, channels) of each layer."""
+    inner = [(spec.heads, spec.hidden)] * (spec.layers - 1)
+    inputs = [size.features, *[heads * channels for heads, channels in inner]]
+    outputs = [*inner, (spec.output_heads, size.classes)]
+    return [(width, heads, channels) for width, (heads, channels) in zip(inputs, outputs, strict=True)]
+
+
+def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
+    from engine.ledger import attention_products, linear_products
+
+    found: list[Product] = []
+    for layer, (inputs, heads, channels) in enumerate(shapes(spec, size)):
+        outputs = heads * channels
+        edges = size.edges + size.nodes
+        found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
+        found += attention_products(layer, size.nodes, edges, heads, channels, vectors=True)
+        if spec.residual:
+            wide = channels if layer + 1 == spec.layers else outputs
+            found += linear_products(layer, size.nodes, inputs, wide, input_gradient=layer > 0)
+    return found
+
+
+def build(spec: GATSpec, size: GraphSize) -> Stack:
+    from torch.nn import functional
+
+    from engine.layers.gat import GATLayer
+    from engine.layers.stack import Stack
+
+    layers = [
+        GATLayer(
+            inputs,
+            channels,
+            heads=heads,
+            concat=layer + 1 < spec.layers,
+            negative_slope=spec.negative_slope,
+            bias=spec.bias,
+            residual=spec.residual,
+            batch_norm=spec.batch_norm and layer + 1 < spec.layers,
+        )
+        for layer, (inputs, heads, channels) in enumerate(shapes(spec, size))
+    ]
+    return Stack(
+        layers,
+        dropout=spec.dropout,
+        input_dropout=spec.input_dropout,
+        attention_dropout=spec.attention_dropout,
+        activation=functional.elu,
+    )
+
+
+ENTRIES = [
+    Model(
+        name="gat",
+        summary="graph attention: each edge's weight is a softmax over learned scores, several heads side by side",
+        source="Veličković et al., ICLR 2018, arXiv 1710.10903",
+        sites=(
+            "input", "weight", "feature", "message", "aggregate", "update", "score", "attention", "gradient",
+        ),
+        spec=GATSpec,
+        products=products,
+        build=build,
+    )
+]  # fmt: skip
