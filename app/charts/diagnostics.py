@@ -136,9 +136,10 @@ def _panels(title: str, categories: Sequence[str], height: int, revision: str) -
     figure.update_xaxes(**axis(title), row=3, col=1)
     for panel, (text, _) in enumerate(PANELS.values(), start=1):
         # A standoff that holds for all three: plotly measures it from the panel's own, perhaps shorter, tick labels.
-        title = {"text": text, "standoff": 22}
+        label: dict[str, Any] = {"title": {"text": text, "standoff": 22}}
         mode = "tozero" if panel > 1 else "normal"
-        figure.update_yaxes(**axis(text, rangemode=mode) | {"title": title}, row=panel, col=1)
+        settings: dict[str, Any] = axis(text, rangemode=mode) | label
+        figure.update_yaxes(**settings, row=panel, col=1)
     return figure
 
 
