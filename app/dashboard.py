@@ -7,9 +7,12 @@ from pathlib import Path
 import streamlit as st
 
 from app.connection import show_outage
+from engine import recipe_files
 from store.client import StoreUnavailable
 
 HERE = Path(__file__).parent
+
+recipe_files.forbid()  # people type schemes here, and the store holds others'
 
 st.set_page_config(page_title="Bitfront", page_icon=str(HERE / "assets" / "mark.svg"), layout="wide")
 st.logo(str(HERE / "assets" / "logo.svg"), size="large")

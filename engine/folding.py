@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -82,7 +83,7 @@ def _pairs(model: nn.Module) -> Iterator[tuple[str, str, str]]:
                 yield parent, linear, norm
         if isinstance(module, nn.Sequential):
             children = list(module.named_children())
-            for (linear, before), (norm, after) in zip(children, children[1:], strict=False):
+            for (linear, before), (norm, after) in pairwise(children):
                 if _is_linear(before) and isinstance(_batch_norm(after), nn.BatchNorm1d):
                     yield parent, linear, norm
 

@@ -1,7 +1,7 @@
 """The text grammar of names with arguments: ``name[list](key=value,…)``, joined by ``+``.
 
     text  = part ("+" part)* (":" site ("," site)*)?
-    part  = name ("[" list "]")? ("(" key "=" value ("," key "=" value)* ")")?
+    part  = (path ":")? name ("[" list "]")? ("(" key "=" value ("," key "=" value)* ")")?
     list  = element ("," element)* ("->" list)?
 
 Datasets use a single part (``sbm(nodes=500)``), schemes the whole (METHODS, "Grammar"). Parsing and
@@ -17,6 +17,7 @@ from engine.errors import InputError
 
 Value = str | int | float | bool
 
+_PATH = re.compile(r"([^\s:,()\[\]]+\.py):")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
 _ELEMENT = re.compile(r"[A-Za-z0-9_]+(?:-(?!>)[A-Za-z0-9_]+)*")
@@ -30,9 +31,11 @@ class Part:
     steps: tuple[tuple[str, ...], ...] = ()
     options: tuple[tuple[str, Value], ...] = ()
     position: int = 0
+    path: str = ""
+    """The recipe file, for a scheme's part from outside the package."""
 
     def __str__(self) -> str:
-        text = self.name
+        text = f"{self.path}:{self.name}" if self.path else self.name
         if self.steps:
             text += "[" + " -> ".join(",".join(step) for step in self.steps) + "]"
         if self.options:
@@ -100,6 +103,8 @@ class _Reader:
     def part(self) -> Part:
         self.skip()
         start = self.at
+        file = _PATH.match(self.text, self.at)
+        self.at = file.end() if file else start
         name = self.match(_WORD, "a name")
         steps: list[tuple[str, ...]] = []
         if self.take("["):
@@ -125,7 +130,7 @@ class _Reader:
                     break
             if not self.take(")"):
                 raise self.fail("',' or ')'")
-        return Part(name, tuple(steps), tuple(options.items()), start)
+        return Part(name, tuple(steps), tuple(options.items()), start, file[1] if file else "")
 
 
 def parse(text: str, kind: str) -> Text:
@@ -151,6 +156,6 @@ def parse(text: str, kind: str) -> Text:
 def parse_part(text: str, kind: str) -> Part:
     """Parse a text of exactly one part and no sites, such as ``sbm(nodes=500)``."""
     parsed = parse(text, kind)
-    if len(parsed.parts) != 1 or parsed.sites:
+    if len(parsed.parts) != 1 or parsed.sites or parsed.parts[0].path:
         raise InputError(f"cannot read the {kind} {text!r}: one name with options is allowed, such as name(key=value)")
     return parsed.parts[0]

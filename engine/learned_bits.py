@@ -83,7 +83,7 @@ class _NodeBits(torch.autograd.Function):
         rounded = _round(x, s.unsqueeze(1), last.unsqueeze(1))
         if pull is not None:
             width = max(x.shape[1], 1)
-            share = rounded.outside.sum(1) / width
+            share = rounded.outside.sum(1).to(s.dtype) / width
             off = rounded.off.masked_fill(rounded.outside, 0).abs_().sum(1) / width
             pull.append((off - share * last, -share * bits_slope(s, b)))
         ctx.learns = step.requires_grad or bits.requires_grad
@@ -330,7 +330,7 @@ class LearnedSteps(nn.Module):
         super().__init__()
         self.format, self.site, self.axis, self.lr = format, site, axis, lr
         # The optimizer holds it before the first tensor comes.
-        self.step: nn.Parameter = nn.UninitializedParameter()
+        self.step: nn.Parameter = cast(nn.Parameter, nn.UninitializedParameter())
         self.estimator = "lsq"
 
     def forward(self, x: Tensor, *, axis: int = -1, protected: Tensor | None = None) -> Tensor:

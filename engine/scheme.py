@@ -287,14 +287,14 @@ def merge(whole: Scheme, part: Scheme, name: str, owners: dict[object, str], tex
             raise InputError(_twice(text, f"the site {rule.site!r}", owners[rule.key], name))
         owners[rule.key] = name
     changed: dict[str, object] = {}
-    for field in _SINGLE:
-        value = getattr(part, field)
+    for setting in _SINGLE:
+        value = getattr(part, setting)
         if value in (None, ()):
             continue
-        if field in owners and getattr(whole, field) != value:
-            raise InputError(_twice(text, f"its {field.replace('_', ' ')}", owners[field], name))
-        owners.setdefault(field, name)
-        changed[field] = value
+        if setting in owners and getattr(whole, setting) != value:
+            raise InputError(_twice(text, f"its {setting.replace('_', ' ')}", owners[setting], name))
+        owners.setdefault(setting, name)
+        changed[setting] = value
     changed["required"] = (*whole.required, *(site for site in part.required if site not in whole.required))
     return replace(whole, rules=(*whole.rules, *part.rules), **changed)  # pyright: ignore[reportArgumentType]
 

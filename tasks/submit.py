@@ -11,8 +11,10 @@ from collections.abc import Iterable, Sequence
 from redis import Redis
 from redis.exceptions import RedisError
 
+from engine import grammar
 from engine.errors import InputError
 from engine.events import CancelRequested, Envelope, RunQueued, new_run_id
+from engine.recipe_files import refuse_files
 from engine.settings import Settings
 from engine.spec import RunSpec
 from tasks import keys
@@ -24,13 +26,15 @@ __all__ = ["QueueUnavailable", "cancel", "submit"]
 def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, sweep: str | None = None) -> list[str]:
     """Launch runs, all of them or none; gives their run ids in the order of the specs.
 
-    ``priority``: 0 is served first, 9 last. Raises InputError for a wrong priority or no spec,
-    QueueUnavailable if Redis does not answer within about two seconds.
+    ``priority``: 0 is served first, 9 last. Raises InputError for a wrong priority, no spec, or a scheme that names
+    a recipe file, QueueUnavailable if Redis does not answer within about two seconds.
     """
     if not specs:
         raise InputError("there is nothing to launch: give at least one run")
     if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 9:
         raise InputError(f"priority = {priority!r} is not allowed: it is a whole number from 0 (first) to 9 (last)")
+    for spec in specs:
+        refuse_files(grammar.parse(spec.scheme, "scheme"), spec.scheme)
     now = time.time()
     envelopes = [
         Envelope(

@@ -13,6 +13,7 @@ from celery.signals import worker_process_init
 from redis import Redis
 
 import engine
+from engine import recipe_files
 from engine.settings import Settings
 from tasks.attempt import Attempt
 from tasks.connection import patient, quick
@@ -36,6 +37,7 @@ def _prepare(**_: Any) -> None:
 @celery.task(name=TRAIN, bind=True)
 def train(self: Task, run: str, attempt: int, spec: str) -> str:
     """Train one attempt of a run; gives how it ended, in a word, for the log."""
+    recipe_files.forbid()  # the spec comes from the queue
     redis, pulse = _clients()
     worker = str(self.request.hostname)
     return Attempt(redis, pulse, run, attempt, worker, engine.train).carry_out(spec).value

@@ -118,7 +118,7 @@ def allocated(call: Callable[[], Any]) -> int:
     held = most = 0
     for event in recorded.profiler.kineto_results.events():  # pyright: ignore[reportOptionalMemberAccess]
         if event.name() == "[memory]":
-            held += event.nbytes()
+            held += event.nbytes()  # pyright: ignore[reportAttributeAccessIssue] - not in torch's stub
             most = max(most, held)
     return most
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from engine.catalogue import Catalogue, unknown
 from engine.grammar import Part
+from engine.recipe_files import installed, load_recipes
 from engine.scheme import Scheme
 
 __all__ = ["RECIPES", "Built", "Modifier", "Recipe", "build_part"]
@@ -32,13 +34,30 @@ class Recipe:
     build: Callable[[Part], Built | None]
 
 
-RECIPES: Catalogue[Recipe] = Catalogue("scheme", "engine.schemes")
+class _Recipes(Catalogue[Recipe]):
+    """The package's recipes, and those of installed packages (entry points of ``bitfront.schemes``)."""
+
+    @cached_property
+    def _entries(self) -> dict[str, Recipe]:
+        import structlog
+
+        warn = structlog.get_logger().warning
+        entries = dict(super()._entries)
+        for recipe in installed(warn):
+            if recipe.name in entries:
+                warn(f"the installed scheme recipe {recipe.name} is left out: another one has its name")
+            entries.setdefault(recipe.name, recipe)
+        return entries
+
+
+RECIPES: Catalogue[Recipe] = _Recipes("scheme", "engine.schemes")
 
 
 def build_part(part: Part) -> Built:
     """The scheme, or the modifier, of one part. Raises InputError for a name that no recipe takes."""
-    for recipe in RECIPES.values():
+    recipes = load_recipes(part.path) if part.path else list(RECIPES.values())
+    for recipe in recipes:
         built = recipe.build(part)
         if built is not None:
             return built
-    raise unknown("scheme", part.name, [name for recipe in RECIPES.values() for name in recipe.names])
+    raise unknown("scheme", part.name, [name for recipe in recipes for name in recipe.names])

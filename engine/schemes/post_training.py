@@ -1,4 +1,4 @@
-"""Post-training quantization: ``ptq-int8`` (any format), ranges calibrated on the trained fp32 model, no training after.
+"""Post-training quantization: ``ptq-int8`` (any format), ranges calibrated on the trained fp32 model.
 
 fp32 training for the spec's epochs, then one pass over the training data in which only ranges observe, then evaluation
 with every forward tensor and the weights quantized (Wu et al. 2020, arXiv 2004.09602, §3).

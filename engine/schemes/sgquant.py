@@ -2,17 +2,17 @@
 ``taq[8,6,4,2]``, and any sum of them.
 
 Features and attention only, floor-affine, weights and gradients fp32; fp32 training first, then fine-tuning
-with straight-through gradients (METHODS §5). Features ("emb": what enters a layer, and the nodes after the weight) have
-a range a row; attention ("att") has one a tensor, since a row of it is one number a head.
+with straight-through gradients (METHODS §5). Features ("emb": what enters a layer, and the nodes after the weight)
+have a range a row; attention ("att") has one a tensor, since a row of it is one number a head.
 
     sgquant(bits=4)       every component, layer and degree bucket
     lwq[8,4]              bits a layer, one for each
     cwq(att=2,emb=8)      bits a component
-    taq[8,6,4,2]          bits a degree bucket, from the lowest degrees up; splits=4-8-16: the first degrees of the others
+    taq[8,6,4,2]          bits a degree bucket, the lowest degrees first; splits=4-8-16: where the others begin
 
 **A sum** is SGQuant's table bits[layer][component][bucket]. Each part is a ceiling on the entries that it names, and an
-entry has the least of its ceilings: in ``lwq[8,4]+taq[8,6,4,2]`` the second layer's buckets have 4, 4, 4 and 2 bits. So the
-order does not matter. A component that no part names stays fp32. Two ceilings on the same thing are refused.
+entry has the least of its ceilings: in ``lwq[8,4]+taq[8,6,4,2]`` the second layer's buckets have 4, 4, 4 and 2 bits.
+So the order does not matter. A component that no part names stays fp32. Two ceilings on the same thing are refused.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def combine(before: Scheme, mine: Ceilings) -> Scheme:
     if taken:
         raise InputError(
             f"what stands before {mine.name!r} sets the site {min(taken)!r} already: "
-            f"leave one of them out, or restrict it to other sites"
+            f"leave one of them out, or write {mine.name!r} first, so that it has that site"
         )
     tune = next((part.tune for part in parts if part.tune is not None), TUNE)
     named = {site for part in parts for component, _ in part.components for site in COMPONENTS[component]}

@@ -2,7 +2,7 @@
 
 Linear layers only (weight, input, incoming gradient), forward and backward. Integers are symmetric with a power-of-two
 scale, 2^(ceil(log2 max|x|) − (b−1)), and boxes take their exponent by ceil(log2 max) too, so that the largest value
-saturates (``thesis_exponent``); backward products reuse the forward's boxes (``reuse_blocks``, the thesis' blocks) instead
+saturates (``thesis_exponent``); backward products reuse the forward's boxes (``thesis_blocks``) instead
 of making their own along the axis that they sum over.
 """
 
