@@ -8,9 +8,10 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app.charts.diagnostics import degree_chart, degree_verdict, degrees, place, site_chart
+from app.charts.diagnostics import degree_chart, degree_verdict, site_chart
 from app.charts.layout import CONFIG
 from app.connection import ask_rows
+from app.diagnosed import degrees, place
 from app.run_table import ENDED
 
 LIVE_SECONDS = 5
@@ -88,7 +89,7 @@ def diagnostics_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "Site": [place(row) for row in rows],
             "Product": [row["product"] for row in rows],
             "Format": [row["format"] for row in rows],
-            "In-degree": ["all" if row["bucket"] is None else degrees(row) for row in rows],
+            "In-degree": [degrees(row) for row in rows],
             "SQNR": pd.array([row["sqnr"] for row in rows], dtype="Float64"),
             "Saturated": pd.array([_percent(row["saturated"]) for row in rows], dtype="Float64"),
             "Zeroed": pd.array([_percent(row["zeroed"]) for row in rows], dtype="Float64"),

@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.layout import GRID, axis, chart_layout, plain
+from app.diagnosed import degrees, place
 from engine.scheme import SITES
 
 Row = Mapping[str, Any]
@@ -28,18 +29,6 @@ _HEIGHTS = [0.44, 0.28, 0.28]
 _PATTERNS = ("", "/", "\\", "x", "-", "|", "+", ".")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon", "cross", "triangle-down", "pentagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-
-
-def place(row: Row) -> str:
-    """Where in a layer a tensor lies: its site, the module in front where there is one, the product where backward."""
-    name = f"{row['part']}.{row['site']}" if row["part"] else row["site"]
-    return name if row["product"] in ("forward", "aggregate") else f"{name} ({row['product']})"
-
-
-def degrees(row: Row) -> str:
-    """A bucket's in-degrees: "0–3", "7"."""
-    least, most = row["least_degree"], row["most_degree"]
-    return f"{least}" if least == most else f"{least}–{most}"
 
 
 def layer_colors(layers: Sequence[int]) -> dict[int, str]:
@@ -136,10 +125,8 @@ def _panels(title: str, categories: Sequence[str], height: int, revision: str) -
     figure.update_xaxes(**axis(title), row=3, col=1)
     for panel, (text, _) in enumerate(PANELS.values(), start=1):
         # A standoff that holds for all three: plotly measures it from the panel's own, perhaps shorter, tick labels.
-        label: dict[str, Any] = {"title": {"text": text, "standoff": 22}}
-        mode = "tozero" if panel > 1 else "normal"
-        settings: dict[str, Any] = axis(text, rangemode=mode) | label
-        figure.update_yaxes(**settings, row=panel, col=1)
+        style = {**axis(text), "title": {"text": text, "standoff": 22}}
+        figure.update_yaxes(style, rangemode="tozero" if panel > 1 else "normal", row=panel, col=1)
     return figure
 
 

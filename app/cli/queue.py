@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from app.cli.reading import one_run, open_reader, print_json, print_table
+from app.diagnosed import degrees, place
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -68,10 +69,8 @@ def _lost_row(row: dict[str, Any]) -> list[str]:
     def share(value: float | None) -> str:
         return "" if value is None else f"{100 * value:.2f}"
 
-    site = f"{row['part']}.{row['site']}" if row["part"] else row["site"]
-    degrees = "all" if row["bucket"] is None else f"{row['least_degree']}–{row['most_degree']}"
     sqnr = "" if row["sqnr"] is None else f"{row['sqnr']:.1f}"
-    names = [site, str(row["layer"]), row["product"], row["format"], degrees]
+    names = [place(row), str(row["layer"]), row["product"], row["format"], degrees(row)]
     return [*names, sqnr, share(row["saturated"]), share(row["zeroed"])]
 
 

@@ -23,7 +23,7 @@ from tasks.submit import submit
 
 EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
 DEVICES = list(get_args(RunSpec.model_fields["device"].annotation))
-FIRST_DATASET = "cora"  # as `bitfront run` has it
+FIRST_DATASET, FIRST_MODEL = "cora", "gcn"  # as `bitfront run` has them
 MOST_LINKED = 12
 
 
@@ -33,10 +33,12 @@ def densities(spec: str) -> list[dict]:
     return [found.model_dump() for found in preview(RunSpec.from_json(spec))]
 
 
+def _choose(label: str, names: list[str], first: str, key: str) -> str:
+    return st.selectbox(label, names, index=names.index(first) if first in names else 0, key=key, bind="query-params")
+
+
 def choose_dataset() -> dict:
-    names = list(DATASETS)
-    first = names.index(FIRST_DATASET) if FIRST_DATASET in names else 0
-    name = st.selectbox("Dataset", names, index=first, key="dataset", bind="query-params")
+    name = _choose("Dataset", list(DATASETS), FIRST_DATASET, "dataset")
     entry = DATASETS[name]
     st.caption(f"{entry.summary} · {entry.task} · {entry.licence}")
     if entry.synthetic:
@@ -45,7 +47,7 @@ def choose_dataset() -> dict:
 
 
 def choose_model() -> dict:
-    name = st.selectbox("Architecture", list(MODELS), key="model", bind="query-params")
+    name = _choose("Architecture", list(MODELS), FIRST_MODEL, "model")
     st.caption(f"{MODELS[name].summary} · {MODELS[name].source}")
     return {"name": name, **_options(MODELS[name].spec, "model", f"Options of {name}")}
 

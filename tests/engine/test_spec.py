@@ -78,7 +78,10 @@ def test_a_spec_is_frozen():
             {**CORA, "dataset": "coar"},
             "unknown dataset 'coar': did you mean cora? Allowed: karate, cora, citeseer, pubmed, sbm",
         ),
-        ({**CORA, "model": "gnc"}, "unknown model 'gnc': did you mean gcn? Allowed: gcn"),
+        (
+            {**CORA, "model": "gnc"},
+            "unknown model 'gnc': did you mean gin or gcn or agnn? Allowed: agnn, gat, gcn, gin, sage",
+        ),
         ({**CORA, "seed": -1}, "seed = -1 is not allowed: it should be greater than or equal to 0"),
         ({**CORA, "seed": 1.5}, "seed = 1.5 is not allowed: it should be a valid integer"),
         (
@@ -106,7 +109,8 @@ def test_a_spec_is_frozen():
         (
             {**CORA, "model": "gcn(hiden=8)"},
             "unknown setting 'model.hiden': did you mean model.hidden or model.name or model.bias? "
-            "Allowed: model.name, model.layers, model.hidden, model.dropout, model.input_dropout, model.bias",
+            "Allowed: model.name, model.layers, model.hidden, model.dropout, model.input_dropout, model.bias, "
+            "model.message, model.batch_norm, model.residual",
         ),
         ({**CORA, "device": "tpu"}, "device = 'tpu' is not allowed: it should be 'auto', 'cpu' or 'cuda'"),
         ({"model": "gcn"}, "dataset is missing"),

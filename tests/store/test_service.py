@@ -208,6 +208,7 @@ def test_a_run_that_is_over_can_be_deleted_with_its_record(shared_service: Servi
     shared_service.client.delete_run(run)
     assert shared_service.client.query("runs", runs=[run, other])["run"].to_pylist() == [other]
     assert shared_service.client.query("epochs", runs=[run, other])["run"].to_pylist() == [other] * 3
+    assert set(shared_service.client.query("diagnostics", runs=[run, other])["run"].to_pylist()) == {other}
     until(lambda: not (shared_service.settings.records / f"{run}.json").exists(), "the record is removed")
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.charts.diagnostics import degree_chart, degree_verdict, degrees, layer_colors, place, site_chart
+from app.charts.diagnostics import degree_chart, degree_verdict, layer_colors, site_chart
 from app.theme import DARK_BACKGROUND, LIGHT_BACKGROUND
 from tests.app.test_theme import contrast
 
@@ -59,12 +59,6 @@ def test_each_site_of_a_layer_has_a_line_over_the_buckets_in_order() -> None:
     assert {figure["layout"][name]["type"] for name in ("xaxis", "xaxis2", "xaxis3")} == {"category"}
     assert axis_titles(figure)[3] == "In-degree of the node"
     assert len({(trace["line"]["dash"], trace["marker"]["symbol"]) for trace in figure["data"]}) == 2
-
-
-def test_a_place_names_module_and_backward_product() -> None:
-    assert place(row("weight")) == place(row("weight", product="aggregate")) == "weight"
-    assert place(row("weight", part="mlp.0", product="grad_input")) == "mlp.0.weight (grad_input)"
-    assert (degrees(bucket(0, 7, 7, 1.0)), degrees(bucket(0, 0, 3, 1.0))) == ("7", "0–3")
 
 
 def test_hovering_says_everything() -> None:

@@ -280,7 +280,10 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
             ("run", "--dataset", "coar"),
             "unknown dataset 'coar': did you mean cora? Allowed: karate, cora, citeseer, pubmed, sbm",
         ),
-        (("run", "--model", "gnc"), "unknown model 'gnc': did you mean gcn? Allowed: gcn"),
+        (
+            ("run", "--model", "gnc"),
+            "unknown model 'gnc': did you mean gin or gcn or agnn? Allowed: agnn, gat, gcn, gin, sage",
+        ),
         (
             ("run", "--epochs", "0"),
             "training.epochs = 0 is not allowed: it should be greater than or equal to 1",
