@@ -9,9 +9,10 @@ at 4 bits, so the authors' target of 5 KB can only mean the others. Weights have
 nodes after the weight one a column (the aggregate sums over nodes: a step a node could not be taken out of the sum).
 Gradients stay fp32. The defaults are the authors' for GCN on Cora (METHODS §10).
 
-``groups=1000``: as many pairs of step and bits instead of one a node; each node takes the pair whose reach is nearest
-to its largest value, so that batches and unseen graphs have bits too. ``gradient=task``: steps and bits follow the
-task's gradient (graph tasks, where every node gets one).
+``messages=true``: the messages too, for GIN and GraphSAGE, whose weight comes after the aggregate. ``groups=1000``: as
+many pairs of step and bits instead of one a node; each node takes the pair whose reach is nearest to its largest value,
+so that batches and unseen graphs have bits too. ``gradient=task``: steps and bits follow the task's gradient (graph
+tasks, where every node gets one).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 GRADIENTS = ("local", "task")
 OPTIONS = (
-    "bits", "weight_bits", "feature_bits", "target", "penalty", "one_sided", "first", "gradient", "groups",
+    "bits", "weight_bits", "feature_bits", "target", "penalty", "one_sided", "first", "messages", "gradient", "groups",
     "lr_bits", "lr_step", "lr_weight_step", "lr_feature_step",
 )  # fmt: skip
 
@@ -113,12 +114,16 @@ def build(part: Part) -> Scheme | None:
     bits, weight, feature = (get_format(f"int{width}-symmetric") for width in widths.values())
     lr_weight = options.number("lr_weight_step", 0.02, above=0)
     lr_feature = options.number("lr_feature_step", 0.008, above=0)
+    nodes = NodeBitsQuantization(bits, "row", learning=learning)
+    messages = options.flag("messages", False)
     return Scheme(
         (
-            Rule("input", NodeBitsQuantization(bits, "row", learning=learning)),
+            Rule("input", nodes),
+            *([Rule("message", nodes)] if messages else []),
             Rule("weight", LearnedStepQuantization(weight, "channel", axis=-1, lr=lr_weight)),
             Rule("feature", LearnedStepQuantization(feature, "channel", axis=0, lr=lr_feature)),
-        )
+        ),
+        required=("message",) if messages else (),
     )
 
 

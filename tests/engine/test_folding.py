@@ -159,7 +159,9 @@ def test_a_native_layer_takes_its_batch_norm_in(layer: nn.Module, name: str):
 def test_what_lies_between_is_not_folded_over(layer: nn.Module):
     """A ReLU; attention, whose weights depend on the scale."""
     model, topology, x = native(layer)
-    with pytest.raises(RunError, match=r"^Stack cannot be folded: the batch norms layers\.0\.(mlp\.)?norm follow no linear"):
+    with pytest.raises(
+        RunError, match=r"^Stack cannot be folded: the batch norms layers\.0\.(mlp\.)?norm follow no linear"
+    ):
         fold_batch_norm(model, lambda model: model(x, topology))
 
 
