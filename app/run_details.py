@@ -32,13 +32,13 @@ def show_details(run: str) -> None:
     _title(row)
     if row["state"] in ENDED and row["epoch"]:
         _results(row)
+    show_lost_accuracy(row)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _densities(row)
         _spec(row)
     with right:
         _facts(row)
-    show_lost_accuracy(row)
     if row["caveat"]:
         st.caption(f":material/info: {literal(row['caveat'])}")
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engine.formats import get_format, list_formats
+    from engine.instrument import quantize, unquantize
     from engine.ledger import preview
     from engine.scheme import Scheme, parse_scheme
     from engine.spec import RunSpec
@@ -31,8 +32,10 @@ __all__ = [
     "list_formats",
     "parse_scheme",
     "preview",
+    "quantize",
     "run",
     "train",
+    "unquantize",
 ]
 
 _HOMES = {
@@ -43,8 +46,10 @@ _HOMES = {
     "list_formats": "engine.formats",
     "parse_scheme": "engine.scheme",
     "preview": "engine.ledger",
+    "quantize": "engine.instrument",
     "run": "engine.training",
     "train": "engine.training",
+    "unquantize": "engine.instrument",
 }
 
 

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -195,8 +195,12 @@ def _fault(fault: Any, owner: type[BaseModel], prefix: str) -> str:
 def _settings_beside(loc: tuple[Any, ...], owner: type[BaseModel], prefix: str) -> list[str]:
     """The dotted names that are allowed where an unknown one was found."""
     for part in loc[:-1]:
-        annotation = owner.model_fields[str(part)].annotation
-        assert isinstance(annotation, type)
-        assert issubclass(annotation, BaseModel)
-        owner, prefix = annotation, f"{prefix}{part}."
+        prefix += f"{part}."
+        if isinstance(part, int):
+            continue  # an element of a list, whose class is known already
+        annotation = owner.model_fields[part].annotation
+        element = get_args(annotation)[0] if get_origin(annotation) is list else annotation
+        assert isinstance(element, type)
+        assert issubclass(element, BaseModel)
+        owner = element
     return [prefix + name for name in owner.model_fields]

@@ -6,6 +6,7 @@ the network: extensions are neither installed nor loaded on demand.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from importlib.resources import files
 from pathlib import Path
@@ -30,6 +31,11 @@ class DatabaseError(BitfrontError):
     """The database cannot be used: absent, held by another process, broken, or of another version."""
 
 
+def _views_version() -> str:
+    """Tells one text of views.sql from another, so that they are made anew where they changed."""
+    return hashlib.sha256(_resource("views.sql").encode()).hexdigest()[:16]
+
+
 def _resource(name: str) -> str:
     return files("store").joinpath(name).read_text(encoding="utf-8")
 
@@ -49,7 +55,9 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
             connection.execute("INSERT INTO meta VALUES ('schema_version', $1)", [str(SCHEMA_VERSION)])
             connection.commit()
         _migrate(connection, path, check_version(connection, path))
-        connection.execute(_resource("views.sql"))
+        if read_meta(connection, "views") != _views_version():
+            connection.execute(_resource("views.sql"))
+            write_meta(connection, "views", _views_version())
     except BaseException:
         connection.close()
         raise
@@ -57,13 +65,17 @@ def open_for_writing(path: Path) -> duckdb.DuckDBPyConnection:
 
 
 def open_for_reading(path: Path) -> duckdb.DuckDBPyConnection:
-    """Open the database read-only, while no store holds it; one of an older version is brought up to date first.
+    """Open the database read-only, while no store holds it; an older Bitfront's is brought up to date first.
 
     Raises DatabaseError, one sentence.
     """
-    if read_version(path) < SCHEMA_VERSION:
+    read_version(path)
+    connection = _connect(path, read_only=True)
+    if read_meta(connection, "views") != _views_version() or check_version(connection, path) < SCHEMA_VERSION:
+        connection.close()
         open_for_writing(path).close()
-    return _connect(path, read_only=True)
+        connection = _connect(path, read_only=True)
+    return connection
 
 
 def read_version(path: Path) -> int:

@@ -2,7 +2,7 @@
 -- One writer (store.writer) changes them, by bulk statements in short transactions (store.ingest).
 
 CREATE TABLE meta (
-    key VARCHAR PRIMARY KEY,                -- schema_version, stream_position
+    key VARCHAR PRIMARY KEY,                -- schema_version, stream_position, views (which text)
     value VARCHAR NOT NULL
 );
 

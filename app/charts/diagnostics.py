@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from app.charts.layout import GRID, axis, chart_layout, plain
+from engine.scheme import SITES
 
 Row = Mapping[str, Any]
 
@@ -23,7 +24,7 @@ PANELS: Mapping[str, tuple[str, float]] = {
 }
 """The panels from above: column, axis title with its unit, factor from the store's unit."""
 
-_HEIGHTS = [0.5, 0.25, 0.25]
+_HEIGHTS = [0.44, 0.28, 0.28]
 _PATTERNS = ("", "/", "\\", "x", "-", "|", "+", ".")
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "x", "star", "hexagon", "cross", "triangle-down", "pentagon")
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -48,10 +49,11 @@ def layer_colors(layers: Sequence[int]) -> dict[int, str]:
     return {layer: _color(0.77 - 0.31 * index / last, 0.15 + 0.13 * index / last) for index, layer in enumerate(found)}
 
 
-def site_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 520) -> go.Figure:
+def site_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 600) -> go.Figure:
     """The whole tensors: three panels over the sites, a bar a layer. Missing values (no noise) have no bar."""
     whole = [row for row in rows if row["bucket"] is None]
-    places = list(dict.fromkeys(place(row) for row in whole))
+    order = {site: number for number, site in enumerate(SITES)}
+    places = list(dict.fromkeys(place(row) for row in sorted(whole, key=lambda row: order.get(row["site"], 99))))
     figure = _panels("Site", places, height, f"sites:{epoch}")
     for index, (layer, color) in enumerate(layer_colors([row["layer"] for row in whole]).items()):
         members = [row for row in whole if row["layer"] == layer]
@@ -62,7 +64,7 @@ def site_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 5
                 name=f"Layer {layer}",
                 legendgroup=f"{layer}",
                 showlegend=panel == 1,
-                marker={"color": color, "pattern": {"shape": _PATTERNS[index % len(_PATTERNS)], "fgcolor": "#fff"}},
+                marker={"color": color, "pattern": {"shape": _PATTERNS[index % len(_PATTERNS)], "fillmode": "overlay"}},
                 customdata=[_hover(row) for row in members],
                 hovertemplate="%{customdata}<extra></extra>",
                 row=panel,
@@ -72,7 +74,7 @@ def site_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 5
     return figure
 
 
-def degree_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 520) -> go.Figure:
+def degree_chart(rows: Sequence[Row], *, epoch: int | None = None, height: int = 600) -> go.Figure:
     """Tensors of nodes and edges: three panels over the buckets of in-degree, a line a layer and site."""
     parts = sorted((row for row in rows if row["bucket"] is not None), key=lambda row: row["bucket"])
     figure = _panels("In-degree of the node", list(dict.fromkeys(map(degrees, parts))), height, f"degrees:{epoch}")
@@ -133,7 +135,10 @@ def _panels(title: str, categories: Sequence[str], height: int, revision: str) -
     )
     figure.update_xaxes(**axis(title), row=3, col=1)
     for panel, (text, _) in enumerate(PANELS.values(), start=1):
-        figure.update_yaxes(**axis(text, rangemode="tozero" if panel > 1 else "normal"), row=panel, col=1)
+        # A standoff that holds for all three: plotly measures it from the panel's own, perhaps shorter, tick labels.
+        title = {"text": text, "standoff": 22}
+        mode = "tozero" if panel > 1 else "normal"
+        figure.update_yaxes(**axis(text, rangemode=mode) | {"title": title}, row=panel, col=1)
     return figure
 
 

@@ -20,7 +20,7 @@ def status(
     *,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Show the newest runs, or one run in full; "test" is the test metric at best validation.
+    """Show the newest runs, or one in full with where it loses accuracy; "test" is the test metric at best validation.
 
     Parameters
     ----------
@@ -32,10 +32,14 @@ def status(
     reader = open_reader(Settings())
     if run is not None:
         row = one_run(reader, run)
+        lost = reader.query("diagnostics", runs=run).to_pylist()
         if json_:
-            print_json(row)
-        else:
-            print_table(["field", "value"], [[key, str(value)] for key, value in row.items() if value is not None])
+            print_json({**row, "diagnostics": lost})
+            return
+        print_table(["field", "value"], [[key, str(value)] for key, value in row.items() if value is not None])
+        if lost:
+            Console().print(f"\nWhere accuracy is lost, epoch {lost[0]['epoch']}", style="bold", highlight=False)
+            print_table(LOST, [_lost_row(found) for found in lost])
         return
     rows = reader.query("runs", limit=20).to_pylist()
     if json_:
@@ -55,6 +59,20 @@ def _status_row(row: dict[str, Any]) -> list[str]:
     epochs = f"{row['epoch']}/{row['total_epochs']}" if row["total_epochs"] else ""
     names = [row["run"], row["state"], row["dataset"], row["model"], row["scheme"], str(row["seed"])]
     return [*names, epochs, number(row["val_metric"]), number(row["test_at_best_val"]), row["reason"] or ""]
+
+
+LOST = ["site", "layer", "product", "format", "in-degree", "SQNR (dB)", "saturated (%)", "zeroed gradients (%)"]
+
+
+def _lost_row(row: dict[str, Any]) -> list[str]:
+    def share(value: float | None) -> str:
+        return "" if value is None else f"{100 * value:.2f}"
+
+    site = f"{row['part']}.{row['site']}" if row["part"] else row["site"]
+    degrees = "all" if row["bucket"] is None else f"{row['least_degree']}–{row['most_degree']}"
+    sqnr = "" if row["sqnr"] is None else f"{row['sqnr']:.1f}"
+    names = [site, str(row["layer"]), row["product"], row["format"], degrees]
+    return [*names, sqnr, share(row["saturated"]), share(row["zeroed"])]
 
 
 def cancel(*runs: str, all_queued: bool = False) -> None:

@@ -16,26 +16,27 @@ from engine.settings import Settings
 def export(
     *,
     format: Literal["csv", "parquet", "json"] = "csv",
-    table: Literal["runs", "groups", "epochs"] = "runs",
+    table: Literal["runs", "groups", "epochs", "diagnostics"] = "runs",
     output: Path | None = None,
 ) -> None:
-    """Write every run (or group, or epoch) to a file or to standard output.
+    """Write every run (or group, epoch or diagnosed tensor) to a file or to standard output.
 
     Parameters
     ----------
     format
         csv, parquet or json.
     table
-        What to export: one row a run, a group of seeds, or an epoch.
+        What to export: one row a run, a group of seeds, an epoch, or a tensor that was diagnosed in an epoch.
     output
         The file to write; standard output without it.
     """
     from store.export import export as write
 
     reader = open_reader(Settings())
-    if table == "epochs":
+    if table in ("epochs", "diagnostics"):
         runs = reader.query("runs", limit=1_000_000)["run"].to_pylist()
-        found = reader.query("epochs", runs=",".join(runs))
+        whole = {"epochs": "all"} if table == "diagnostics" else {}
+        found = reader.query(table, runs=",".join(runs), **whole)
     else:
         found = reader.query(table, limit=1_000_000)
     if output is None:

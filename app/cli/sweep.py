@@ -1,4 +1,4 @@
-"""`bitfront sweep`: launch a grid of runs on the workers, and wait for its table if asked."""
+"""`bitfront sweep`: launch a grid of runs on the workers, wait for its table if asked, print it again later."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress
 
-from app.cli.reading import mean_and_std, print_json, print_table
+from app.cli.reading import Reader, open_reader, print_json
+from app.cli.sweep_table import print_results, read_results
+from engine.errors import InputError
 from engine.settings import Settings
 from engine.spec import read_toml_file
-from engine.sweep import expand
+from engine.sweep import Sweep, expand
 
 POLL_SECONDS = 0.5
 
@@ -23,6 +25,7 @@ def sweep(
     /,
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
+    table: Annotated[bool, Parameter(negative="")] = False,
     seeds: int | None = None,
     epochs: int | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
@@ -32,9 +35,11 @@ def sweep(
     Parameters
     ----------
     file
-        A TOML file; every list in its [spec] is an axis of the grid.
+        A TOML file; every list in its [spec] is an axis of the grid, [[runs]] blocks say what differs.
     wait
         Wait until every run has ended, then print the table.
+    table
+        Launch nothing: print the table of what is there of the file's runs, without a server if need be.
     seeds
         Number of seeds, instead of the file's.
     epochs
@@ -45,8 +50,13 @@ def sweep(
     import tasks.submit
     from store.client import connect
 
+    if table and wait:
+        raise InputError("--table launches nothing, so there is nothing to wait for: leave --wait or --table out")
     settings = Settings()
     plan = expand(read_toml_file(file), seeds=seeds, epochs=epochs)
+    if table:
+        show_results(open_reader(settings), plan, file, {}, as_json=json_)
+        return
     client = connect(settings) if wait else None
     if client is not None:
         client.health()
@@ -61,11 +71,18 @@ def sweep(
             )
         return
     _wait(client, name, len(runs))
-    groups = client.query("groups", sweep=name, limit=100_000).to_pylist()
-    if json_:
-        print_json({"sweep": name, "runs": runs, "groups": groups})
+    show_results(client, plan, file, {"sweep": name, "runs": runs}, as_json=json_)
+
+
+def show_results(reader: Reader, plan: Sweep, file: Path, about: dict[str, Any], *, as_json: bool) -> None:
+    """Print the tables of a sweep, or one JSON object with ``groups`` and ``paired``."""
+    groups, paired = read_results(reader, plan)
+    if as_json:
+        print_json({**about, "groups": groups, "paired": paired})
+    elif groups:
+        print_results(plan, groups, paired)
     else:
-        print_groups(groups)
+        Console().print(f"No run of this file is known here: launch it with `bitfront sweep {file}`.", highlight=False)
 
 
 def _wait(client: Any, name: str, total: int) -> None:
@@ -80,27 +97,3 @@ def _wait(client: Any, name: str, total: int) -> None:
             if ended >= total:
                 return
             time.sleep(POLL_SECONDS)
-
-
-def print_groups(groups: list[dict[str, Any]]) -> None:
-    """The comparison: one row a group of seeds, mean ± sample std."""
-    titles = ["dataset", "model", "scheme", "seeds", "test at best val", "test last", "memory", "arithmetic", "scope"]
-    rows = [
-        [
-            group["dataset"] + (" (synthetic)" if group["synthetic"] else ""),
-            group["model"],
-            group["scheme"],
-            str(group["n"]) + (f" ({group['failed']} failed)" if group["failed"] else ""),
-            mean_and_std(group["test_mean"], group["test_std"]),
-            mean_and_std(group["last_mean"], group["last_std"]),
-            _times(group["memory_density"]),
-            _times(group["arithmetic_density"]),
-            f"{group['density_scope']}, {group['density_coverage']}",
-        ]
-        for group in groups
-    ]
-    print_table(titles, rows)
-
-
-def _times(value: float | None) -> str:
-    return "" if value is None else f"{value:.2f}×"

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.kernels import segments
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
 
@@ -94,34 +95,28 @@ class Csr:
         """Sum of x's rows over each row's columns: [N, F] → [N, F]."""
         x = x.detach().contiguous()
         if x.is_cuda:
-            ones = torch.ones(self.columns.numel(), device=x.device, dtype=x.dtype)
-            matrix = torch.sparse_csr_tensor(self.starts, self.columns, ones, (self.rows, x.shape[0]))
-            return matrix @ x
+            return segments.sum_rows(self, x)
         return self._by_rows(_row_sums, x.shape[1], x, self.columns, x)
 
     def sum_weighted_rows(self, weights: Tensor, x: Tensor) -> Tensor:
         """Σ_e weights[e, h]·x[column of e, h, :] over each row's entries: [E, H], [N, H·C] → [N, H·C]."""
         weights, x = weights.detach().contiguous(), x.detach().contiguous()
         if x.is_cuda:
-            heads = weights.shape[1]
-            messages = weights[self.edges].unsqueeze(-1) * x.view(-1, heads, x.shape[1] // heads)[self.columns]
-            return self._segments(messages.flatten(1))
+            return segments.sum_weighted_rows(self, weights, x)
         return self._by_rows(_weighted_row_sums, x.shape[1], x, self.columns, self.edges, weights, x)
 
     def sum_edges(self, values: Tensor) -> Tensor:
         """Sum of the edges' own values over each row: [E, F] → [N, F]."""
         values = values.detach().contiguous()
         if values.is_cuda:
-            return self._segments(values[self.edges])
+            return segments.sum_entries(self, values[self.edges])
         return self._by_rows(_row_sums, values.shape[1], values, self.edges, values)
 
     def dot_edges(self, a: Tensor, b: Tensor, heads: int) -> Tensor:
         """a[row, h, :]·b[column, h, :] of each entry, in this matrix' order: [N, H·C] twice → [E, H]."""
         a, b = a.detach().contiguous(), b.detach().contiguous()
         if a.is_cuda:
-            counts = self.starts[1:] - self.starts[:-1]
-            left = torch.repeat_interleave(a, counts, dim=0, output_size=self.columns.numel())
-            return (left * b[self.columns]).view(-1, heads, a.shape[1] // heads).sum(-1)
+            return segments.dot_edges(self, a, b, heads)
         out = a.new_empty(self.columns.numel(), heads)
         arrays = [tensor.numpy() for tensor in (self.starts, self.columns, a, b, out)]
         split(self.rows, self.columns.numel() * a.shape[1], lambda first, last: _edge_dots(*arrays, first, last))
@@ -132,9 +127,6 @@ class Csr:
         arrays = [tensor.numpy() for tensor in (self.starts, *operands, out)]
         split(self.rows, self.columns.numel() * width, lambda first, last: work(*arrays, first, last))
         return out
-
-    def _segments(self, values: Tensor) -> Tensor:
-        return torch.segment_reduce(values, "sum", offsets=self.starts, axis=0, initial=0)
 
     def to(self, device: str) -> Csr:
         return Csr(self.starts.to(device), self.columns.to(device), self.edges.to(device))
@@ -177,8 +169,7 @@ class Adjacency:
     @cached_property
     def targets(self) -> Tensor:
         """The target of each edge, int64 [E], ascending."""
-        counts = self.incoming.starts[1:] - self.incoming.starts[:-1]
-        return torch.repeat_interleave(torch.arange(self.nodes, device=counts.device), counts)
+        return segments.row_of_entry(self.incoming)
 
     @cached_property
     def inverse_degree(self) -> Tensor:
@@ -209,8 +200,7 @@ class Adjacency:
             source, target = torch.cat([source[keep], own]), torch.cat([target[keep], own])
         incoming = csr(target, source, nodes)
         degree = incoming.starts[1:] - incoming.starts[:-1]
-        targets = torch.repeat_interleave(torch.arange(nodes, device=edge_index.device), degree)
-        outgoing = csr(incoming.columns, targets, nodes, incoming.edges)
+        outgoing = csr(incoming.columns, segments.row_of_entry(incoming), nodes, incoming.edges)
         scale = degree.to(torch.float32).pow(-0.5).masked_fill(degree == 0, 0).unsqueeze(1)
         return cls(incoming, outgoing, scale)
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from engine.kernels import segments
 from engine.kernels.aggregate import Adjacency
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
@@ -16,37 +18,43 @@ from engine.kernels.threads import split
 def _shift(starts, scores, out, first, last):
     """Minus the greatest score of the row: no exponential overflows."""
     heads = scores.shape[1]
+    top = np.empty(heads, scores.dtype)
     for i in range(first, last):
-        for h in range(heads):
-            top = scores.dtype.type(-float("inf"))
-            for p in range(starts[i], starts[i + 1]):
-                top = max(top, scores[p, h])
-            for p in range(starts[i], starts[i + 1]):
-                out[p, h] = scores[p, h] - top
+        top[:] = -np.inf
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                top[h] = max(top[h], scores[p, h])
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                out[p, h] = scores[p, h] - top[h]
 
 
 @kernel
 def _normalize(starts, out, first, last):
     heads = out.shape[1]
+    total = np.empty(heads, out.dtype)
     for i in range(first, last):
-        for h in range(heads):
-            total = out.dtype.type(0)
-            for p in range(starts[i], starts[i + 1]):
-                total += out[p, h]
-            for p in range(starts[i], starts[i + 1]):
-                out[p, h] /= total
+        total[:] = 0
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                total[h] += out[p, h]
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                out[p, h] /= total[h]
 
 
 @kernel
 def _backward(starts, alpha, gradient, out, first, last):
     heads = alpha.shape[1]
+    mean = np.empty(heads, alpha.dtype)
     for i in range(first, last):
-        for h in range(heads):
-            mean = alpha.dtype.type(0)
-            for p in range(starts[i], starts[i + 1]):
-                mean += alpha[p, h] * gradient[p, h]
-            for p in range(starts[i], starts[i + 1]):
-                out[p, h] = alpha[p, h] * (gradient[p, h] - mean)
+        mean[:] = 0
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                mean[h] += alpha[p, h] * gradient[p, h]
+        for p in range(starts[i], starts[i + 1]):
+            for h in range(heads):
+                out[p, h] = alpha[p, h] * (gradient[p, h] - mean[h])
 
 
 def _each_row(adjacency: Adjacency, work: Any, *tensors: Tensor) -> None:
@@ -59,10 +67,7 @@ class _EdgeSoftmax(torch.autograd.Function):
     def forward(ctx, scores: Tensor, adjacency: Adjacency) -> Tensor:
         scores = scores.detach().contiguous()
         if scores.is_cuda:
-            starts, targets = adjacency.incoming.starts, adjacency.targets
-            top = torch.segment_reduce(scores, "max", offsets=starts, axis=0)
-            out = torch.exp(scores - top[targets])
-            out = out / adjacency.incoming.sum_edges(out)[targets]
+            out = segments.softmax(adjacency.incoming, scores)
         else:
             out = torch.empty_like(scores)
             _each_row(adjacency, _shift, scores, out)
@@ -77,8 +82,7 @@ class _EdgeSoftmax(torch.autograd.Function):
         (alpha,), adjacency = ctx.saved_tensors, ctx.adjacency
         gradient = gradient.contiguous()
         if alpha.is_cuda:
-            mean = adjacency.incoming.sum_edges(alpha * gradient)
-            return alpha * (gradient - mean[adjacency.targets]), None
+            return segments.softmax_gradient(adjacency.incoming, alpha, gradient), None
         out = torch.empty_like(alpha)
         _each_row(adjacency, _backward, alpha, gradient, out)
         return out, None

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from engine.kernels import segments
 from engine.kernels.aggregate import Adjacency, Csr
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
@@ -74,12 +75,7 @@ class _MaxAggregate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x: Tensor, adjacency: Adjacency) -> Tensor:
         x = x.detach().contiguous()
-        if x.is_cuda:
-            starts = adjacency.incoming.starts
-            out = torch.segment_reduce(x[adjacency.sources], "max", offsets=starts, axis=0)
-            out = out.masked_fill((starts[1:] == starts[:-1]).unsqueeze(1), 0)
-        else:
-            out = _by_rows(adjacency.incoming, _row_max, x)
+        out = segments.greatest(adjacency.incoming, x) if x.is_cuda else _by_rows(adjacency.incoming, _row_max, x)
         ctx.adjacency = adjacency
         ctx.save_for_backward(x, out)
         return out
@@ -89,9 +85,7 @@ class _MaxAggregate(torch.autograd.Function):
         (x, out), adjacency = ctx.saved_tensors, ctx.adjacency
         gradient = gradient.contiguous()
         if x.is_cuda:
-            greatest = (x[adjacency.sources] == out[adjacency.targets]).to(x.dtype)
-            shares = gradient / adjacency.incoming.sum_edges(greatest).clamp(min=1)
-            return adjacency.outgoing.sum_edges(greatest * shares[adjacency.targets]), None
+            return segments.greatest_gradient(adjacency.incoming, adjacency.outgoing, x, out, gradient), None
         shares = _by_rows(adjacency.incoming, _shares, x, out, gradient)
         return _by_rows(adjacency.outgoing, _collect, x, out, shares), None
 

@@ -45,12 +45,9 @@ def _multiply_transposed(starts, columns, values, gradient, out):
 
 
 @numba.njit(cache=True, nogil=True)
-def _drop(starts, columns, values, width, rate, scale, first, second, out):
-    for i in range(starts.size - 1):
-        for p in range(starts[i], starts[i + 1]):
-            # The element's row-major number in the dense matrix: the mask is the dense dropout's.
-            u = hash_uniform(i * width + columns[p], first, second)
-            out[p] = values[p] * scale if u >= rate else np.float32(0)
+def _drop(numbers, values, rate, scale, first, second, out):
+    for p in range(values.size):
+        out[p] = values[p] * scale if hash_uniform(numbers[p], first, second) >= rate else np.float32(0)
 
 
 @dataclass(frozen=True)
@@ -72,11 +69,16 @@ class SparseOperand:
         counts = self.starts[1:] - self.starts[:-1]
         return torch.repeat_interleave(torch.arange(counts.numel()), counts)
 
+    @cached_property
+    def entry_numbers(self) -> np.ndarray:
+        """Each entry's row-major number in the dense matrix modulo 2^32, uint32 [nnz]: the dense mask's."""
+        return (self.entry_rows * self.inputs + self.columns).numpy().astype(np.uint32)
+
     def with_values(self, values: Tensor) -> SparseOperand:
         """The same places with other values [nnz]."""
         other = SparseOperand(self.starts, self.columns, values, self.inputs)
-        if "entry_rows" in self.__dict__:
-            other.__dict__["entry_rows"] = self.entry_rows
+        # Found once, on what stays, for all that has its places.
+        other.__dict__.update(entry_rows=self.entry_rows, entry_numbers=self.entry_numbers)
         return other
 
     def dense(self) -> Tensor:
@@ -99,10 +101,8 @@ class SparseOperand:
         """The operand after ``engine.kernels.dropout.drop`` of the dense matrix."""
         out = torch.empty_like(self.values)
         _drop(
-            self.starts.numpy(),
-            self.columns.numpy(),
+            self.entry_numbers,
             self.values.numpy(),
-            self.inputs,
             np.float32(rate),
             np.float32(1 / (1 - rate)),
             np.uint32(key.first),

@@ -183,10 +183,8 @@ class SparseSum:
 
     @cached_property
     def _empty(self) -> SparseOperand:
-        """The result's places, with the row of each found once."""
-        operand = SparseOperand(self.starts, self.columns, torch.empty(0), self.inputs)
-        _ = operand.entry_rows
-        return operand
+        """The result's places; what is found of them once serves every step's values."""
+        return SparseOperand(self.starts, self.columns, torch.empty(0), self.inputs)
 
 
 def sum_densely(operand: SparseOperand, matrix: Csr) -> Tensor:

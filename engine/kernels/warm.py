@@ -9,6 +9,12 @@ import torch
 
 from engine.estimators import clipped
 from engine.formats import get_format
+from engine.kernels.aggregate import Adjacency, aggregate, weighted_aggregate
+from engine.kernels.attention import edge_softmax
+from engine.kernels.edges import dot_edges, gather_sources
+from engine.kernels.extremum import max_aggregate
+from engine.kernels.sparse import SparseOperand
+from engine.kernels.sparse_aggregate import SparseSum, sum_densely
 from engine.randomness import make_key
 
 FORMATS = (
@@ -45,6 +51,21 @@ def warm() -> None:
     for limits in (None, (-0.5, 0.5)):
         for mode in ("nearest", "stochastic"):
             clipped(x, get_format("int8"), range=limits, rounding=mode, generator=key).sum().backward()
+    warm_graph()
+
+
+def warm_graph() -> None:
+    """Call each kernel that goes over a graph's edges, both ways."""
+    adjacency = Adjacency.from_edges(torch.tensor([[0, 1], [1, 2]]), 3)
+    x = torch.ones(3, 4, requires_grad=True)
+    weights = edge_softmax(gather_sources(x, adjacency) + dot_edges(x, adjacency), adjacency)
+    weighted_aggregate(weights, x, adjacency).sum().backward()
+    max_aggregate(aggregate(x, adjacency), adjacency).sum().backward()
+    sparse = SparseOperand(torch.tensor([0, 1, 1, 1]), torch.tensor([0]), torch.ones(1), 100)
+    plan = SparseSum.plan(sparse.drop(0.5, make_key(0, 0, 0)), adjacency.incoming, own=True)
+    assert plan is not None
+    plan.sum(sparse.values).multiply_gradient(plan.greatest(sparse.values).multiply(torch.ones(2, 100)))
+    sum_densely(sparse, adjacency.incoming)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ out (``gin_mlp_masked=False``), z and what follows inside the MLP are quantized 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -28,7 +30,7 @@ class MLP(nn.Module):
 
     def __init__(self, widths: list[int], *, activate: bool, batch_norm: bool) -> None:
         super().__init__()
-        self.linears = nn.ModuleList(DenseLayer(*pair, of="mlp") for pair in zip(widths, widths[1:], strict=False))
+        self.linears = nn.ModuleList(DenseLayer(*pair, of="mlp") for pair in pairwise(widths))
         self.activate = activate
         self.norm = BatchNorm(widths[-1]) if batch_norm else None
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.layers.operand import Activation, Constant, DenseOperand, Dropout, Operand
-from engine.live import Sites
+from engine.live import Rows, Sites
 
 
 def _dropped(operand: Operand, dropout: Dropout | None) -> Operand:
@@ -37,10 +37,11 @@ class _Product(torch.autograd.Function):
         weight: Tensor,
         sites: Sites,
         dropout: Dropout | None,
+        rows: Rows,
     ) -> Tensor:
         operand: Operand = constant.operand if constant is not None else DenseOperand(x_hat)  # pyright: ignore[reportArgumentType]
         operand = _dropped(operand, dropout)
-        ctx.sites, ctx.dropout = sites, dropout
+        ctx.sites, ctx.dropout, ctx.rows = sites, dropout, rows
         ctx.operand = None if sites.requantizes("input", "grad_weight") else operand
         ctx.constant = x if isinstance(x, Constant) else None
         keeps_x = ctx.operand is None and ctx.constant is None
@@ -66,22 +67,24 @@ class _Product(torch.autograd.Function):
             operand = ctx.operand
             if operand is None:
                 if ctx.constant is not None:
-                    operand = sites(ctx.constant, "input", "grad_weight", 0, "nodes").operand
+                    operand = sites(ctx.constant, "input", "grad_weight", 0, ctx.rows).operand
                 else:
-                    operand = DenseOperand(sites(x, "input", "grad_weight", 0, "nodes"))
+                    operand = DenseOperand(sites(x, "input", "grad_weight", 0, ctx.rows))
                 operand = _dropped(operand, dropout)
             weight_gradient = operand.multiply_gradient(sites(gradient, "gradient", "grad_weight", 0))
-        return input_gradient, weight_gradient, None, None, None, None, None
+        return input_gradient, weight_gradient, None, None, None, None, None, None
 
 
-def linear(x: Activation, weight: Tensor, sites: Sites, dropout: Dropout | None = None) -> Tensor:
+def linear(
+    x: Activation, weight: Tensor, sites: Sites, dropout: Dropout | None = None, *, rows: Rows = "nodes"
+) -> Tensor:
     """drop(fq(X))·fq(W)ᵀ: [rows, inputs] × [outputs, inputs] → [rows, outputs].
 
-    Quantizes X at the site "input" (rows: nodes), W at "weight", and what comes back at "gradient".
+    Quantizes X at the site "input" (``rows``: what its rows are), W at "weight", and what comes back at "gradient".
     """
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
-        constant = sites(x, "input", "forward", -1, "nodes")
-        return _Product.apply(None, weight_hat, x, constant, weight.detach(), sites, dropout)
-    x_hat = sites(x, "input", "forward", -1, "nodes")
-    return _Product.apply(x_hat, weight_hat, x.detach(), None, weight.detach(), sites, dropout)
+        constant = sites(x, "input", "forward", -1, rows)
+        return _Product.apply(None, weight_hat, x, constant, weight.detach(), sites, dropout, rows)
+    x_hat = sites(x, "input", "forward", -1, rows)
+    return _Product.apply(x_hat, weight_hat, x.detach(), None, weight.detach(), sites, dropout, rows)

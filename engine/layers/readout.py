@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ class Readout(nn.Module):
         super().__init__()
         self.pool = pool
         widths = [inputs] * layers + [classes]
-        self.linears = nn.ModuleList(DenseLayer(*pair, of="graphs") for pair in zip(widths, widths[1:], strict=False))
+        self.linears = nn.ModuleList(DenseLayer(*pair, of="graphs") for pair in pairwise(widths))
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         for layer in self.linears:

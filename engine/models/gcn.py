@@ -30,7 +30,7 @@ class GCNSpec(ModelSpec):
     bias: bool = True
     """Whether each layer adds a bias after the aggregate."""
     message: Literal["node", "edge"] = "node"
-    """What the message site quantizes: each node's scaled features once, or norm·h on every edge (Degree-Quant's code)."""
+    """What is quantized as a message: each node's scaled features once, or norm·h on every edge ([DQ]'s code)."""
     batch_norm: bool = False
     """Whether every layer but the last is followed by batch normalization, before its ReLU."""
     residual: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -64,12 +65,12 @@ def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
     for layer, widths in enumerate(shapes(spec, size)):
         # A learned ε needs the gradient of z, which the constant first input would spare.
         found += message_products(layer, size.nodes, size.edges, widths[0], message_gradient=layer > 0)
-        for index, (inputs, outputs) in enumerate(zip(widths, widths[1:], strict=False)):
+        for index, (inputs, outputs) in enumerate(pairwise(widths)):
             needed = layer > 0 or index > 0 or spec.train_eps
             found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=needed)
     if spec.readout != "none":
         widths = [spec.hidden] * spec.readout_layers + [size.classes]
-        for inputs, outputs in zip(widths, widths[1:], strict=False):
+        for inputs, outputs in pairwise(widths):
             found += linear_products(spec.layers, size.graphs, inputs, outputs, input_gradient=True)
     return found
 

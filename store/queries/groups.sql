@@ -6,6 +6,7 @@
 -- $scheme text=: only this scheme
 -- $search text=: only groups with a run whose id, name, dataset, model, scheme, sweep, tags or notes contain this text
 -- $sweep text=: only groups with a run of this sweep
+-- $groups list=: only these group ids
 -- $scope text= {inference|training}: scope of the densities; empty: each group's headline scope
 -- $coverage text=quantized part {quantized part|whole step}: coverage of the densities
 -- $limit integer=500 0..1000000: at most so many groups, newest first
@@ -16,6 +17,7 @@ WITH asked AS (
       AND ($model = '' OR model = $model)
       AND ($scheme = '' OR scheme = $scheme)
       AND ($sweep = '' OR sweep = $sweep)
+      AND ($groups = '' OR group_id IN (SELECT unnest(string_split($groups, ','))))
       AND ($search = '' OR contains(
             lower(concat_ws(' ', run, name, dataset, model, scheme, sweep, array_to_string(tags, ' '), notes)),
             lower($search)))
@@ -34,11 +36,7 @@ members AS (
     GROUP BY group_id
 ),
 counted AS (
-    SELECT r.group_id, r.seed, s.*
-    FROM runs r SEMI JOIN asked USING (group_id)
-    JOIN summary s ON s.run = r.run
-    WHERE r.state = 'finished'
-    QUALIFY row_number() OVER (PARTITION BY r.group_id, r.seed ORDER BY r.ended_at DESC, r.run DESC) = 1
+    SELECT * FROM counted_runs SEMI JOIN asked USING (group_id)
 ),
 statistics AS (
     SELECT

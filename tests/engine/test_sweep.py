@@ -7,12 +7,21 @@ from typing import Any
 import pytest
 
 from engine.errors import InputError
-from engine.sweep import expand, with_settings
+from engine.sweep import Sweep, expand, with_settings
 
 TABLE: dict[str, Any] = {
     "name": "formats",
     "seeds": 2,
     "spec": {"dataset": ["cora", "karate"], "model": "gcn", "scheme": ["fp32", "int8"], "training": {"epochs": 5}},
+}
+
+PUBLISHED = {
+    "dataset": "cora",
+    "model": "gcn",
+    "scheme": "fp32",
+    "value": 82.2,
+    "source": "SGQuant, Table III",
+    "provenance": "given",
 }
 
 
@@ -41,12 +50,118 @@ def test_seeds_may_be_named():
     assert {run.seed for run in expand({**TABLE, "seeds": [3, 9]}).runs} == {3, 9}
 
 
+def test_blocks_are_grids_of_their_own_over_the_base():
+    runs = expand(
+        {
+            "seeds": 2,
+            "spec": {"dataset": ["cora", "karate"], "scheme": "fp32", "training": {"epochs": 5, "lr": 0.1}},
+            "runs": [{"model": "gcn"}, {"model": "gcn(hidden=8)", "scheme": ["int8", "int4"], "training": {"lr": 0.2}}],
+        }
+    ).runs
+    first = [(0, "cora", 16, "fp32", 0.1), (0, "karate", 16, "fp32", 0.1)]
+    second = [(0, dataset, 8, scheme, 0.2) for dataset in ("cora", "karate") for scheme in ("int8", "int4")]
+    found = [(run.seed, run.dataset.name, run.model.hidden, run.scheme, run.training.lr) for run in runs]  # pyright: ignore
+    assert found[:6] == [*first, *second]
+    assert {run.training.epochs for run in runs} == {5}
+    assert [run.seed for run in runs] == [0] * 6 + [1] * 6
+
+
+def names(sweep: Sweep) -> list[tuple[str, str, str]]:
+    """The compared pairs: dataset, scheme minus scheme."""
+    cells = {cell.group: cell for cell in sweep.cells}
+    return [(cells[a].dataset.name, cells[a].scheme, cells[b].scheme) for a, b in sweep.pairs]
+
+
+def test_a_baseline_is_compared_with_every_other_scheme():
+    sweep = expand({**TABLE, "baseline": "fp32"})
+    assert names(sweep) == [("cora", "int8", "fp32"), ("karate", "int8", "fp32")]
+    assert len(sweep.cells) == 4
+
+
+def test_named_pairs_come_first_and_once():
+    table = {**TABLE, "compare": [{"a": "fp32", "b": "int8"}, {"a": "int8", "b": "fp32"}], "baseline": "fp32"}
+    assert names(expand(table)) == [
+        (dataset, a, b) for a, b in (("fp32", "int8"), ("int8", "fp32")) for dataset in ("cora", "karate")
+    ]
+
+
+def test_the_nearest_group_is_compared_where_schemes_are_tuned_apart():
+    blocks = [
+        {"scheme": "fp32", "model": ["gcn", "gcn(hidden=8)"], "training": {"lr": 0.1}},
+        {"scheme": "int8", "model": ["gcn", "gcn(hidden=8)"], "training": {"lr": 0.2}},
+        {"scheme": "int8", "model": "gcn", "training": {"lr": 0.1}},
+        {"scheme": "int4", "model": "gcn(hidden=4)"},
+        {"scheme": "int2", "model": "gcn(hidden=4)"},
+    ]
+    sweep = expand(
+        {
+            "spec": {"dataset": "cora"},
+            "runs": blocks,
+            "compare": [{"a": "fp32", "b": "int8"}, {"a": "int4", "b": "int2"}],
+        }
+    )
+    cells = {cell.group: cell for cell in sweep.cells}
+    found = [[(cells[group].model.hidden, cells[group].training.lr) for group in pair] for pair in sweep.pairs]  # pyright: ignore
+    assert found == [[(16, 0.1), (16, 0.1)], [(8, 0.1), (8, 0.2)], [(4, 0.01), (4, 0.01)]]
+
+
+def test_published_figures_come_with_their_source():
+    (figure,) = expand({**TABLE, "published": [PUBLISHED]}).published
+    assert (figure.scheme, figure.value, figure.std, figure.source) == ("fp32", 82.2, None, "SGQuant, Table III")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"seeds": 0}, "seeds = 0 is not allowed: name 1 to 10000 seeds, by their number or as a list"),
         ({"seeds": [1, 1]}, "seeds = [1, 1] names a seed twice"),
-        ({"sede": 1}, "unknown setting 'sede': did you mean seeds or spec? Allowed: name, seeds, priority, spec"),
+        (
+            {"sede": 1},
+            "unknown setting 'sede': did you mean seeds or spec or baseline? "
+            "Allowed: name, seeds, priority, spec, runs, baseline, compare, published",
+        ),
+        ({"runs": [{"scheme": []}]}, "spec.scheme is an empty list: name at least one value"),
+        (
+            {"runs": [{"sceme": "int8"}]},
+            "unknown setting 'sceme': did you mean scheme or seed? Allowed: dataset, model, scheme, training, seed, device",
+        ),
+        (
+            {"runs": [{}, {"dataset": "cora"}]},
+            "the sweep names a run twice: fp32 on cora, gcn; let each list and each [[runs]] block add runs of its own",
+        ),
+        ({"runs": [{"seed": 3}]}, "spec.seed is not allowed in a sweep: name the seeds by 'seeds'"),
+        ({"baseline": "int4"}, "baseline = 'int4' is no scheme of this sweep; its schemes are: fp32, int8"),
+        (
+            {"compare": [{"a": "int8", "b": "msfp13"}]},
+            "compare.b = 'msfp13' is no scheme of this sweep; its schemes are: fp32, int8",
+        ),
+        (
+            {"compare": [{"a": "int8", "by": "fp32"}]},
+            "compare.0.b is missing; unknown setting 'compare.0.by': did you mean compare.0.b or compare.0.a? "
+            "Allowed: compare.0.a, compare.0.b",
+        ),
+        (
+            {"compare": [{"a": "int8", "b": "int8"}]},
+            "'int8' cannot be compared with 'int8': they never stand on the same dataset and model",
+        ),
+        (
+            {
+                "runs": [{"dataset": "cora", "scheme": "fp32"}, {"dataset": "karate", "scheme": "int8"}],
+                "baseline": "fp32",
+            },
+            "'int8' cannot be compared with 'fp32': they never stand on the same dataset and model",
+        ),
+        (
+            {
+                "runs": [{"scheme": "fp32", "training": {"lr": [0.1, 0.2]}}, {"scheme": "int8"}],
+                "baseline": "fp32",
+            },
+            "'int8' has 2 groups of 'fp32' to be compared with on cora, gcn: give both schemes the same lists",
+        ),
+        (
+            {"published": [{**PUBLISHED, "provenance": "recalled"}]},
+            "published.0.provenance = 'recalled' is not allowed: it should be 'given'",
+        ),
         ({"spec": {"dataset": [], "model": "gcn"}}, "spec.dataset is an empty list: name at least one value"),
         (
             {"spec": {"dataset": "cora", "model": "gcn", "seed": 1}},

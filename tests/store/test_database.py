@@ -86,6 +86,17 @@ def test_an_older_database_is_read_without_a_store(settings: Settings, old: Path
         assert reader.query("diagnostics", runs="r0").num_rows == 0
 
 
+def test_views_of_another_bitfront_are_made_anew_before_reading(settings: Settings, empty_database: Path) -> None:
+    settings.home.mkdir(parents=True)
+    shutil.copyfile(empty_database, settings.database)
+    connection = open_for_writing(settings.database)
+    connection.execute("CREATE OR REPLACE VIEW run_rows AS SELECT 'nothing of use' AS run")
+    connection.execute("UPDATE meta SET value = 'older' WHERE key = 'views'")
+    connection.close()
+    with open_read_only(settings) as reader:
+        assert "test_at_best_val" in reader.query("runs").column_names
+
+
 def test_an_older_backup_is_restored_and_stays_as_it_is(settings: Settings, old: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.duckdb"
     shutil.copyfile(old, copy)

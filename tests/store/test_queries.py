@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 import time
 from datetime import UTC, datetime
 
@@ -144,12 +145,59 @@ def test_filters_choose_groups_and_leave_their_statistics(connection: duckdb.Duc
     assert [group["n"] for group in ask(connection, "groups", sweep="a")] == [2]
     assert [group["scheme"] for group in ask(connection, "groups", scheme="fp32")] == ["fp32"]
     assert [group["n"] for group in ask(connection, "groups", search="r2")] == [1]
+    chosen = group_of(connection, "r2")
+    assert [group["group_id"] for group in ask(connection, "groups", groups=[chosen, "none"])] == [chosen]
 
 
-@pytest.mark.parametrize("freedom", [1, 2, 5, 9, 19, 30, 31, 60, 500])
+@pytest.mark.parametrize("freedom", [1, 2, 5, 9, 19, 30, 31, 60, 500, 100_000])
 def test_students_t_is_scipys(connection: duckdb.DuckDBPyConnection, freedom: int) -> None:
     ((value,),) = connection.execute("SELECT t975($1)", [freedom]).fetchall()
-    assert value == pytest.approx(stats.t.ppf(0.975, freedom), abs=2e-4)
+    assert value == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-7)
+
+
+def group_of(connection: duckdb.DuckDBPyConnection, run: str) -> str:
+    return ask(connection, "run", run=run)[0]["group_id"]
+
+
+def test_two_groups_are_compared_seed_by_seed(connection: duckdb.DuckDBPyConnection) -> None:
+    a, b = {0: 70.0, 1: 74.5, 2: 72.25, 3: 71.0, 7: 60.0}, {0: 69.0, 1: 70.0, 2: 72.5, 3: 68.0, 8: 99.0}
+    for scheme, tests in (("int8", a), ("int4", b)):
+        for seed, test in tests.items():
+            apply(connection, lives.finished(f"{scheme}-{seed}", test=test, seed=seed, scheme=scheme))
+    first, second = group_of(connection, "int8-0"), group_of(connection, "int4-0")
+    (found,) = ask(connection, "paired", pairs=[f"{first}:{second}"])
+    with_both = [0, 1, 2, 3]
+    differences = [a[seed] - b[seed] for seed in with_both]
+    reference = stats.ttest_rel([a[seed] for seed in with_both], [b[seed] for seed in with_both])
+    interval = reference.confidence_interval(0.95)
+    assert (found["seeds"], found["n"], found["unit"]) == (with_both, 4, "%")
+    assert found["difference"] == pytest.approx(statistics.fmean(differences), rel=1e-12)
+    assert found["std"] == pytest.approx(statistics.stdev(differences), rel=1e-12)
+    assert found["difference"] - found["ci95"] == pytest.approx(interval.low, rel=1e-9)
+    assert found["difference"] + found["ci95"] == pytest.approx(interval.high, rel=1e-9)
+    (turned,) = ask(connection, "paired", pairs=f"{second}:{first}")
+    assert (turned["difference"], turned["ci95"]) == (-found["difference"], found["ci95"])
+
+
+def test_pairs_come_in_the_order_asked_and_stay_empty_without_a_common_seed(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    apply(connection, lives.finished("r0", seed=0), lives.finished("r1", seed=1, scheme="int4"))
+    apply(connection, lives.finished("r2", seed=0, scheme="fp32", test=81.0))
+    a, b, c = (group_of(connection, run) for run in ("r0", "r1", "r2"))
+    found = ask(connection, "paired", pairs=[f"{a}:{b}", f"{a}:{c}", f"{a}:none"])
+    assert [(row["n"], row["difference"], row["std"], row["ci95"]) for row in found] == [
+        (0, None, None, None),
+        (1, -1.0, None, None),
+        (0, None, None, None),
+    ]
+
+
+def test_a_pair_counts_the_newest_finished_run_of_each_seed(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0", test=10.0), lives.finished("r1", test=80.0))
+    apply(connection, lives.finished("r2", scheme="fp32", test=79.0))
+    (found,) = ask(connection, "paired", pairs=f"{group_of(connection, 'r0')}:{group_of(connection, 'r2')}")
+    assert (found["n"], found["mean_a"], found["difference"]) == (1, 80.0, 1.0)
 
 
 def test_sweeps_count_their_runs_by_state(connection: duckdb.DuckDBPyConnection) -> None:

@@ -39,6 +39,7 @@ def test_each_layer_has_a_bar_at_each_site_in_three_panels() -> None:
     ]
     assert axis_titles(figure) == ["SQNR (dB)", "Saturated (%)", "Zeroed gradients (%)", "Site"]
     assert [trace["showlegend"] for trace in figure["data"]] == [True, False, False] * 2
+    assert list(figure["layout"]["xaxis"]["categoryarray"]) == ["weight", "message"]
 
 
 def test_layers_differ_by_colour_and_by_pattern() -> None:
@@ -67,9 +68,9 @@ def test_a_place_names_module_and_backward_product() -> None:
 
 
 def test_hovering_says_everything() -> None:
-    details = site_chart([row("weight<b>", zeroed=0.02)]).to_dict()["data"][0]["customdata"][0]
+    details = site_chart([row("weight", part="<b>", zeroed=0.02)]).to_dict()["data"][0]["customdata"][0]
     assert details == (
-        "<b>layer 0, weight&lt;b&gt;, forward</b>, int8<br>SQNR 20.0 dB<br>5.00 % saturated"
+        "<b>layer 0, &lt;b&gt;.weight, forward</b>, int8<br>SQNR 20.0 dB<br>5.00 % saturated"
         "<br>2.00 % of the gradients zeroed<br>1,200 elements"
     )
     assert "SQNR: no noise, or no signal" in site_chart([row(sqnr=None)]).to_dict()["data"][0]["customdata"][0]

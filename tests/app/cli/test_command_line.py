@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy import stats
 
 from app.cli.run import parse_seeds
 from tests.conftest import find_mirror
+from tests.store import lives
 
 
 class CommandLine:
@@ -60,6 +62,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> Comman
     command_line.report = command_line.json(*RUN, "--scheme", "int8", "--seeds", "2", "--json")
     command_line.json("status", "--json")
     return command_line
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> tuple[CommandLine, Path]:
+    """A home with two schemes of three seeds, and the sweep file that they fit."""
+    folder = tmp_path_factory.mktemp("compared")
+    command_line = CommandLine(folder / "home", data_root)
+    for scheme in ("fp32", "int4"):
+        command_line.json(*RUN, "--scheme", scheme, "--seeds", "3", "--json")
+    file = folder / "study.toml"
+    file.write_text(
+        'name = "study"\nseeds = 3\nbaseline = "fp32"\n'
+        '[spec]\ndataset = "karate"\nmodel = "gcn"\nscheme = ["fp32", "int4", "int8"]\ntraining.epochs = 5\n'
+        '[[compare]]\na = "fp32"\nb = "int4"\n'
+        '[[published]]\ndataset = "karate"\nmodel = "gcn"\nscheme = "fp32"\nvalue = 91.5\nstd = 2.0\n'
+        'source = "a paper, Table 1"\nselection = "best test"\nprovenance = "given"\n'
+    )
+    return command_line, file
 
 
 RUN = ("run", "--dataset", "karate", "--model", "gcn", "--epochs", "5")
@@ -124,6 +144,76 @@ def test_histories_are_exported(trained: CommandLine):
     epochs = trained("export", "--format", "csv", "--table", "epochs").stdout.splitlines()
     assert len(epochs) == 1 + 2 * 5
     assert trained("export", "--format", "csv", "--table", "groups").stdout.count("\n") == 1 + 1
+
+
+def test_where_accuracy_is_lost_is_told_and_exported(bitfront: CommandLine):
+    run = "0lost0000aaaaa"
+    (bitfront.home / "outbox").mkdir(parents=True)
+    lines = [event.to_json() for event in lives.finished(run)]
+    (bitfront.home / "outbox" / f"{run}.jsonl").write_text("\n".join(lines))
+    told = bitfront("status", run).stdout
+    assert "Where accuracy is lost, epoch 1" in told
+    (row,) = (line.split() for line in told.splitlines() if "4–168" in line)
+    assert row == ["message", "0", "aggregate", "int8", "4–168", "10.0", "1.00", "2.00"]
+    assert [row["sqnr"] for row in bitfront.json("status", run, "--json")["diagnostics"]] == [21.0, 30.0, 10.0, 41.0]
+    exported = json.loads(bitfront("export", "--format", "json", "--table", "diagnostics").stdout)
+    assert [(row["run"], row["epoch"], row["sqnr"]) for row in exported] == [
+        (run, 1, sqnr) for sqnr in (21.0, 30.0, 10.0, 41.0)
+    ]
+
+
+def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[CommandLine, Path]):
+    bitfront, file = compared
+    done = bitfront("sweep", str(file), "--table")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert " ".join(lines[0].split()) == (
+        "dataset model scheme n test at best val (%) 95 % test last (%) bits memory arithmetic "
+        "bits and densities of published"
+    )
+    assert [line.split()[2:4] for line in lines[1:3]] == [["fp32", "3"], ["int4", "3"]]
+    ours = bitfront.json("sweep", str(file), "--table", "--json")["groups"][0]["max_mean"]
+    assert lines[1].endswith(f"91.50 ± 2.00, a paper, Table 1 (best test: ours {ours:.2f})")
+    assert "training, quantized part" in lines[2]
+    assert lines[3] == "1 of 3 groups have no finished run yet."
+    assert lines[5] == "Paired by seed: the first scheme minus the second"
+    assert [line.split()[2:6] for line in lines[7:]] == [
+        ["fp32", "−", "int4", "3"],
+        ["int4", "−", "fp32", "3"],
+        ["int8", "−", "fp32", "0"],
+    ]
+
+
+def test_a_sweeps_paired_difference_is_scipys(compared: tuple[CommandLine, Path]):
+    bitfront, file = compared
+    found = bitfront.json("sweep", str(file), "--table", "--json")
+    fp32, int4 = found["groups"]
+    values = {
+        group["scheme"]: [bitfront.json("status", run, "--json")["test_at_best_val"] for run in group["runs"]]
+        for group in (fp32, int4)
+    }
+    pair = found["paired"][0]
+    interval = stats.ttest_rel(values["fp32"], values["int4"]).confidence_interval(0.95)
+    low, high = pair["difference"] - pair["ci95"], pair["difference"] + pair["ci95"]
+    assert (pair["seeds"], pair["unit"]) == ([0, 1, 2], "%")
+    assert (low, high) == pytest.approx((interval.low, interval.high), rel=1e-8)
+    assert fp32["published"] == [
+        {
+            "value": 91.5,
+            "std": 2.0,
+            "source": "a paper, Table 1",
+            "selection": "best test",
+            "ours": fp32["max_mean"],
+        }
+    ]
+
+
+def test_a_table_of_runs_that_nobody_launched_says_so(compared: tuple[CommandLine, Path]):
+    bitfront, file = compared
+    done = bitfront("sweep", str(file), "--table", "--epochs", "6")
+    assert " ".join(done.stdout.split()) == (
+        f"No run of this file is known here: launch it with `bitfront sweep {file}`."
+    )
 
 
 def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tmp_path: Path):
@@ -212,6 +302,10 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
         (("sweep", "absent.toml"), "there is no file absent.toml"),
         (("bench", "fromats"), "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching"),
+        (
+            ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
+            "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",
+        ),
         (("cancel",), "name the runs to cancel, or give --all-queued"),
     ],
 )

@@ -96,7 +96,7 @@ def test_a_linked_run_shows_curves_and_three_selections(dashboard: Dashboard, st
 def test_details_show_every_density_with_scope_and_coverage(dashboard: Dashboard, store: Service, run: str) -> None:
     dashboard.use(store)
     page = dashboard.open("runs", run=run)
-    rows = page.dataframe[1].value
+    rows = page.dataframe[2].value
     assert rows[["scope", "coverage", "memory"]].to_numpy().tolist() == [
         ["training", "quantized part", 4.0],
         ["training", "whole step", 2.0],
@@ -122,7 +122,7 @@ def test_details_show_where_accuracy_is_lost(dashboard: Dashboard, store: Servic
     assert "Nodes of the highest in-degree suffer more: their SQNR is below that of the lowest at 1 of 1 places" in (
         " ".join(messages(page.markdown))
     )
-    rows = page.dataframe[2].value
+    rows = page.dataframe[1].value
     assert rows[["Site", "In-degree", "SQNR", "Saturated"]].to_numpy().tolist() == [
         ["message", "all", 21.0, 1.0],
         ["message", "0–3", 30.0, 1.0],

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.kernels.aggregate import Adjacency
+from engine.kernels.aggregate import Adjacency, weighted_aggregate
 from engine.kernels.attention import edge_softmax
 from engine.kernels.edges import dot_edges, gather_sources, gather_targets, sum_edges
 from engine.kernels.extremum import max_aggregate
@@ -77,17 +77,14 @@ def test_the_gradient_is_the_numerical_one(name: str):
 
 @pytest.mark.parametrize("name", [*OPERATIONS, "weighted"])
 def test_the_bits_do_not_depend_on_the_number_of_threads(name: str):
-    from engine.kernels.aggregate import weighted_aggregate
-
     nodes = 3000
     edge_index = torch.randint(nodes, (2, 40_000), generator=torch.Generator().manual_seed(1))
     adjacency = Adjacency.from_edges(edge_index, nodes)
     edges = adjacency.sources.numel()
-    operation, of_nodes = (
-        OPERATIONS[name][::2]
-        if name != "weighted"
-        else (lambda x, adjacency: weighted_aggregate(normal(edges, 2, dtype=torch.float32), x, adjacency), True)
-    )
+    weights = normal(edges, 2, dtype=torch.float32)
+    operation, of_nodes = (lambda x, adjacency: weighted_aggregate(weights, x, adjacency)), True
+    if name in OPERATIONS:
+        operation, _, of_nodes = OPERATIONS[name]
     found = []
     threads = torch.get_num_threads()
     try:

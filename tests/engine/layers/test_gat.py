@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch_geometric.nn import GATConv
@@ -30,7 +32,8 @@ def make(**options) -> GATLayer:
     ids=str,
 )
 def test_fp32_equals_pygs_layer_forward_and_backward(name: str, options: dict):
-    layer, reference = make(**options), GATConv(6, 5, **options)
+    layer = make(**options)
+    reference: Any = GATConv(6, 5, **options)
     attention = layer.attention.weight
     # PyG keeps the two vectors apart: copied here, and their gradients compared after.
     pairs = [(layer.weight, reference.lin.weight)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -27,7 +29,8 @@ def make(**options) -> GCNLayer:
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("message", ["node", "edge"])
 def test_fp32_equals_pygs_layer_forward_and_backward(name: str, bias: bool, message: str):
-    layer, reference = make(bias=bias, message=message), GCNConv(6, 3, bias=bias)
+    layer = make(bias=bias, message=message)
+    reference: Any = GCNConv(6, 3, bias=bias)
     pairs = [(layer.weight, reference.lin.weight)]
     if layer.bias is not None:
         pairs.append((layer.bias, reference.bias))
@@ -69,8 +72,8 @@ def test_batch_norm_and_residual_equal_pygs_deep_layer(training: bool):
     last = GCNLayer(6, 2)
     stack = Stack([layer, last], dropout=0.0, residual=True)
     stack.reset_parameters(0)
-    reference = DeepGCNLayer(GCNConv(6, 6), nn.BatchNorm1d(6), nn.ReLU(), block="res")
-    head = GCNConv(6, 2)
+    reference: Any = DeepGCNLayer(GCNConv(6, 6), nn.BatchNorm1d(6), nn.ReLU(), block="res")
+    head: Any = GCNConv(6, 2)
     for ours, theirs in ((layer, reference.conv), (last, head)):
         with torch.no_grad():
             theirs.lin.weight.copy_(ours.weight)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -21,8 +23,8 @@ def make(**options) -> GINLayer:
 @pytest.mark.parametrize("name", GRAPHS)
 @pytest.mark.parametrize("train_eps", [True, False])
 def test_a_single_linear_equals_pygs_layer_forward_and_backward(name: str, train_eps: bool):
-    layer = make(eps=0.25, train_eps=train_eps)
-    reference = GINConv(nn.Linear(6, 3), eps=0.25, train_eps=train_eps)
+    layer: Any = make(eps=0.25, train_eps=train_eps)
+    reference: Any = GINConv(nn.Linear(6, 3), eps=0.25, train_eps=train_eps)
     (first,) = layer.mlp.linears
     pairs = [(first.weight, reference.nn.weight), (first.bias, reference.nn.bias)]
     if layer.eps is not None:
@@ -33,7 +35,7 @@ def test_a_single_linear_equals_pygs_layer_forward_and_backward(name: str, train
 @pytest.mark.parametrize("name", [name for name in GRAPHS if name != "one node"])
 def test_an_mlp_with_batch_norm_equals_pygs_layer(name: str):
     """[DQ]'s: linear, ReLU, linear, ReLU, batch norm."""
-    layer = make(mlp_layers=2, activate=True, batch_norm=True, train_eps=True)
+    layer: Any = make(mlp_layers=2, activate=True, batch_norm=True, train_eps=True)
     mlp = nn.Sequential(nn.Linear(6, 3), nn.ReLU(), nn.Linear(3, 3), nn.ReLU(), nn.BatchNorm1d(3))
     reference = GINConv(mlp, train_eps=True)
     first, second = layer.mlp.linears

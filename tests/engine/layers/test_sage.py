@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch_geometric.nn import SAGEConv
@@ -21,7 +23,8 @@ def make(**options) -> SAGELayer:
 @pytest.mark.parametrize("aggregate", ["mean", "max", "sum"])
 @pytest.mark.parametrize("bias", [True, False])
 def test_fp32_equals_pygs_layer_forward_and_backward(name: str, aggregate: str, bias: bool):
-    layer, reference = make(aggregate=aggregate, bias=bias), SAGEConv(6, 3, aggr=aggregate, bias=bias)
+    layer = make(aggregate=aggregate, bias=bias)
+    reference: Any = SAGEConv(6, 3, aggr=aggregate, bias=bias)
     pairs = [(layer.neighbours.weight, reference.lin_l.weight), (layer.root.weight, reference.lin_r.weight)]
     if layer.neighbours.bias is not None:
         pairs.append((layer.neighbours.bias, reference.lin_l.bias))

@@ -1,0 +1,139 @@
+"""A sweep's results: the table of its seed groups, and the differences that its file asks for, seed by seed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+
+from app.cli.reading import Reader, mean_and_std, print_table
+from app.describe import spec_texts
+from engine.spec import RunSpec
+from engine.sweep import Sweep
+
+Row = dict[str, Any]
+
+
+def read_results(reader: Reader, plan: Sweep) -> tuple[list[Row], list[Row]]:
+    """The store's ``groups`` and ``paired`` rows of a sweep's cells, in the file's order.
+
+    A group has ``published`` (figures of a paper) where the file gives one; groups without any run are left out.
+    """
+    order = [cell.group for cell in plan.cells]
+    rows = {row["group_id"]: row for row in reader.query("groups", groups=order, limit=len(order)).to_pylist()}
+    groups = [rows[group] for group in order if group in rows]
+    for cell in plan.cells:
+        if cell.group in rows:
+            rows[cell.group]["published"] = _published(plan, cell, rows[cell.group])
+    if not plan.pairs:
+        return groups, []
+    return groups, reader.query("paired", pairs=[f"{a}:{b}" for a, b in plan.pairs]).to_pylist()
+
+
+OURS = {"best validation": "test", "last": "last", "best test": "max"}
+"""The columns of ``groups`` by selection."""
+
+
+def _published(plan: Sweep, cell: RunSpec, row: Row) -> list[Row]:
+    place = (cell.dataset.name, cell.model.name, cell.scheme)
+    return [
+        {
+            "value": figure.value,
+            "std": figure.std,
+            "source": figure.source,
+            "selection": figure.selection,
+            "ours": row[f"{OURS[figure.selection]}_mean"],
+        }
+        for figure in plan.published
+        if (figure.dataset, figure.model, figure.scheme) == place
+    ]
+
+
+def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row]) -> None:
+    """Both tables for people; a column of published figures only where the file has any."""
+    names = _names(groups)
+    print_groups(groups, names)
+    missing = len(plan.cells) - sum(row["n"] > 0 for row in groups)
+    console = Console()
+    if missing:
+        console.print(f"{missing} of {len(plan.cells)} groups have no finished run yet.", highlight=False)
+    if paired:
+        console.print("\nPaired by seed: the first scheme minus the second", style="bold", highlight=False)
+        cells = {cell.group: cell for cell in plan.cells}
+        print_paired(paired, cells)
+
+
+def print_groups(groups: Sequence[Row], names: Mapping[str, tuple[str, str]] | None = None) -> None:
+    """One row a group of seeds: mean ± sample std, 95 % interval of the mean, bits and densities with their scope."""
+    names = names or _names(groups)
+    unit = next((row["unit"] for row in groups if row["unit"]), "%")
+    titles = [
+        *("dataset", "model", "scheme", "n", f"test at best val ({unit})", "95 %", f"test last ({unit})"),
+        *("bits", "memory", "arithmetic", "bits and densities of"),
+    ]
+    with_papers = any(row.get("published") for row in groups)
+    rows = [[*_group_row(row, names), *([_papers(row)] if with_papers else [])] for row in groups]
+    print_table([*titles, *(["published"] if with_papers else [])], rows)
+
+
+def _group_row(row: Row, names: Mapping[str, tuple[str, str]]) -> list[str]:
+    dataset, model = names[row["group_id"]]
+    return [
+        dataset + (" (synthetic)" if row["synthetic"] else ""),
+        model,
+        row["scheme"],
+        str(row["n"]) + (f" ({row['failed']} failed)" if row["failed"] else ""),
+        mean_and_std(row["test_mean"], row["test_std"]),
+        "" if row["test_ci95"] is None else f"± {row['test_ci95']:.2f}",
+        mean_and_std(row["last_mean"], row["last_std"]),
+        "" if row["average_bits"] is None else f"{row['average_bits']:.2f}",
+        _times(row["memory_density"]),
+        _times(row["arithmetic_density"]),
+        f"{row['density_scope']}, {row['density_coverage']}" if row["density_scope"] else "",
+    ]
+
+
+def print_paired(paired: Sequence[Row], cells: Mapping[str, RunSpec]) -> None:
+    """One row a pair: mean difference over the common seeds, its sample std and 95 % interval."""
+    unit = next((row["unit"] for row in paired if row["unit"]), "%")
+    titles = ["dataset", "model", "schemes", "n", f"difference ({unit})", "95 % interval"]
+    print_table(titles, [_paired_row(row, cells) for row in paired])
+
+
+def _paired_row(row: Row, cells: Mapping[str, RunSpec]) -> list[str]:
+    a, b = cells[row["a"]], cells[row["b"]]
+    mean, half = row["difference"], row["ci95"]
+    return [
+        a.dataset.name,
+        a.model.name,
+        f"{a.scheme} − {b.scheme}",
+        str(row["n"]),
+        "" if mean is None else f"{mean:+.2f}" + ("" if row["std"] is None else f" ± {row['std']:.2f}"),
+        "" if half is None else f"{mean - half:+.2f} … {mean + half:+.2f}",
+    ]
+
+
+def _names(groups: Sequence[Row]) -> dict[str, tuple[str, str]]:
+    """Dataset and model of each group: their names alone, or with options and settings where names do not tell."""
+    found: dict[str, tuple[str, str]] = {}
+    for row in groups:
+        same = [other for other in groups if all(other[key] == row[key] for key in ("dataset", "model", "scheme"))]
+        dataset, model = row["dataset"], row["model"]
+        if len(same) > 1:
+            dataset, model, settings = spec_texts(row["spec"])
+            model += f", {settings}" if settings else ""
+        found[row["group_id"]] = dataset, model
+    return found
+
+
+def _papers(row: Row) -> str:
+    return "; ".join(
+        f"{mean_and_std(figure['value'], figure['std'])}, {figure['source']}"
+        f" ({figure['selection']}: ours {mean_and_std(figure['ours'], None) or '–'})"
+        for figure in row["published"]
+    )
+
+
+def _times(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}×"
