@@ -5,7 +5,8 @@ What enters a layer has a step and bits a node, learned by the local gradient, w
     λ·(Σ_l dim_l·Σ_i |b_i| / (8·1024) − target)²      (one_sided=true: λ·relu(·)², as in the authors' code)
 
 over all layers but the first (``first=true``: that one too). On Cora the first layer's features alone take 1.9 MB
-at 4 bits, so the authors' target of 5 KB can only mean the others. Weights have a learned step an output channel, the
+at 4 bits, so the authors' target of 5 KB can only mean the others; there it is about one bit a node of a 16 wide layer,
+which with the sign counted is narrow (target=15.0 is about three). Weights have a learned step an output channel, the
 nodes after the weight one a column (the aggregate sums over nodes: a step a node could not be taken out of the sum).
 Gradients stay fp32. The defaults are the authors' for GCN on Cora (METHODS §10).
 
