@@ -323,7 +323,8 @@ def unquantize(model: nn.Module) -> nn.Module:
         if isinstance(module, QuantizedLinear):
             original = module.original[0]
             # to() and load_state_dict() may have put other parameters into the replacement.
-            original.weight, original.bias = module.weight, module.bias
+            original.weight = module.weight
+            original.register_parameter("bias", module.bias)
             original.train(module.training)
             _put(model, name, original)
         module.__dict__.pop("_quantization_hooks", None)

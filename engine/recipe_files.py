@@ -45,7 +45,7 @@ def refuse_files(parsed: Text, text: str) -> None:
 
 
 def load_recipes(path: str) -> list[Recipe]:
-    """The recipes of a file. Raises InputError where it is absent, broken or holds none, or files are forbidden."""
+    """The recipes of a file. Raises InputError where it is absent, broken, holds none, or files are forbidden."""
     if not allowed:
         raise InputError(
             f"the recipe file {path} is not read here: a service takes installed recipes only (entry point {GROUP!r})"

@@ -3,7 +3,8 @@
 p is the share of each tail: 0.001 for INT8, 0.01 for INT4 in [DQ]. ``keep``: "running" (least low and largest
 high so far, [DQ]'s ``per`` modes), "ema", or "current". ``dq_percentile``: the high end is the ⌊(1−p)·n⌋-th
 least value, as in [DQ]'s code. Where the tails swallow all that differs (p = 0.01 of features with 0.9 % non-zeros
-leaves the range 0…0), the extremes are taken instead. A tensor of more than ``sample`` elements is sampled at even distances.
+leaves the range 0…0), the extremes are taken instead. A tensor of more than ``sample`` elements is sampled at
+even distances.
 """
 
 from __future__ import annotations

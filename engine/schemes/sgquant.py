@@ -33,7 +33,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {"att": ("attention",), "emb": ("inp
 ON_REQUEST = ("msg",)
 """Quantized only where a part names it: a message is the quantized feature but where layers aggregate first."""
 SPLITS = (4, 8, 16)
-"""The paper's are tuned by graph. Of Cora's nodes these put 60, 33, 6 and 2 % into the four buckets (PubMed: 71, 13, 10, 7)."""
+"""Our choice. Of Cora's nodes they put 60, 33, 6 and 2 % into the buckets, of PubMed's 71, 13, 10 and 7 %."""
 TUNE = 50
 """Epochs of fine-tuning after the fp32 training; the paper gives no number."""
 FAMILY = "int{}-floor"

@@ -2,7 +2,8 @@
 
 # Submodules and hooks are found by name, which no checker can follow.
 # pyright: reportAttributeAccessIssue=false, reportCallIssue=false, reportArgumentType=false
-# pyright: reportOptionalMemberAccess=false, reportIncompatibleMethodOverride=false, reportPossiblyUnbound=false
+# pyright: reportOptionalMemberAccess=false, reportIncompatibleMethodOverride=false, reportIndexIssue=false
+# pyright: reportGeneralTypeIssues=false, reportPossiblyUnboundVariable=false
 
 from __future__ import annotations
 

@@ -123,7 +123,8 @@ def test_published_figures_come_with_their_source():
         ({"runs": [{"scheme": []}]}, "spec.scheme is an empty list: name at least one value"),
         (
             {"runs": [{"sceme": "int8"}]},
-            "unknown setting 'sceme': did you mean scheme or seed? Allowed: dataset, model, scheme, training, seed, device",
+            "unknown setting 'sceme': did you mean scheme or seed? "
+            "Allowed: dataset, model, scheme, training, seed, device",
         ),
         (
             {"runs": [{}, {"dataset": "cora"}]},
