@@ -51,6 +51,10 @@ class GCNLayer(nn.Module):
         if self.norm is not None:
             self.norm.reset_parameters()
 
+    def batch_norms(self) -> list[tuple[tuple[str, ...], str]]:
+        """For engine.folding: the aggregate is linear, so the weight's rows take the batch norm's scale."""
+        return [(("",), "norm")] if self.norm is not None else []
+
     def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
         sites = self.sites
         feature = sites(linear(x, self.weight, sites, dropout), "feature", "aggregate", rows="nodes")

@@ -40,6 +40,12 @@ class MLP(nn.Module):
         if self.norm is not None:
             self.norm.reset_parameters()
 
+    def batch_norms(self) -> list[tuple[tuple[str, ...], str]]:
+        """For engine.folding: after a ReLU there is no linear layer to fold it into."""
+        if self.norm is None or self.activate:
+            return []
+        return [((f"linears.{len(self.linears) - 1}",), "norm")]
+
     def forward(self, x: Activation) -> Tensor:
         first, *others = self.linears
         out = first(x)

@@ -43,6 +43,10 @@ class SAGELayer(nn.Module):
         if self.norm is not None:
             self.norm.reset_parameters()
 
+    def batch_norms(self) -> list[tuple[tuple[str, ...], str]]:
+        """For engine.folding: it normalizes the sum of both linear layers."""
+        return [(("neighbours", "root"), "norm")] if self.norm is not None else []
+
     def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
         sites = self.sites
         message = dropped(sites(x, "message", "aggregate", rows="nodes"), dropout)

@@ -5,13 +5,15 @@ What enters a layer has a step and bits a node, learned by the local gradient, w
     λ·(Σ_l dim_l·Σ_i |b_i| / (8·1024) − target)²      (one_sided=true: λ·relu(·)², as in the authors' code)
 
 over all layers but the first (``first=true``: that one too). On Cora the first layer's features alone take 1.9 MB
-at 4 bits, so the authors' target of 5 KB can only mean the others. Weights have a learned step an output channel, the
+at 4 bits, so the authors' target of 5 KB can only mean the others; there it is about one bit a node of a 16 wide layer,
+which with the sign counted is narrow (target=15.0 is about three). Weights have a learned step an output channel, the
 nodes after the weight one a column (the aggregate sums over nodes: a step a node could not be taken out of the sum).
 Gradients stay fp32. The defaults are the authors' for GCN on Cora (METHODS §10).
 
-``groups=1000``: as many pairs of step and bits instead of one a node; each node takes the pair whose reach is nearest
-to its largest value, so that batches and unseen graphs have bits too. ``gradient=task``: steps and bits follow the
-task's gradient (graph tasks, where every node gets one).
+``messages=true``: the messages too, for GIN and GraphSAGE, whose weight comes after the aggregate. ``groups=1000``: as
+many pairs of step and bits instead of one a node; each node takes the pair whose reach is nearest to its largest value,
+so that batches and unseen graphs have bits too. ``gradient=task``: steps and bits follow the task's gradient (graph
+tasks, where every node gets one).
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 
 GRADIENTS = ("local", "task")
 OPTIONS = (
-    "bits", "weight_bits", "feature_bits", "target", "penalty", "one_sided", "first", "gradient", "groups",
+    "bits", "weight_bits", "feature_bits", "target", "penalty", "one_sided", "first", "messages", "gradient", "groups",
     "lr_bits", "lr_step", "lr_weight_step", "lr_feature_step",
 )  # fmt: skip
 
@@ -113,12 +115,16 @@ def build(part: Part) -> Scheme | None:
     bits, weight, feature = (get_format(f"int{width}-symmetric") for width in widths.values())
     lr_weight = options.number("lr_weight_step", 0.02, above=0)
     lr_feature = options.number("lr_feature_step", 0.008, above=0)
+    nodes = NodeBitsQuantization(bits, "row", learning=learning)
+    messages = options.flag("messages", False)
     return Scheme(
         (
-            Rule("input", NodeBitsQuantization(bits, "row", learning=learning)),
+            Rule("input", nodes),
+            *([Rule("message", nodes)] if messages else []),
             Rule("weight", LearnedStepQuantization(weight, "channel", axis=-1, lr=lr_weight)),
             Rule("feature", LearnedStepQuantization(feature, "channel", axis=0, lr=lr_feature)),
-        )
+        ),
+        required=("message",) if messages else (),
     )
 
 

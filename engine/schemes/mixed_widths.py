@@ -37,7 +37,7 @@ ENTRIES = [
     Recipe(
         name="w-a-",
         summary="weights of one width, the other forward tensors of another: w4a8",
-        source="METHODS §1, as in integer quantization, Wu et al. 2020, arXiv 2004.09602",
+        source="Wu et al., Integer quantization, 2020, arXiv 2004.09602",
         names=["w4a8", "w2a8", "w8a4"],
         examples=("w4a8", "w2a8", "w4a8(weights=channel)", "w8a4(range=percentile)"),
         build=build,

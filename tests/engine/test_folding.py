@@ -9,6 +9,12 @@ from torch_geometric.nn import MLP, BatchNorm
 
 from engine.errors import RunError
 from engine.folding import fold_batch_norm, fold_bn
+from engine.layers.gat import GATLayer
+from engine.layers.gcn import GCNLayer
+from engine.layers.gin import GINLayer
+from engine.layers.sage import SAGELayer
+from engine.layers.stack import Stack
+from engine.topology import Topology
 
 
 def trained(*modules: nn.Module, rows: int = 200) -> tuple[nn.Sequential, Tensor]:
@@ -58,8 +64,8 @@ def test_a_module_may_name_its_own_pairs():
             super().__init__()
             self.first, self.norm, self.last = nn.Linear(8, 16), nn.BatchNorm1d(16), nn.Linear(16, 3)
 
-        def batch_norms(self) -> list[tuple[str, str]]:
-            return [("first", "norm")]
+        def batch_norms(self) -> list[tuple[tuple[str, ...], str]]:
+            return [(("first",), "norm")]
 
         def forward(self, x: Tensor) -> Tensor:
             return self.last(torch.relu(self.norm(self.first(x))))
@@ -108,10 +114,57 @@ def test_a_label_that_changes_clearly_is_refused():
     with torch.no_grad():
         model.get_parameter("0.weight").mul_(4)
         model(x)
+    allowed = fold_batch_norm(model, lambda model: model(x), changed=1.0)
+    assert 0 < allowed.differing < 200
     with pytest.raises(
         RunError, match=r"^folding 1 changed \d+ of 200 labels that are clear in the unfolded model: keep"
     ):
         fold_batch_norm(model, lambda model: model(x))
+
+
+EDGES = torch.tensor([[0, 1, 2, 3, 4, 4, 5, 0], [1, 2, 0, 4, 5, 3, 0, 5]])
+
+
+def native(layer: nn.Module) -> tuple[Stack, Topology, Tensor]:
+    """A layer of its own and one after it, whose batch norms have seen data."""
+    model = Stack([layer, GCNLayer(6, 3)], dropout=0.0, input_dropout=False)
+    model.reset_parameters(0)
+    topology, x = Topology(EDGES, 6), torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    for part in model.modules():
+        if isinstance(part, nn.BatchNorm1d):
+            nn.init.uniform_(part.weight, 0.5, 2)
+            nn.init.normal_(part.bias)
+    for _ in range(20):
+        model.train()(x, topology)
+    return model, topology, x
+
+
+@pytest.mark.parametrize(
+    ("layer", "name"),
+    [
+        (GCNLayer(5, 6, batch_norm=True), "layers.0.norm"),
+        (SAGELayer(5, 6, batch_norm=True), "layers.0.norm"),
+        (SAGELayer(5, 6, bias=False, aggregate="max", batch_norm=True), "layers.0.norm"),
+        (GINLayer(5, 6, mlp_layers=2, batch_norm=True), "layers.0.mlp.norm"),
+    ],
+)
+def test_a_native_layer_takes_its_batch_norm_in(layer: nn.Module, name: str):
+    model, topology, x = native(layer)
+    found = fold_batch_norm(model, lambda model: model(x, topology))
+    assert (found.folded, found.left, found.differing) == ((name,), (), 0)
+    assert torch.allclose(found.model(x, topology), model.eval()(x, topology), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "layer", [GINLayer(5, 6, mlp_layers=2, activate=True, batch_norm=True), GATLayer(5, 3, heads=2, batch_norm=True)]
+)
+def test_what_lies_between_is_not_folded_over(layer: nn.Module):
+    """A ReLU; attention, whose weights depend on the scale."""
+    model, topology, x = native(layer)
+    with pytest.raises(
+        RunError, match=r"^Stack cannot be folded: the batch norms layers\.0\.(mlp\.)?norm follow no linear"
+    ):
+        fold_batch_norm(model, lambda model: model(x, topology))
 
 
 def test_a_pyg_mlp_keeps_its_labels():

@@ -72,6 +72,13 @@ def test_what_no_part_names_and_what_is_fp32_has_no_rule():
     assert scheme.format("input", "forward", 1) == get_format("int4-floor")
 
 
+def test_messages_are_quantized_on_request():
+    assert "message" not in parse_scheme("lwq[8,4]+cwq(emb=8)").sites
+    scheme = parse_scheme("lwq[8,4]+cwq(msg=6)")
+    assert [bits(scheme, "message", layer) for layer in (0, 1)] == [[6], [4]]
+    assert scheme.required == ("message",)
+
+
 def test_another_scheme_after_it_sets_the_other_sites():
     scheme = parse_scheme("lwq[8,4]+int8")
     assert scheme.format("input", "forward", 1) == get_format("int4-floor")
@@ -86,8 +93,8 @@ def test_another_scheme_after_it_sets_the_other_sites():
         ("lwq[8,17]", "the scheme 'lwq[8,17]': bits go from 1 to 16, not 17"),
         ("lwq[8,0]", "the scheme 'lwq[8,0]': bits go from 1 to 16, not 0"),
         ("cwq(att=0)", "the scheme 'cwq(att=0)': bits go from 1 to 16, not 0"),
-        ("cwq", "the scheme 'cwq' needs bits for att, emb or both, such as cwq(att=2,emb=8)"),
-        ("cwq(mess=2)", "the scheme 'cwq(mess=2)' has no option 'mess': its options are att, emb, tune"),
+        ("cwq", "the scheme 'cwq' needs bits for att, emb or msg, such as cwq(att=2,emb=8)"),
+        ("cwq(mess=2)", "the scheme 'cwq(mess=2)' has no option 'mess': its options are att, emb, msg, tune"),
         ("cwq[8]", "the scheme 'cwq[8]' takes no list in brackets; write 'cwq'"),
         (
             "taq[8,6,4]",
