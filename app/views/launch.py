@@ -23,7 +23,7 @@ from tasks.submit import submit
 
 EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
 DEVICES = list(get_args(RunSpec.model_fields["device"].annotation))
-FIRST_DATASET = "cora"  # as `bitfront run` has it
+FIRST_DATASET, FIRST_MODEL = "cora", "gcn"  # as `bitfront run` has them
 MOST_LINKED = 12
 
 
@@ -45,7 +45,9 @@ def choose_dataset() -> dict:
 
 
 def choose_model() -> dict:
-    name = st.selectbox("Architecture", list(MODELS), key="model", bind="query-params")
+    names = list(MODELS)
+    first = names.index(FIRST_MODEL) if FIRST_MODEL in names else 0
+    name = st.selectbox("Architecture", names, index=first, key="model", bind="query-params")
     st.caption(f"{MODELS[name].summary} · {MODELS[name].source}")
     return {"name": name, **_options(MODELS[name].spec, "model", f"Options of {name}")}
 
