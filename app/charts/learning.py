@@ -85,6 +85,15 @@ def learning_chart(
             font={"size": 11},
             xshift=-4 if curves[0].best_epoch > curves[0].total_epochs / 2 else 4,
         )
+    if len(curves) == 1 and (prepared := _prepared(epochs.get(curves[0].run))):
+        figure.add_vrect(
+            x0=0,
+            x1=prepared,
+            line_width=0,
+            fillcolor="rgba(128,140,150,0.14)",
+            annotation={"text": "prepares", "font": {"size": 11}},
+            annotation_position="bottom left",
+        )
     last = max((curve.total_epochs for curve in curves), default=1)
     revision = f"{quantity}:" + ",".join(sorted(curve.run for curve in curves))
     figure.update_layout(
@@ -94,3 +103,10 @@ def learning_chart(
         yaxis=axis(f"{name} ({unit})" if unit else name),
     )
     return figure
+
+
+def _prepared(rows: pa.Table | None) -> int:
+    """The last epoch of phases that only prepare, whose epochs are never selected; 0 where there is none."""
+    if rows is None:
+        return 0
+    return max((row["epoch"] for row in rows.select(["epoch", "counts"]).to_pylist() if not row["counts"]), default=0)

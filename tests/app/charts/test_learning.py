@@ -7,10 +7,12 @@ import pyarrow as pa
 from app.charts.learning import Curve, learning_chart
 
 
-def table(values: list[float | None], run: str = "a") -> pa.Table:
+def table(values: list[float | None], run: str = "a", counts: list[bool] | None = None) -> pa.Table:
     count = len(values)
     columns = {f"{split}_{quantity}": values for split in ("train", "val", "test") for quantity in ("loss", "metric")}
-    return pa.table({"run": [run] * count, "epoch": list(range(1, count + 1)), **columns})
+    return pa.table(
+        {"run": [run] * count, "epoch": list(range(1, count + 1)), "counts": counts or [True] * count, **columns}
+    )
 
 
 def curve(run: str = "a", scheme: str = "int8", seed: int = 0, best_epoch: int | None = None) -> Curve:
@@ -21,6 +23,13 @@ def test_one_run_has_a_line_for_each_split() -> None:
     figure = learning_chart({"a": table([1.0, 0.5])}, [curve()], "loss").to_dict()
     assert [trace["name"] for trace in figure["data"]] == ["Train", "Validation", "Test"]
     assert len({trace["line"]["dash"] for trace in figure["data"]}) == 3
+
+
+def test_epochs_that_only_prepare_are_shaded() -> None:
+    rows = table([1.0, 0.9, 0.5], counts=[False, False, True])
+    (band,) = learning_chart({"a": rows}, [curve()], "loss").to_dict()["layout"]["shapes"]
+    assert (band["type"], band["x0"], band["x1"]) == ("rect", 0, 2)
+    assert not learning_chart({"a": table([1.0, 0.5])}, [curve()], "loss").layout.shapes
 
 
 def test_the_axis_reaches_to_the_last_epoch_before_it_comes() -> None:
@@ -48,7 +57,7 @@ def test_seeds_of_a_scheme_share_colour_and_legend_entry() -> None:
 
 
 def test_a_split_that_was_never_measured_has_no_line() -> None:
-    epochs = table([1.0, 0.5]).set_column(4, "val_loss", pa.array([None, None], pa.float64()))
+    epochs = table([1.0, 0.5]).set_column(5, "val_loss", pa.array([None, None], pa.float64()))
     figure = learning_chart({"a": epochs}, [curve()], "loss").to_dict()
     assert "Validation" not in [trace["name"] for trace in figure["data"]]
 
