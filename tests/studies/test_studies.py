@@ -69,9 +69,11 @@ def test_degree_quant_is_compared_with_qat_on_every_dataset_and_model() -> None:
     at_int4 = [
         (cells[a].dataset.name, cells[a].model.name)
         for a, b in sweep.pairs
-        if cells[a].scheme.startswith("dq-int4") and cells[b].scheme == "qat-int4"
+        if cells[a].scheme.startswith("dq-int4") and cells[b].scheme.startswith("qat-int4")
     ]
-    assert at_int4 == [(dataset, model) for model in ("gcn", "gat", "gin") for dataset in ("cora", "citeseer")]
+    assert sorted(at_int4) == sorted(
+        (dataset, model) for model in ("gcn", "gat", "gin") for dataset in ("cora", "citeseer")
+    )
 
 
 def test_the_component_study_has_one_site_at_a_time() -> None:
