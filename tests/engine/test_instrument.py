@@ -136,7 +136,7 @@ def test_in_fp32_outputs_and_gradients_are_the_same(name: str):
         torch.testing.assert_close(parameter.grad, theirs[key].grad)
 
 
-@pytest.mark.parametrize("scheme", ["int8", "msfp13", "qat-int8", "dq-int8", "dq-int4(p_min=0.2,p_max=0.8)"])
+@pytest.mark.parametrize("scheme", ["int8", "msfp13", "dq-int8(p_min=0.2,p_max=0.8)"])
 @pytest.mark.parametrize("name", MODELS)
 def test_it_learns(name: str, scheme: str):
     x, edge_index, y = graph()
