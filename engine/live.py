@@ -315,9 +315,9 @@ class Sites:
             dense = (x.dense(), out.dense())
             live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
-    def gradient(self, x: Tensor, product: str = "grad_aggregate", rows: Rows = None) -> Tensor:
-        """x itself; the gradient that comes back into it is quantized at the site "gradient"."""
-        return _QuantizeGradient.apply(x, self, product, rows) if self.covers("gradient", product) else x
+    def gradient(self, x: Tensor, product: str = "grad_aggregate") -> Tensor:
+        """x itself; the gradient that comes back into it is quantized at the site "gradient", whoever is protected."""
+        return _QuantizeGradient.apply(x, self, product) if self.covers("gradient", product) else x
 
 
 def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor | None) -> Tensor:
@@ -349,13 +349,13 @@ def _quantize_constant(
 
 class _QuantizeGradient(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, sites: Sites, product: str, rows: Rows) -> Tensor:
-        ctx.sites, ctx.product, ctx.rows = sites, product, rows
+    def forward(ctx: Any, x: Tensor, sites: Sites, product: str) -> Tensor:
+        ctx.sites, ctx.product = sites, product
         return x.view_as(x)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return ctx.sites(gradient, "gradient", ctx.product, -1, None), None, None, None
+        return ctx.sites(gradient, "gradient", ctx.product), None, None
 
 
 def bind(scheme: Scheme, model: nn.Module, *, nodes: int = 0, seed: int = 0) -> LiveScheme:
