@@ -428,3 +428,15 @@ def test_the_parts_are_what_they_are_said_to_be():
     assert [hooks_of(conv).layer for conv in model.convs] == [0, 1]
     assert isinstance(model.quantization, LiveScheme)
     assert linears[0].sites.format("weight") == get_format("int8")
+
+
+def test_it_moves_whole_to_another_device_and_back_to_its_own_layers():
+    x, edge_index, _ = graph()
+    model = engine.quantize(build("GIN"), "dq-int8").train()
+    model(x, edge_index)
+    model.to("meta")
+    tensors = [*model.parameters(), *model.buffers()]
+    assert any("range.low" in name for name, _ in model.named_buffers())
+    assert {tensor.device.type for tensor in tensors} == {"meta"}
+    engine.unquantize(model)
+    assert {parameter.device.type for parameter in model.parameters()} == {"meta"}
