@@ -21,3 +21,5 @@ class Objective:
     higher_is_better: bool
     loss: Callable[[Tensor, Tensor], Tensor]
     score: Callable[[Tensor, Tensor], Tensor]
+    plateau_ratio: float = 0.90
+    """θ of ADQ: the ratio of training losses above which they have stopped falling (METHODS §8)."""
