@@ -163,6 +163,11 @@ class Densities(_Body):
     arithmetic_label: Literal["published", "interpolated", "extrapolated"]
     average_bits: float
     """Mean over the sites' elements of the bits an element, metadata included."""
+    memory_thesis: float | None = None
+    arithmetic_thesis: float | None = None
+    """[T]'s mean of a density over time: arithmetic, each epoch counting alike ("thesis mean")."""
+    peak_memory_density: float | None = None
+    """Memory density of the epochs with the widest formats, which set the peak."""
 
 
 class Summary(_Body):

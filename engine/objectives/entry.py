@@ -35,3 +35,5 @@ class Objective:
     higher_is_better: bool
     spec: type[TaskSpec]
     prepare: Callable[[Any, Graph, RunSpec, torch.device], Problem]
+    plateau_ratio: float = 0.90
+    """θ of ADQ: the ratio of training losses above which they have stopped falling (METHODS §8)."""
