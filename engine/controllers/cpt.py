@@ -15,6 +15,7 @@ with ``reflection=vertical``, by 1 − f(z). Gradients stay at ``gradient`` bits
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
@@ -51,6 +52,8 @@ CYCLES = Parameter("cycles", 8, 1, 64, 1, "cycles over the run")
 @dataclass(frozen=True)
 class Cycles(Controller):
     signal = CLOCK
+    low: int = 0
+    """The number of the lower end's bits (int3: 3)."""
     cycles: int = int(CYCLES.default)
     profile: str = "cosine"
     direction: str = "growth"
@@ -58,7 +61,7 @@ class Cycles(Controller):
     reflection: str = "horizontal"
 
     def element(self, epoch: int, steps: int, epochs: int) -> int:
-        """The step of an epoch (from 1); halves are rounded to even, as numpy's rint in the authors' code."""
+        """The step of an epoch (from 1); bits half-way are rounded to the even number, as by numpy's rint."""
         done = Fraction((epoch - 1) * self.cycles, epochs)
         cycle, z = divmod(done, 1)
         f, back = PROFILES[self.profile], self.pattern == "triangular" and cycle % 2 == 1
@@ -68,7 +71,7 @@ class Cycles(Controller):
         else:
             height = 1 - f(z) if not back else 1 - f(1 - z) if self.reflection == "horizontal" else f(z)
         # cos's last digits must not decide between two widths.
-        return round(round((steps - 1) * height, 9))
+        return round(round(self.low + (steps - 1) * height, 9)) - self.low
 
     def first(self, steps: int) -> int:
         return 0 if self.direction == "growth" else steps - 1
@@ -95,6 +98,7 @@ def read(part: Part, options: Options) -> Schedule:
         Step(format.name, (Assignment(format, others), Assignment(gradient, ("gradient",)))) for format in formats
     ]
     controller = Cycles(
+        int(re.sub(r"\D*(\d+).*", r"\1", low.name)),
         options.whole("cycles", int(CYCLES.default), 1, 10_000),
         options.choice("profile", "cosine", list(PROFILES)),
         options.choice("direction", "growth", ("growth", "decay")),
