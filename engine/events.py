@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from engine.errors import InputError
 
-VERSION = 1
+VERSION = 2
 """Version of the events' form; the store refuses a newer one."""
 
 
@@ -84,6 +84,14 @@ class EpochFinished(_Body):
     """Wall time of the epoch, evaluation included."""
     counts: bool = True
     """Whether the epoch may be selected: false while a phase only prepares (fp32 training before calibration)."""
+    loss_ratio: Number = None
+    """Signal of ADQ: the mean of the last five training losses over the mean of the five before."""
+    gradient_diversity: Number = None
+    """Signal of MuPPET: Δ of the window of epochs that ends here (METHODS §8)."""
+    validation_stall: Number = None
+    """Signal of DSQ: epochs since the best validation loss."""
+    average_bits: Number = None
+    """Bits an element of this epoch's quantized part (engine.ledger), in the headline's scope."""
 
 
 class DiagnosticRow(_Body):
@@ -117,16 +125,33 @@ class DiagnosticsRecorded(_Body):
     rows: list[DiagnosticRow]
 
 
-class PrecisionChanged(_Body):
-    """From this epoch on, a site of a layer in a product has this format."""
+class FormatChange(_Body):
+    """A site of a layer in a product has this format; layers are counted from 0."""
 
-    type: Literal["precision_changed"] = "precision_changed"
-    epoch: int
     site: str
     product: str
     layer: int
     format: str
+
+
+class PrecisionChanged(_Body):
+    """From this epoch on, these formats hold. Every run says one for its first epoch, fp32 one without changes."""
+
+    type: Literal["precision_changed"] = "precision_changed"
+    epoch: int
+    """The first with these formats."""
+    label: str
+    """The ladder's step as text, e.g. "int5"."""
+    changes: list[FormatChange]
+    """What differs from the epoch before; at the start: all."""
+    signal: Literal["start", "epoch clock", "loss plateau", "gradient diversity", "validation plateau"]
+    """What moved the controller."""
+    value: Number = None
+    """The signal's value at the decision; None where it has none."""
+    threshold: Number = None
+    """What the value was compared with."""
     reason: str
+    """The decision in words."""
 
 
 class LedgerRow(_Body):
@@ -163,6 +188,12 @@ class Densities(_Body):
     arithmetic_label: Literal["published", "interpolated", "extrapolated"]
     average_bits: float
     """Mean over the sites' elements of the bits an element, metadata included."""
+    arithmetic_thesis: float | None = None
+    """[T]'s time-weighted arithmetic mean over the epochs: the "thesis mean". ``arithmetic`` is the harmonic one."""
+    memory_thesis: float | None = None
+    """The same mean of the memory density."""
+    peak_memory_density: float | None = None
+    """Memory density of the widest phase: what sets the peak footprint."""
 
 
 class Summary(_Body):

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from engine.errors import InputError
-from engine.events import VERSION, Envelope, EpochFinished, WorkerHeartbeat
+from engine.events import VERSION, Envelope, EpochFinished, FormatChange, PrecisionChanged, WorkerHeartbeat
 from store.database import read_meta, write_meta
 from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 
@@ -218,8 +218,8 @@ def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
         columns: dict[str, Any] = {name: [getattr(row, name) for _, row in rows] for name in _EPOCH}
         columns["run"] = [run for run, _ in rows]
         insert_table(connection, "epochs", _arrow(connection, "epochs", columns))
-    precision = [(run, row) for run, rows in changes.precision.items() for row in rows]
-    insert_rows(connection, "precision", [{"run": run} | row.model_dump(exclude={"type"}) for run, row in precision])
+    precision = [row for run, bodies in changes.precision.items() for body in bodies for row in _by_site(run, body)]
+    insert_rows(connection, "precision", precision)
     diagnostics = [
         {"run": run, "epoch": body.epoch} | row.model_dump()
         for run, bodies in changes.diagnostics.items()
@@ -229,6 +229,13 @@ def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
     insert_rows(connection, "diagnostics", diagnostics)
     ledger = [(run, row) for run, body in changes.ledger.items() for row in body.rows]
     insert_rows(connection, "ledger", [{"run": run} | row.model_dump() for run, row in ledger])
+
+
+def _by_site(run: str, body: PrecisionChanged) -> list[dict[str, Any]]:
+    """A decision's rows: one a site, layer and product that changed, or one without a site where none did."""
+    decision = {"run": run} | body.model_dump(exclude={"type", "changes"})
+    changes = [change.model_dump() for change in body.changes] or [dict.fromkeys(FormatChange.model_fields)]
+    return [decision | change for change in changes]
 
 
 def _write_summaries(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:

@@ -19,7 +19,7 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-FORMAT = 2
+FORMAT = 3
 """Version of the files' form. Older ones are read, with what they lack filled in; a newer one is refused."""
 
 PARTS = ("attempts", "precision", "diagnostics", "ledger", "summary", "densities", "epochs")
@@ -118,7 +118,9 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
         if version not in range(1, FORMAT + 1):
             raise RecordError(f"the record {path} has version {version}, this Bitfront reads versions up to {FORMAT}")
         if version < 2:
-            _fill_in(record)
+            _fill_in_second(record)
+        if version < 3:
+            _fill_in_third(record)
         run = record["run"]
         tables = {
             "attempts": record.pop("attempts_detail"),
@@ -174,13 +176,26 @@ def _typed(row: Mapping[str, Any]) -> dict[str, Any]:
     return typed
 
 
-def _fill_in(record: dict[str, Any]) -> None:
+def _fill_in_second(record: dict[str, Any]) -> None:
     """What a record of version 1 lacks: every epoch counted, ranges cost nothing, nothing was diagnosed."""
     if record["history"]:
         record["history"]["counts"] = [True] * len(record["history"]["epoch"])
     for row in record["ledger"]:
         row["metadata_bits"] = 0
     record["diagnostics"] = {}
+
+
+def _fill_in_third(record: dict[str, Any]) -> None:
+    """What a record of version 2 lacks: signals, the signal behind a change of format, the thesis' means."""
+    history = record["history"]
+    for name in ("loss_ratio", "gradient_diversity", "validation_stall", "average_bits"):
+        if history:
+            history[name] = [None] * len(history["epoch"])
+    for row in record["precision"]:
+        signal = "start" if row["epoch"] == 1 else "epoch clock"
+        row |= {"label": row["format"], "signal": signal, "value": None, "threshold": None}
+    for row in record["densities"]:
+        row |= dict.fromkeys(("arithmetic_thesis", "memory_thesis", "peak_memory_density"))
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -78,17 +78,25 @@ CREATE TABLE epochs (                       -- of the newest attempt only; one r
     val_metric DOUBLE,
     test_metric DOUBLE,
     seconds DOUBLE,
-    counts BOOLEAN NOT NULL DEFAULT true    -- false: a phase that only prepares; such an epoch is never selected
+    counts BOOLEAN NOT NULL DEFAULT true,   -- false: a phase that only prepares; such an epoch is never selected
+    loss_ratio DOUBLE,                      -- signals of the controllers, whichever the run has (engine.events)
+    gradient_diversity DOUBLE,
+    validation_stall DOUBLE,
+    average_bits DOUBLE                     -- an element of the quantized part in this epoch, headline scope
 );
 
 CREATE TABLE precision (                    -- of the newest attempt only
     run VARCHAR NOT NULL,
-    epoch INTEGER NOT NULL,
-    site VARCHAR NOT NULL,
-    product VARCHAR NOT NULL,
-    layer INTEGER NOT NULL,
-    format VARCHAR NOT NULL,
-    reason VARCHAR NOT NULL
+    epoch INTEGER NOT NULL,                 -- the first with this format
+    site VARCHAR,                           -- NULL, as the next three: no site changed (a run in fp32 at its start)
+    product VARCHAR,
+    layer INTEGER,
+    format VARCHAR,
+    reason VARCHAR NOT NULL,                -- this and what follows: the same in all rows of a decision
+    label VARCHAR NOT NULL,                 -- the ladder's step, e.g. int5
+    signal VARCHAR NOT NULL,                -- start, epoch clock, loss plateau, gradient diversity, validation plateau
+    value DOUBLE,                           -- of the signal, and what it was compared with
+    threshold DOUBLE
 );
 
 CREATE TABLE ledger (                       -- of the newest attempt only
@@ -146,6 +154,9 @@ CREATE TABLE densities (
     arithmetic DOUBLE,
     arithmetic_label VARCHAR NOT NULL,
     average_bits DOUBLE,
+    arithmetic_thesis DOUBLE,               -- time-weighted arithmetic means over the epochs: the thesis mean;
+    memory_thesis DOUBLE,                   -- arithmetic and memory are the harmonic ones
+    peak_memory_density DOUBLE,             -- of the widest phase
     PRIMARY KEY (run, rank)
 );
 

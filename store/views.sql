@@ -52,6 +52,7 @@ SELECT
     r.synthetic, r.caveat,
     d.scope AS density_scope, d.coverage AS density_coverage,
     d.memory AS memory_density, d.arithmetic AS arithmetic_density, d.arithmetic_label, d.average_bits,
+    d.arithmetic_thesis AS arithmetic_density_thesis, d.memory_thesis AS memory_density_thesis, d.peak_memory_density,
     CAST(r.spec AS VARCHAR) AS spec,
     s.peak_memory, r.origin, s.parameters,
     CAST(a.provenance AS VARCHAR) AS provenance

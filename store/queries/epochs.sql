@@ -1,8 +1,11 @@
 -- Losses and metrics, one row an epoch, ordered by run and epoch: for curves; ask with `after` for what is new.
--- An epoch that does not count (its phase only prepares) is never selected.
+-- An epoch that does not count (its phase only prepares) is never selected. The last columns are the signals that
+-- controllers of precision decide by, and the bits an element of the quantized part.
 -- $runs list: run ids
 -- $after integer=0 0..: only later epochs
-SELECT run, epoch, train_loss, val_loss, test_loss, train_metric, val_metric, test_metric, seconds, counts
+SELECT
+    run, epoch, train_loss, val_loss, test_loss, train_metric, val_metric, test_metric, seconds, counts,
+    loss_ratio, gradient_diversity, validation_stall, average_bits
 FROM epochs
 WHERE run IN (SELECT unnest(string_split($runs, ','))) AND epoch > $after
 ORDER BY run, epoch

@@ -60,7 +60,9 @@ density AS (
         avg(d.memory) AS memory_density, avg(d.arithmetic) AS arithmetic_density,
         -- the least certain of the members': extrapolated, interpolated, published
         min(d.arithmetic_label) AS arithmetic_label,
-        avg(d.average_bits) AS average_bits
+        avg(d.average_bits) AS average_bits,
+        avg(d.arithmetic_thesis) AS arithmetic_density_thesis, avg(d.memory_thesis) AS memory_density_thesis,
+        avg(d.peak_memory_density) AS peak_memory_density
     FROM counted c
     JOIN densities headline ON headline.run = c.run AND headline.rank = 1
     JOIN densities d ON d.run = c.run AND d.coverage = $coverage
@@ -74,6 +76,7 @@ SELECT
     s.last_mean, s.last_std, s.max_mean, s.max_std, s.val_mean, s.val_std,
     coalesce(s.metric, m.metric) AS metric, coalesce(s.unit, m.unit) AS unit, s.higher_is_better,
     d.density_scope, d.density_coverage, d.memory_density, d.arithmetic_density, d.arithmetic_label, d.average_bits,
+    d.arithmetic_density_thesis, d.memory_density_thesis, d.peak_memory_density,
     s.seconds_mean, s.peak_memory_mean, s.parameters,
     m.unfinished, m.failed, m.newest, m.synthetic, m.caveat, m.spec
 FROM members m

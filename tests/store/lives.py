@@ -12,6 +12,7 @@ from engine.events import (
     DiagnosticsRecorded,
     Envelope,
     EpochFinished,
+    FormatChange,
     History,
     LedgerRecorded,
     LedgerRow,
@@ -97,7 +98,23 @@ def summary(test: float = 80.0, epochs: int = 3, memory: float = 4.0) -> Summary
 
 
 def precision(epoch: int = 1) -> PrecisionChanged:
-    return PrecisionChanged(epoch=epoch, site="weight", product="forward", layer=0, format="int8", reason="start")
+    """The formats of the start, or what a loss plateau made of them later."""
+    format = "int8" if epoch == 1 else "int16"
+    changes = [
+        FormatChange(site=site, product=product, layer=0, format=format)
+        for site, product in (("weight", "forward"), ("aggregate", "aggregate"))
+    ]
+    if epoch == 1:
+        return PrecisionChanged(epoch=1, label=format, changes=changes, signal="start", reason="start")
+    return PrecisionChanged(
+        epoch=epoch,
+        label=format,
+        changes=changes,
+        signal="loss plateau",
+        value=0.95,
+        threshold=0.9,
+        reason="mean loss 0.95 of the five epochs before",
+    )
 
 
 def ledger() -> LedgerRecorded:

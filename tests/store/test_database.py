@@ -18,16 +18,23 @@ from store.reader import open_read_only
 from tests.store import lives
 from tests.store.tables import rows
 
-OLDEST = Path(__file__).with_name("schema_v1.sql")
+SCHEMAS = {version: Path(__file__).with_name(f"schema_v{version}.sql") for version in range(1, SCHEMA_VERSION)}
+"""The tables of every older version, as they were."""
+
+
+@pytest.fixture(params=sorted(SCHEMAS))
+def version(request: pytest.FixtureRequest) -> int:
+    """Each older version of the schema."""
+    return request.param
 
 
 @pytest.fixture
-def old(settings: Settings) -> Path:
-    """A home whose database is of version 1, with a run that trained then."""
+def old(settings: Settings, version: int) -> Path:
+    """A home whose database is of an older version, with a run that trained then."""
     settings.home.mkdir(parents=True)
     connection = duckdb.connect(str(settings.database))
-    connection.execute(OLDEST.read_text())
-    connection.execute("INSERT INTO meta VALUES ('schema_version', '1'), ('stream_position', '7-0')")
+    connection.execute(SCHEMAS[version].read_text())
+    connection.execute("INSERT INTO meta VALUES ('schema_version', $1), ('stream_position', '7-0')", [str(version)])
     connection.execute(
         """
         INSERT INTO runs BY NAME
@@ -45,8 +52,34 @@ def old(settings: Settings) -> Path:
             now() AS heard_at, 1 AS epoch, 1 AS epochs, 0.5 AS seconds
         """
     )
-    connection.execute("INSERT INTO epochs VALUES ('r0', 1, 1, 1, 1, 50, 60, 70, 0.5)")
-    connection.execute("INSERT INTO ledger VALUES ('r0', 1, 3, 0, 'forward', 'weight', 'int8', 5, 6)")
+    connection.execute(
+        """
+        INSERT INTO epochs BY NAME
+        SELECT 'r0' AS run, 1 AS epoch, 1 AS train_loss, 1 AS val_loss, 1 AS test_loss,
+            50 AS train_metric, 60 AS val_metric, 70 AS test_metric, 0.5 AS seconds
+        """
+    )
+    connection.execute(
+        """
+        INSERT INTO ledger BY NAME
+        SELECT 'r0' AS run, 1 AS first_epoch, 3 AS last_epoch, 0 AS layer, 'forward' AS product, 'weight' AS site,
+            'int8' AS format, 5 AS macs, 6 AS elements
+        """
+    )
+    connection.execute(
+        """
+        INSERT INTO precision BY NAME
+        SELECT 'r0' AS run, unnest([1, 4]) AS epoch, 0 AS layer, 'forward' AS product, 'weight' AS site,
+            unnest(['int4', 'int8']) AS format, 'as planned' AS reason
+        """
+    )
+    connection.execute(
+        """
+        INSERT INTO densities BY NAME
+        SELECT 'r0' AS run, 1 AS rank, 'training' AS scope, 'quantized part' AS coverage, 4 AS memory, 7.7 AS arithmetic,
+            'published' AS arithmetic_label, 8 AS average_bits
+        """
+    )
     connection.close()
     return settings.database
 
@@ -64,6 +97,9 @@ def test_an_older_database_gets_the_tables_of_a_new_one_and_keeps_its_rows(old: 
     assert columns(connection) == columns(new)
     assert [(row["epoch"], row["val_metric"], row["counts"]) for row in rows(connection, "epochs")] == [(1, 60, True)]
     assert [(row["elements"], row["metadata_bits"]) for row in rows(connection, "ledger")] == [(6, 0)]
+    decisions = [(row["epoch"], row["label"], row["signal"], row["value"]) for row in rows(connection, "precision")]
+    assert decisions == [(1, "int4", "start", None), (4, "int8", "epoch clock", None)]
+    assert [(row["memory"], row["memory_thesis"]) for row in rows(connection, "densities")] == [(4, None)]
     assert read_meta(connection, "schema_version") == str(SCHEMA_VERSION)
     assert read_meta(connection, "stream_position") == "7-0"
     connection.close()
@@ -97,29 +133,32 @@ def test_views_of_another_bitfront_are_made_anew_before_reading(settings: Settin
         assert "test_at_best_val" in reader.query("runs").column_names
 
 
-def test_an_older_backup_is_restored_and_stays_as_it_is(settings: Settings, old: Path, tmp_path: Path) -> None:
+def test_an_older_backup_is_restored_and_stays_as_it_is(
+    settings: Settings, old: Path, version: int, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy.duckdb"
     shutil.copyfile(old, copy)
     old.unlink()
     restore(settings, copy)
-    assert (read_version(copy), read_version(settings.database)) == (1, SCHEMA_VERSION)
+    assert (read_version(copy), read_version(settings.database)) == (version, SCHEMA_VERSION)
     with open_read_only(settings) as reader:
         assert reader.query("runs")["run"].to_pylist() == ["r0"]
 
 
-def test_a_step_that_fails_leaves_the_database_as_it_was(old: Path) -> None:
+def test_a_step_that_fails_leaves_the_database_as_it_was(old: Path, version: int) -> None:
     broken = duckdb.connect(str(old))
-    broken.execute("CREATE TABLE diagnostics (mine INTEGER)")
+    broken.execute("ALTER TABLE densities ADD COLUMN memory_thesis DOUBLE")
     broken.close()
     with pytest.raises(DatabaseError) as failure:
         open_for_writing(old)
     assert str(failure.value) == (
-        f"the database {old} cannot be brought from schema version 1 to {SCHEMA_VERSION} (Catalog Error: Table with "
-        'name "diagnostics" already exists!): run `bitfront rebuild`'
+        f"the database {old} cannot be brought from schema version {version} to {SCHEMA_VERSION} (Catalog Error: "
+        'Column with name "memory_thesis" already exists!): run `bitfront rebuild`'
     )
-    assert read_version(old) == 1
+    assert read_version(old) == version
     found = duckdb.connect(str(old))
-    assert found.execute("SELECT * FROM epochs").fetchall() == [("r0", 1, 1, 1, 1, 50, 60, 70, 0.5)]
+    assert found.execute("SELECT run, epoch, val_metric FROM epochs").fetchall() == [("r0", 1, 60)]
+    assert "loss_ratio" not in {name for table, name, *_ in columns(found) if table == "epochs"}
     found.close()
 
 

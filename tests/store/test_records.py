@@ -32,7 +32,7 @@ def test_a_run_that_is_over_has_a_record_with_its_whole_history(
     assert record["history"]["test_metric"] == [31.0, 61.0, 91.0]
     assert record["summary"]["test_at_best_val"] == 80.0
     assert record["provenance"] == {"fingerprint": "abc"}
-    assert [len(record[part]) for part in ("ledger", "precision", "densities")] == [1, 1, 3]
+    assert [len(record[part]) for part in ("ledger", "precision", "densities")] == [1, 2, 3]
     assert record["diagnostics"]["sqnr"] == [21.0, 30.0, 10.0, 41.0]
     assert [path.name for path in settings.records.iterdir()] == ["r0.json"]
 
@@ -56,21 +56,36 @@ def test_rebuilding_gives_the_tables_back(settings: Settings, connection: duckdb
     assert (settings.home / "bitfront.replaced.duckdb").read_bytes() == b"damaged"
 
 
-def test_a_record_of_the_first_version_is_read_with_what_it_lacks(
-    settings: Settings, connection: duckdb.DuckDBPyConnection
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_record_of_an_older_version_is_read_with_what_it_lacks(
+    settings: Settings, connection: duckdb.DuckDBPyConnection, version: int
 ) -> None:
     apply_batch(connection, lives.received([*lives.finished("r0"), *lives.finished("r1")]))
     write_due_records(connection, settings.records)
     connection.close()
     path = settings.records / "r1.json"
     record = json.loads(path.read_text())
-    del record["diagnostics"], record["history"]["counts"], record["ledger"][0]["metadata_bits"]
-    path.write_text(json.dumps(record | {"record": 1}))
+    for name in ("loss_ratio", "gradient_diversity", "validation_stall", "average_bits"):
+        del record["history"][name]
+    for row in record["precision"]:
+        del row["label"], row["signal"], row["value"], row["threshold"]
+    for row in record["densities"]:
+        del row["arithmetic_thesis"], row["memory_thesis"], row["peak_memory_density"]
+    if version == 1:
+        del record["diagnostics"], record["history"]["counts"], record["ledger"][0]["metadata_bits"]
+    path.write_text(json.dumps(record | {"record": version}))
     assert rebuild(settings) == 2
     with open_read_only(settings) as reader:
         assert reader.query("epochs", runs="r0,r1")["counts"].to_pylist() == [True] * 6
-        assert reader.query("ledger", run="r1")["metadata_bits"].to_pylist() == [0]
-        assert set(reader.query("diagnostics", runs="r0,r1")["run"].to_pylist()) == {"r0"}
+        assert reader.query("ledger", run="r1")["metadata_bits"].to_pylist() == [0 if version == 1 else 64]
+        diagnosed = {"r0"} if version == 1 else {"r0", "r1"}
+        assert set(reader.query("diagnostics", runs="r0,r1")["run"].to_pylist()) == diagnosed
+        assert reader.query("epochs", runs="r1")["loss_ratio"].to_pylist() == [None] * 3
+        assert reader.query("precision", runs="r1").select(["label", "signal"]).to_pylist() == [
+            {"label": "int8", "signal": "start"},
+            {"label": "int8", "signal": "start"},
+        ]
+        assert reader.query("densities", run="r1")["arithmetic_thesis"].to_pylist() == [None] * 3
 
 
 def test_rebuilding_leaves_out_a_record_that_cannot_be_read(
@@ -88,8 +103,8 @@ def test_rebuilding_leaves_out_a_record_that_cannot_be_read(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"record": 3}', "the record {} has version 3, this Bitfront reads versions up to 2"),
-        ('{"record": 2}', "the record {} cannot be read: KeyError 'run'"),
+        ('{"record": 4}', "the record {} has version 4, this Bitfront reads versions up to 3"),
+        ('{"record": 3}', "the record {} cannot be read: KeyError 'run'"),
     ],
 )
 def test_a_record_of_another_form_is_refused(tmp_path: Path, text: str, message: str) -> None:
