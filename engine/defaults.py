@@ -26,6 +26,8 @@ class Defaults:
     task: Mapping[str, Any] = field(default_factory=dict)
     models: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """By the architecture's name; ``ANY``: for each that has the option, below its own."""
+    plateau_ratio: float | None = None
+    """θ of ADQ where it is not the task's (METHODS §8)."""
 
     def model(self, name: str, owner: type[BaseModel]) -> dict[str, Any]:
         """The options of an architecture."""

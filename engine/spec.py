@@ -222,6 +222,12 @@ class RunSpec(_Part):
         return group_of(self.model_dump(mode="json"))
 
     @property
+    def plateau_ratio(self) -> float:
+        """θ of ADQ for this task and dataset: the ratio of training losses above which they have stopped falling."""
+        own = DATASETS[self.dataset.name].defaults.get(self.task.name, Defaults()).plateau_ratio
+        return OBJECTIVES[self.task.name].plateau_ratio if own is None else own
+
+    @property
     def fold(self) -> int | None:
         """The part of a cross-validation that this run tests on, from 0; None where there are no folds."""
         return getattr(self.task, "fold", None) if getattr(self.task, "folds", 0) else None

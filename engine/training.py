@@ -84,8 +84,7 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
     device = choose_device(spec.device)
     torch.set_num_threads(settings.threads)
     graph = load_graph(spec.dataset, settings)
-    objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
-    problem = objective.prepare(objective.spec(name=objective.name), graph, spec, device)
+    problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
     scheme = spec.parsed_scheme
     trainer = Trainer(spec, problem, device)
     phases = trainer.live.phases(spec.training.epochs)
