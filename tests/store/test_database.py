@@ -76,8 +76,8 @@ def old(settings: Settings, version: int) -> Path:
     connection.execute(
         """
         INSERT INTO densities BY NAME
-        SELECT 'r0' AS run, 1 AS rank, 'training' AS scope, 'quantized part' AS coverage, 4 AS memory, 7.7 AS arithmetic,
-            'published' AS arithmetic_label, 8 AS average_bits
+        SELECT 'r0' AS run, 1 AS rank, 'training' AS scope, 'quantized part' AS coverage, 4 AS memory,
+            7.7 AS arithmetic, 'published' AS arithmetic_label, 8 AS average_bits
         """
     )
     connection.close()
