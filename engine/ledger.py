@@ -4,7 +4,7 @@ A row is one operand of one product of one layer over a range of epochs. The pro
 multiply-accumulates stand on the row of its wider operand (mixed operands run at the wider one's
 density, METHODS §9), so both densities are sums over the same rows:
 
-    memory      = Σ elements / Σ (elements / memory density)       = 32 / average bits
+    memory      = Σ elements / Σ (elements / memory density)       = 32 / average bits, both harmonic means
     arithmetic  = Σ MACs / Σ (MACs / arithmetic density)            work-weighted harmonic mean
 
 Scope ``inference`` counts forward products and aggregates, ``training`` the backward ones too.
@@ -16,17 +16,20 @@ from __future__ import annotations
 import itertools
 import math
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
-from engine.datasets import GraphSize
+from engine.controllers.plan import stretches as planned_stretches
+from engine.datasets import DATASETS, GraphSize
 from engine.datasets.known_size import known_size
 from engine.errors import InputError
 from engine.events import Densities, LedgerRow
 from engine.formats import Format, get_format
 from engine.models import MODELS
+from engine.objectives import OBJECTIVES
+from engine.schedule import Step
 from engine.scheme import FP32, Phase, Rule, Scheme
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -252,40 +255,91 @@ def _parts(
 
 
 def densities(rows: Sequence[LedgerRow], scope: Scope, coverage: Coverage) -> Densities:
-    """The densities of a ledger for one scope and coverage; 1.0 where nothing in it is quantized."""
-    elements: Counter[Format] = Counter()
-    macs: Counter[Format] = Counter()
-    metadata = 0
+    """The densities of a ledger for one scope and coverage; 1.0 where nothing in it is quantized.
+
+    Over epochs of several formats: the work-weighted harmonic mean, beside it [T]'s time-weighted arithmetic mean
+    ("thesis mean"), and the memory density of the widest stretch, which is what must fit.
+    """
     end = max((row.last_epoch for row in rows), default=0)
+    stretches: dict[tuple[int, int], _Sums] = {}
     for row in rows:
         format = get_format(row.format)
         # What inference runs is the model of the last epochs; training is the sum of all.
         if scope == "inference" and (row.product not in FORWARD or row.last_epoch != end):
             continue
+        sums = stretches.setdefault((row.first_epoch, row.last_epoch), _Sums())
         if coverage == "quantized part" and format == FP32:
             continue
-        span = row.last_epoch - row.first_epoch + 1
-        elements[format] += span * row.elements
-        macs[format] += span * row.macs
-        metadata += span * row.metadata_bits
-    # Exact fractions: one format alone gives its own densities to the last digit.
-    bits = _mean(elements, lambda format: Fraction(format.bits)) if elements.total() else Fraction(FP32.bits)
-    bits += Fraction(metadata, elements.total() or 1)
-    area = _mean(macs, lambda format: 1 / Fraction(format.arithmetic_density.value)) if macs.total() else Fraction(1)
-    worst = max((_LABELS.index(format.arithmetic_density.label) for format in +macs), default=0)
+        sums.add(row, format)
+    whole = sum(stretches.values(), _Sums())
+    spans = [(last - first + 1, sums) for (first, last), sums in stretches.items()]
+    counted = [(span, sums) for span, sums in spans if sums.elements.total()] or [(1, whole)]
+    worst = max((_LABELS.index(format.arithmetic_density.label) for format in +whole.macs), default=0)
     return Densities(
         scope=scope,
         coverage=coverage,
-        memory=float(Fraction(FP32.bits) / bits),
-        arithmetic=float(1 / area),
+        memory=float(Fraction(FP32.bits) / whole.bits),
+        arithmetic=float(1 / whole.area),
         arithmetic_label=_LABELS[worst],
-        average_bits=float(bits),
+        average_bits=float(whole.bits),
+        memory_thesis=float(arithmetic_mean([(span, FP32.bits / sums.bits) for span, sums in counted])),
+        arithmetic_thesis=float(arithmetic_mean([(span, 1 / sums.area) for span, sums in counted])),
+        peak_memory_density=float(min(FP32.bits / sums.bits for _, sums in counted)),
     )
 
 
-def _mean(weights: Counter[Format], value: Callable[[Format], Fraction]) -> Fraction:
-    """The mean of a format's value, weighted."""
-    return sum((weight * value(format) for format, weight in weights.items()), Fraction(0)) / weights.total()
+class _Sums:
+    """Elements, multiply-accumulates and metadata by format, over the epochs of the rows."""
+
+    def __init__(self) -> None:
+        self.elements: Counter[Format] = Counter()
+        self.macs: Counter[Format] = Counter()
+        self.metadata = 0
+
+    def add(self, row: LedgerRow, format: Format) -> None:
+        span = row.last_epoch - row.first_epoch + 1
+        self.elements[format] += span * row.elements
+        self.macs[format] += span * row.macs
+        self.metadata += span * row.metadata_bits
+
+    def __add__(self, other: _Sums) -> _Sums:
+        both = _Sums()
+        both.elements, both.macs = self.elements + other.elements, self.macs + other.macs
+        both.metadata = self.metadata + other.metadata
+        return both
+
+    # Exact fractions: one format alone gives its own densities to the last digit.
+    @property
+    def bits(self) -> Fraction:
+        """Bits an element, metadata included."""
+        if not self.elements.total():
+            return Fraction(FP32.bits)
+        mean = 1 / harmonic_mean([(count, 1 / Fraction(format.bits)) for format, count in self.elements.items()])
+        return mean + Fraction(self.metadata, self.elements.total())
+
+    @property
+    def area(self) -> Fraction:
+        """Area a multiply-accumulate, in fp32's."""
+        if not self.macs.total():
+            return Fraction(1)
+        values = [(count, Fraction(format.arithmetic_density.value)) for format, count in self.macs.items()]
+        return 1 / harmonic_mean(values)
+
+
+def harmonic_mean(weighted: Iterable[tuple[Any, Any]]) -> Fraction:
+    """Σ W / Σ (W/a) of (weight W, density a): the density of all the work together (METHODS §9)."""
+    pairs = [(Fraction(weight), Fraction(value)) for weight, value in weighted]
+    return sum((weight for weight, _ in pairs), Fraction(0)) / sum(
+        (weight / value for weight, value in pairs), Fraction(0)
+    )
+
+
+def arithmetic_mean(weighted: Iterable[tuple[Any, Any]]) -> Fraction:
+    """Σ w·a / Σ w of (epochs w, density a): [T]'s mean over time, which overstates what is saved (METHODS §9)."""
+    pairs = [(Fraction(weight), Fraction(value)) for weight, value in weighted]
+    return sum((weight * value for weight, value in pairs), Fraction(0)) / sum(
+        (weight for weight, _ in pairs), Fraction(0)
+    )
 
 
 def all_densities(rows: Sequence[LedgerRow], scheme: Scheme) -> list[Densities]:
@@ -293,7 +347,7 @@ def all_densities(rows: Sequence[LedgerRow], scheme: Scheme) -> list[Densities]:
 
     Headline: quantized part; scope ``training`` where the scheme quantizes gradients, else ``inference``.
     """
-    headline: Scope = "training" if scheme.quantizes_gradients else "inference"
+    headline = headline_scope(scheme)
     other: Scope = "inference" if headline == "training" else "training"
     coverages: tuple[Coverage, Coverage] = ("quantized part", "whole step")
     return [densities(rows, scope, coverage) for scope in (headline, other) for coverage in coverages]
@@ -305,25 +359,66 @@ class _Learner(Protocol):
     def spread(self, rule: Rule, layer: int) -> Sequence[tuple[Format, Fraction]]: ...
 
 
-def run_ledger(spec: RunSpec, size: GraphSize, live: _Learner | None = None) -> list[LedgerRow]:
+Stretch = tuple[int, int, Step]
+"""(first epoch, last epoch, step of the ladder)."""
+
+
+def run_ledger(
+    spec: RunSpec, size: GraphSize, live: _Learner | None = None, stretches: Sequence[Stretch] | None = None
+) -> list[LedgerRow]:
     """The ledger of a spec on a graph of this size: as planned, or with the formats that ``live`` has learned.
 
-    A phase that is not quantized (fp32 training before fine-tuning) is charged as fp32.
+    ``stretches``: when a scheduled run had which step of its ladder; None: as the clock says, or as early as signals
+    may raise it, so that the densities are the least that the run can have. A phase that is not quantized (fp32
+    training before fine-tuning) is charged as fp32.
     """
     products = MODELS[spec.model.name].products(spec.model, size)
     scheme, rows, first = spec.parsed_scheme, [], 1
     spread = _as_planned if live is None else live.spread
     for phase in scheme.phases or (Phase("train"),):
         epochs = spec.training.epochs if phase.epochs is None else phase.epochs
-        now = scheme if phase.quantized else Scheme()
-        rows += ledger_rows(products, now, epochs, size.degrees, spread, first)
+        for start, end, now in _within(scheme, first, first + epochs - 1, stretches, _plateau_ratio(spec)):
+            now = now if phase.quantized else Scheme()
+            rows += ledger_rows(products, now, end - start + 1, size.degrees, spread, start)
         first += epochs
     return rows
+
+
+def _within(
+    scheme: Scheme, first: int, last: int, stretches: Sequence[Stretch] | None, plateau_ratio: float
+) -> list[tuple[int, int, Scheme]]:
+    """The stretches of these epochs, each with the scheme as it then was."""
+    if scheme.schedule is None:
+        return [(first, last, scheme)]
+    if stretches is None:
+        stretches = list(planned_stretches(scheme.schedule, last, plateau_ratio))
+    return [
+        (max(start, first), min(end, last), scheme.at(step))
+        for start, end, step in stretches
+        if start <= last and end >= first
+    ]
+
+
+def _plateau_ratio(spec: RunSpec) -> float:
+    return OBJECTIVES[DATASETS[spec.dataset.name].task].plateau_ratio
+
+
+def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None) -> float:
+    """Bits an element of an epoch's quantized part, in the scope of the scheme's headline (32 where there is none)."""
+    scheme = spec.parsed_scheme if step is None else spec.parsed_scheme.at(step)
+    rows = ledger_rows(MODELS[spec.model.name].products(spec.model, size), scheme, 1, size.degrees)
+    return densities(rows, headline_scope(scheme), "quantized part").average_bits
+
+
+def headline_scope(scheme: Scheme) -> Scope:
+    """``training`` where the scheme quantizes gradients, else ``inference``."""
+    return "training" if scheme.quantizes_gradients else "inference"
 
 
 def preview(spec: RunSpec, settings: Settings | None = None) -> list[Densities]:
     """Densities of a run before it is launched (no data is loaded, no torch is imported), headline first.
 
+    Where signals decide when precision rises, these are the least that the run can have.
     Raises InputError where they depend on the graph's degrees and the dataset was never loaded here.
     """
     size = known_size(spec.dataset, settings or Settings())

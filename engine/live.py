@@ -17,12 +17,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.diagnostics import Recorder
+from engine.errors import InputError
 from engine.formats import Format
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Activation, Constant, DenseOperand, make_operand
 from engine.quantizer import Quantizer
 from engine.randomness import make_key, stream_id, uniform
-from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Rule, Scheme, Slot
+from engine.schedule import Step
+from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Quantization, Rule, Scheme, Slot
 from engine.topology import Topology
 
 Rows = Tensor | str | None
@@ -71,7 +73,9 @@ class LiveScheme(nn.Module):
         self._masks: dict[int, Tensor] = {}
         self._probability: tuple[Topology, Tensor] | None = None
         self._buckets: tuple[Topology, Tensor] | None = None
+        self._made: list[tuple[Rule, int, nn.Module]] = []
         self._learned: dict[tuple[int, int], list[Any]] = {}
+        self.views: list[Sites] = []
         self.shared: dict[str, Any] = {}
 
     def begin(self, topology: Topology | None, *, seed: int | None = None, step: int = 0) -> None:
@@ -121,8 +125,9 @@ class LiveScheme(nn.Module):
         return uniform(draw, tuple(x.shape), str(x.device)) < probability
 
     def note(self, rules: Sequence[Rule], layer: int, parts: Sequence[nn.Module]) -> None:
-        """Remember which of a layer's quantizers learn their formats."""
+        """Remember which rule made which of a layer's quantizers."""
         for rule, part in zip(rules, parts, strict=True):
+            self._made.append((rule, layer, part))
             if hasattr(part, "spread"):
                 self._learned.setdefault((id(rule), layer), []).append(part)
 
@@ -154,6 +159,32 @@ class LiveScheme(nn.Module):
                 shares[format] += share / len(learned)  # pyright: ignore[reportArgumentType]
         return list(shares.items())  # pyright: ignore[reportReturnType]
 
+    def assign(self, step: Step) -> None:
+        """From now on the formats of a ladder's step: nothing is rebuilt, ranges keep what does not depend on bits.
+
+        Raises InputError where a rule's quantizer learns its format, so that it cannot be given one.
+        """
+        for rule, _, part in self._made:
+            format = step.format(rule)
+            if format is None:
+                continue
+            if not isinstance(part, Quantizer):
+                raise InputError(
+                    f"the scheme {self.scheme.text!r} moves the formats of the site {rule.site!r}, which are learned: "
+                    "leave one of the two out"
+                )
+            part.switch(format)
+        for view in self.views:
+            view.refresh()
+
+    def formats(self) -> Iterator[tuple[str, str, int, Format]]:
+        """The format of each site in each product and layer now, as (site, product, layer, format)."""
+        seen: dict[tuple[str, str, int], Format] = {}
+        for view in self.views:
+            for (site, product), format in view.formats():
+                seen.setdefault((site, product, view.layer), format)
+        return ((*key, format) for key, format in seen.items())
+
     def phases(self, epochs: int) -> Sequence[Phase]:
         """How the run is spent, with the epochs of each phase; one phase of plain training unless asked otherwise."""
         planned = self.scheme.phases or (Phase("train"),)
@@ -181,11 +212,13 @@ class Sites:
         self.live: LiveScheme | None = None
         self.layer = 0
         self.part = ""
+        self._places: dict[tuple[str, str], tuple[str, nn.Module, Quantization]] = {}
         self._bound: dict[tuple[str, str], tuple[str, nn.Module, Format, bool]] = {}
 
     def attach(self, live: LiveScheme, layer: int, part: str) -> None:
         """Make this module's quantizers; products that follow the same rules share one."""
-        self.live, self.layer, self.part, self._bound = live, layer, part, {}
+        self.live, self.layer, self.part, self._places = live, layer, part, {}
+        live.views.append(self)
         scheme = live.scheme
         for site in self.names:
             made: dict[tuple[int, ...], tuple[str, nn.Module]] = {}
@@ -205,9 +238,23 @@ class Sites:
                     live.quantizers[key] = module
                     made[same] = (key, module)
                 key, module = made[same]
-                first = rules[0].quantization
-                blocked = first.format.blocked and not first.reuse_blocks
-                self._bound[site, product] = (key, module, first.format, blocked)
+                self._places[site, product] = (key, module, rules[0].quantization)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Take up the formats that the quantizers have now; one that a ladder has brought to fp32 does nothing."""
+        self._bound = {}
+        for where, format in self.formats():
+            key, module, quantization = self._places[where]
+            if format != FP32:
+                blocked = format.blocked and not quantization.reuse_blocks
+                self._bound[where] = (key, module, format, blocked)
+
+    def formats(self) -> Iterator[tuple[tuple[str, str], Format]]:
+        """((site, product), format) of every place that a rule covers (the first bucket's where each has its own)."""
+        for where, (_, module, quantization) in self._places.items():
+            first = module.parts[0] if isinstance(module, ByBucket) else module
+            yield where, first.format if isinstance(first, Quantizer) else quantization.format
 
     def covers(self, site: str, product: str = "forward") -> bool:
         """Whether a tensor is quantized there now."""

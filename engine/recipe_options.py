@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from engine.errors import InputError
 from engine.formats import Format, get_format
+from engine.formats.base import GRANULARITIES
 from engine.grammar import Part, Value, print_value
+from engine.ranges import RANGES, check_options
+from engine.scheme import ESTIMATORS, Quantization
+
+QUANTIZER_OPTIONS = ("range", "estimator", "p", "momentum", "keep", "dq_percentile", "granularity")
+"""Options of how a format is used, beside which one it is (``read_quantization``)."""
 
 
 class Options:
@@ -44,6 +51,13 @@ class Options:
             raise self._fail(key, f"a number above {low:g}" if above is not None else "a number from 0 up")
         return float(value)
 
+    def share(self, key: str, default: float) -> float:
+        """A probability."""
+        value = self._given.get(key, default)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
+            raise self._fail(key, "a probability from 0 to 1")
+        return float(value)
+
     def flag(self, key: str, default: bool) -> bool:
         value = self._given.get(key, default)
         if not isinstance(value, bool):
@@ -61,6 +75,24 @@ class Options:
 
     def value(self, key: str) -> Value:
         return self._given[key]
+
+
+def read_quantization(
+    format: Format, options: Options, *, range: str = "min-max", estimator: str = "ste"
+) -> Quantization:
+    """How ``format`` quantizes, by the options QUANTIZER_OPTIONS; ``range``, ``estimator``: where none is given."""
+    name = options.choice("range", range, [name for name in RANGES if name != "learned"])
+    kind = options.choice("estimator", estimator, [name for name in ESTIMATORS if name != "lsq"])
+    settings: dict[str, Value] = {
+        option: options.value(option) for option in ("p", "momentum", "keep", "dq_percentile") if option in options
+    }
+    if name == "percentile":
+        # [DQ]'s tails: 0.001 for INT8, 0.01 for INT4.
+        settings.setdefault("p", 0.01 if format.bits <= 4 else 0.001)
+    granularity: Any = options.choice("granularity", "tensor", GRANULARITIES)
+    if settings:
+        check_options(name, settings)
+    return Quantization(format, granularity, range=name, range_options=tuple(sorted(settings.items())), estimator=kind)
 
 
 def width_format(element: Value, family: str, text: str, least: int = 1, most: int = 16) -> Format:

@@ -1,8 +1,8 @@
 """A quantization scheme: a value made of rules, printed as text and parsed back.
 
 A rule says how a site is quantized, in which products, layers and degree buckets; beside the rules
-stand protection (Degree-Quant, nQAT) and the phases of training. Recipes (engine/schemes) turn a name
-into such a value; nothing else knows their names. Grammar: METHODS, "Grammar".
+stand protection (Degree-Quant, nQAT), the phases of training and its schedule of formats. Recipes (engine/schemes)
+turn a name into such a value; nothing else knows their names. Grammar: METHODS, "Grammar".
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from engine.errors import InputError
 from engine.formats import Format, get_format
 from engine.formats.base import Granularity, RoundingMode
 from engine.grammar import Value
+from engine.schedule import Schedule, Step
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,8 +41,8 @@ SITES: dict[str, str] = {
 
 PRODUCTS = ("forward", "grad_input", "grad_weight")
 """The three products of a linear layer: Y = X·Wᵀ, dX = dY·W, dW = dYᵀ·X."""
-ALL_PRODUCTS = (*PRODUCTS, "aggregate", "grad_aggregate")
-"""These, the sum over messages, and its transpose in the backward pass."""
+ALL_PRODUCTS = (*PRODUCTS, "aggregate", "grad_aggregate", "grad_layer")
+"""These, the sum over messages, its transpose in the backward pass, and what a layer hands back to the one before."""
 
 ESTIMATORS = {
     "ste": "straight-through: the gradient as it comes",
@@ -178,7 +179,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Scheme:
-    """Rules, protection and phases, with the text that they come from."""
+    """Rules, protection, phases and schedule, with the text that they come from."""
 
     rules: tuple[Rule, ...] = ()
     text: str = "fp32"
@@ -189,6 +190,8 @@ class Scheme:
     """Ascending in-degrees; a node's bucket is the number of those that are ≤ its in-degree."""
     phases: tuple[Phase, ...] = ()
     """None given: one phase of plain training."""
+    schedule: Schedule | None = None
+    """How the formats change in training; the rules' own are those of its first epoch."""
     required: tuple[str, ...] = ()
     """Sites that were asked for by name: an architecture without one is refused. A recipe's other sites apply
     where the architecture has them."""
@@ -236,6 +239,15 @@ class Scheme:
         total = sum(sums)
         return [Fraction(part, total) if total else Fraction(0) for part in sums]
 
+    def at(self, step: Step) -> Scheme:
+        """The scheme with the formats of a step of its ladder."""
+        rules = []
+        for rule in self.rules:
+            format = step.format(rule)
+            changed = format is not None and format != rule.quantization.format
+            rules.append(replace(rule, quantization=replace(rule.quantization, format=format)) if changed else rule)
+        return replace(self, rules=tuple(rules))
+
     def restrict(self, sites: Iterable[str]) -> Scheme:
         """Only the rules of these sites. Raises InputError for a site without a rule."""
         kept = tuple(sites)
@@ -274,7 +286,7 @@ def parse_scheme(text: str) -> Scheme:
     return scheme.restrict(sites) if sites else scheme
 
 
-_SINGLE = ("protection", "weight_probability", "splits", "phases")
+_SINGLE = ("protection", "weight_probability", "splits", "phases", "schedule")
 
 
 def merge(whole: Scheme, part: Scheme, name: str, owners: dict[object, str], text: str) -> Scheme:

@@ -14,17 +14,15 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
 
 from engine.datasets import DATASETS
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
     Body,
-    DiagnosticsRecorded,
     EpochFinished,
     History,
     LedgerRecorded,
@@ -33,16 +31,14 @@ from engine.events import (
     RunStarted,
     Summary,
 )
-from engine.graph import SPLITS, Graph, load_graph
-from engine.layers.operand import Constant
+from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
-from engine.live import LiveScheme, bind
 from engine.measure import peak_memory, reset_peak_memory
-from engine.models import MODELS
-from engine.objectives import OBJECTIVES, Objective
-from engine.scheme import Phase
+from engine.objectives import OBJECTIVES
+from engine.problem import SPLITS
 from engine.settings import Settings
 from engine.spec import RunSpec
+from engine.trainer import Trainer
 
 
 @dataclass(frozen=True)
@@ -89,8 +85,9 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
     torch.set_num_threads(settings.threads)
     graph = load_graph(spec.dataset, settings)
     objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
+    problem = objective.prepare(objective.spec(name=objective.name), graph, spec, device)
     scheme = spec.parsed_scheme
-    trainer = _Trainer(spec, graph, objective, device)
+    trainer = Trainer(spec, problem, device)
     phases = trainer.live.phases(spec.training.epochs)
     total = sum(phase.epochs or 0 for phase in phases)
     yield RunStarted(
@@ -100,15 +97,15 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
         device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         total_epochs=total,
         provenance={
-            "metric": objective.metric,
-            "unit": objective.unit,
-            "higher_is_better": objective.higher_is_better,
+            "metric": problem.metric,
+            "unit": problem.unit,
+            "higher_is_better": problem.higher_is_better,
             "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
             **graph.provenance,
             **software(),
         },
     )
-    yield LedgerRecorded(rows=run_ledger(spec, graph.size))
+    yield LedgerRecorded(rows=run_ledger(spec, problem.size))
 
     reset_peak_memory()
     began = time.perf_counter()
@@ -131,13 +128,13 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
                     )
     seconds = time.perf_counter() - began
     # Formats that were learned are known only now.
-    ledger = run_ledger(spec, graph.size, trainer.live)
+    ledger = run_ledger(spec, problem.size, trainer.live)
     if trainer.live.learns_formats:
         yield LedgerRecorded(rows=ledger)
     yield RunFinished(
         summary=summarize(
             epochs,
-            objective,
+            problem,
             densities=all_densities(ledger, scheme),
             seconds=seconds,
             peak=peak_memory(),
@@ -147,101 +144,35 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
     )
 
 
-class _Trainer:
-    """Model, optimizer and data of one run; ``epoch`` takes one step and evaluates."""
+class Measured(Protocol):
+    """What is said of a metric: its name, its unit, and which way is better."""
 
-    def __init__(self, spec: RunSpec, graph: Graph, objective: Objective, device: torch.device) -> None:
-        self.spec, self.objective = spec, objective
-        self.model = MODELS[spec.model.name].build(spec.model, graph.size)
-        self.model.reset_parameters(spec.seed)  # pyright: ignore[reportCallIssue]
-        self.model.to(device)
-        self.live: LiveScheme = bind(spec.parsed_scheme, self.model, nodes=graph.size.nodes, seed=spec.seed).to(device)
-        self.x = Constant.of(graph.x.to(device))
-        self.topology = graph.topology.to(device)
-        self.y = graph.y.to(device)
-        self.masks = {split: graph.masks[split].to(device) for split in SPLITS}
-        self.enter(Phase("train"))
+    @property
+    def metric(self) -> str: ...
 
-    def enter(self, phase: Phase) -> None:
-        """Begin a phase, with a fresh optimizer."""
-        self.phase = phase
-        self.live.enabled = phase.quantized
-        training = self.spec.training
-        self.optimizer = torch.optim.Adam(
-            [{"params": list(self.model.parameters())}, *self.live.parameter_groups()],
-            lr=training.lr,
-            weight_decay=training.weight_decay,
-        )
+    @property
+    def unit(self) -> str: ...
 
-    def epoch(self, epoch: int, *, record: bool = False) -> tuple[EpochFinished, DiagnosticsRecorded | None]:
-        began = time.perf_counter()
-        diagnostics = None
-        if record:
-            with self.live.recording() as recorder:
-                train_loss = self._step(epoch)
-            diagnostics = DiagnosticsRecorded(epoch=epoch, rows=recorder.rows)
-        else:
-            train_loss = self._step(epoch)
-        losses, scores = self._evaluate()
-        event = EpochFinished(
-            epoch=epoch,
-            train_loss=train_loss,
-            val_loss=losses["val"],
-            test_loss=losses["test"],
-            train_metric=scores["train"],
-            val_metric=scores["val"],
-            test_metric=scores["test"],
-            seconds=time.perf_counter() - began,
-            counts=self.phase.counts,
-        )
-        return event, diagnostics
-
-    def _step(self, epoch: int) -> float:
-        learns = self.phase.learns
-        self.model.train(learns)
-        self.live.train()
-        self.live.begin(self.topology, seed=self.spec.seed, step=epoch)
-        mask = self.masks["train"]
-        with torch.set_grad_enabled(learns):
-            outputs = self.model(self.x, self.topology, seed=self.spec.seed, step=epoch)
-            loss = self.objective.loss(outputs[mask], self.y[mask])
-        if learns:
-            penalty = self.live.penalty() if self.phase.quantized else None
-            self.optimizer.zero_grad()
-            (loss if penalty is None else loss + penalty).backward()
-            self.optimizer.step()
-        return loss.item()
-
-    @torch.no_grad()
-    def _evaluate(self) -> tuple[dict[str, float], dict[str, float]]:
-        self.model.eval()
-        self.live.eval()
-        self.live.begin(self.topology)
-        outputs: Tensor = self.model(self.x, self.topology)
-        losses, scores = {}, {}
-        for split, mask in self.masks.items():
-            part, target = outputs[mask], self.y[mask]
-            losses[split] = self.objective.loss(part, target).item()
-            scores[split] = self.objective.score(part, target).item()
-        return losses, scores
+    @property
+    def higher_is_better(self) -> bool: ...
 
 
 def summarize(
-    epochs: list[EpochFinished], objective: Objective, *, densities, seconds: float, peak: int, parameters: int
+    epochs: list[EpochFinished], problem: Measured, *, densities, seconds: float, peak: int, parameters: int
 ) -> Summary:
     """The three selections and the rest of a finished run's row.
 
     Best validation is the headline: the first epoch of the best validation metric, among those that count.
     The best test epoch is stored beside it and never selected by.
     """
-    sign = 1 if objective.higher_is_better else -1
+    sign = 1 if problem.higher_is_better else -1
     total = len(epochs)
     epochs = [row for row in epochs if row.counts]
     best = max(epochs, key=lambda row: (sign * _number(row.val_metric), -row.epoch))
     return Summary(
-        metric=objective.metric,
-        unit=objective.unit,
-        higher_is_better=objective.higher_is_better,
+        metric=problem.metric,
+        unit=problem.unit,
+        higher_is_better=problem.higher_is_better,
         epochs=total,
         best_epoch=best.epoch,
         val_best=_number(best.val_metric),

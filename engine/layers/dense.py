@@ -23,7 +23,7 @@ class DenseLayer(nn.Module):
         self.weight = nn.Parameter(torch.empty(outputs, inputs))
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.relu = relu
-        self.sites = Sites("input", "weight", "feature", "gradient", of=of)
+        self.sites = Sites("input", "weight", "feature", "gradient", "stash", of=of)
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Uniform within ±1/√inputs, as torch's Linear."""

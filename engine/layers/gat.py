@@ -75,7 +75,7 @@ class GATLayer(nn.Module):
         self.residual = DenseLayer(inputs, outputs, bias=False) if residual else None
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.norm = BatchNorm(outputs) if batch_norm else None
-        self.sites = Sites("input", "weight", "feature", *SITES, "update", "gradient")
+        self.sites = Sites("input", "weight", "feature", *SITES, "update", "gradient", "stash")
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Glorot-uniform weights, zero bias, as GATConv's."""

@@ -39,7 +39,7 @@ class GCNLayer(nn.Module):
         self.bias = nn.Parameter(torch.empty(outputs)) if bias else None
         self.message = message
         self.norm = BatchNorm(outputs) if batch_norm else None
-        self.sites = Sites("input", "weight", "feature", "message", "aggregate", "update", "gradient")
+        self.sites = Sites("input", "weight", "feature", "message", "aggregate", "update", "gradient", "stash")
 
     def reset_parameters(self, generator: torch.Generator) -> None:
         """Glorot-uniform weight, zero bias, as GCNConv's."""

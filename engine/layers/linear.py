@@ -25,7 +25,7 @@ def _dropped(operand: Operand, dropout: Dropout | None) -> Operand:
 
 
 class _Product(torch.autograd.Function):
-    """Y = drop(X̂)·Ŵᵀ; ``x`` and ``weight`` are what X̂ and Ŵ were made from, for backward products of their own."""
+    """Y = drop(X̂)·Ŵᵀ; ``x`` and ``weight``: what backward products of their own quantize (x: the stash)."""
 
     @staticmethod
     def forward(
@@ -42,7 +42,8 @@ class _Product(torch.autograd.Function):
         operand: Operand = constant.operand if constant is not None else DenseOperand(x_hat)  # pyright: ignore[reportArgumentType]
         operand = _dropped(operand, dropout)
         ctx.sites, ctx.dropout, ctx.rows = sites, dropout, rows
-        ctx.operand = None if sites.requantizes("input", "grad_weight") else operand
+        again = sites.requantizes("input", "grad_weight") or sites.covers("stash", "grad_weight")
+        ctx.operand = None if again else operand
         ctx.constant = x if isinstance(x, Constant) else None
         keeps_x = ctx.operand is None and ctx.constant is None
         again = sites.requantizes("weight", "grad_input")
@@ -81,10 +82,13 @@ def linear(
     """drop(fq(X))·fq(W)ᵀ: [rows, inputs] × [outputs, inputs] → [rows, outputs].
 
     Quantizes X at the site "input" (``rows``: what its rows are), W at "weight", and what comes back at "gradient".
+    Where the site "stash" is covered, the backward pass finds X as it was kept there.
     """
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
         constant = sites(x, "input", "forward", -1, rows)
-        return _Product.apply(None, weight_hat, x, constant, weight.detach(), sites, dropout, rows)
+        kept = sites(x, "stash", "grad_weight", -1, rows)
+        return _Product.apply(None, weight_hat, kept, constant, weight.detach(), sites, dropout, rows)
     x_hat = sites(x, "input", "forward", -1, rows)
-    return _Product.apply(x_hat, weight_hat, x.detach(), None, weight.detach(), sites, dropout, rows)
+    kept = sites(x.detach(), "stash", "grad_weight", -1, rows)
+    return _Product.apply(x_hat, weight_hat, kept, None, weight.detach(), sites, dropout, rows)

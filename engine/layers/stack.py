@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from engine.layers.dropout import dropped
 from engine.layers.operand import Activation, Dropout
+from engine.live import Sites
 from engine.randomness import make_key, stream_id
 from engine.topology import Topology
 
@@ -61,6 +62,8 @@ class Stack(nn.Module):
                 if self.attention_dropout
                 else {}
             )
+            if index and isinstance(out, Tensor):
+                out = _handed_back(out, layer)
             y: Tensor = layer(out, topology, dropout, **more)
             if index + 1 == len(self.layers):
                 return y
@@ -70,3 +73,9 @@ class Stack(nn.Module):
                 y = y + dropped(out if isinstance(out, Tensor) else out.dense(), dropout)
             out = y
         raise AssertionError("a stack has at least one layer")
+
+
+def _handed_back(x: Tensor, layer: nn.Module) -> Tensor:
+    """x; the gradient that the layer hands to the one before it is quantized at the layer's site "gradient"."""
+    sites = getattr(layer, "sites", None)
+    return sites.gradient(x, "grad_layer") if isinstance(sites, Sites) else x

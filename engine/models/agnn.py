@@ -65,7 +65,7 @@ ENTRIES = [
         summary="a linear layer, propagations weighted by the cosine of the nodes, a linear layer",
         source="Thekumparampil et al., 2018, arXiv 1803.03735",
         sites=(
-            "input", "weight", "feature", "message", "aggregate", "update", "score", "attention", "gradient",
+            "input", "weight", "feature", "message", "aggregate", "update", "score", "attention", "gradient", "stash",
         ),
         spec=AGNNSpec,
         products=products,

@@ -100,7 +100,7 @@ ENTRIES = [
         summary="graph attention: each edge's weight is a softmax over learned scores, several heads side by side",
         source="Veličković et al., ICLR 2018, arXiv 1710.10903",
         sites=(
-            "input", "weight", "feature", "message", "aggregate", "update", "score", "attention", "gradient",
+            "input", "weight", "feature", "message", "aggregate", "update", "score", "attention", "gradient", "stash",
         ),
         spec=GATSpec,
         products=products,

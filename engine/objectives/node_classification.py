@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from engine.objectives.entry import Objective
+from engine.objectives.entry import Objective, TaskSpec
 
 if TYPE_CHECKING:
+    import torch
     from torch import Tensor
+
+    from engine.graph import Graph
+    from engine.problem import Problem
+    from engine.spec import RunSpec
+
+
+class NodeClassificationSpec(TaskSpec):
+    """Single-label node classification has no options."""
+
+    name: Literal["node classification"] = "node classification"
 
 
 def loss(outputs: Tensor, targets: Tensor) -> Tensor:
@@ -22,6 +33,12 @@ def score(outputs: Tensor, targets: Tensor) -> Tensor:
     return (outputs.argmax(dim=1) == targets).double().mean() * 100
 
 
+def prepare(task: NodeClassificationSpec, graph: Graph, run: RunSpec, device: torch.device) -> Problem:
+    from engine.full_batch import FullBatch
+
+    return FullBatch(graph, device, objective=ENTRIES[0], loss=loss, score=score)
+
+
 ENTRIES = [
     Objective(
         name="node classification",
@@ -29,7 +46,7 @@ ENTRIES = [
         metric="accuracy",
         unit="%",
         higher_is_better=True,
-        loss=loss,
-        score=score,
+        spec=NodeClassificationSpec,
+        prepare=prepare,
     )
 ]

@@ -12,16 +12,14 @@ whatever stands before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 from engine.errors import InputError
 from engine.formats import Format, get_format, is_format
-from engine.grammar import Part, Value, print_value
-from engine.ranges import RANGES, check_options
-from engine.scheme import ESTIMATORS, DegreeProtection, Quantization, Rule, Scheme
+from engine.grammar import Part
+from engine.recipe_options import QUANTIZER_OPTIONS, Options, read_quantization
+from engine.scheme import DegreeProtection, Rule, Scheme
 from engine.schemes import Modifier, Recipe
 
 SITES = ("input", "weight", "feature", "message", "aggregate", "update", "score")
@@ -30,7 +28,6 @@ SITES = ("input", "weight", "feature", "message", "aggregate", "update", "score"
 MASKS = ("layer", "forward", "none")
 SOURCE = "Tailor et al., Degree-Quant, ICLR 2021, arXiv 2008.05000"
 
-_QUANTIZER = ("range", "estimator", "p", "momentum", "keep", "dq_percentile", "granularity")
 _MASK = ("p_min", "p_max", "mask", "gin_mlp_masked")
 
 
@@ -54,7 +51,7 @@ KINDS = (
         "Ugaddan & Abu, QAT of GNNs; the baseline of " + SOURCE,
         "running",
         "ste",
-        _QUANTIZER,
+        QUANTIZER_OPTIONS,
         ("qat-int8", "qat-int4", "qat-int8(range=ema)", "qat-int4(range=percentile,estimator=clipped)"),
     ),
     _Kind(
@@ -63,7 +60,7 @@ KINDS = (
         SOURCE,
         "percentile",
         "clipped",
-        (*_QUANTIZER, *_MASK),
+        (*QUANTIZER_OPTIONS, *_MASK),
         ("dq-int8", "dq-int4", "dq-int4(p_min=0.1,p_max=0.2)", "dq-int8(mask=forward)"),
     ),
     _Kind(
@@ -72,7 +69,7 @@ KINDS = (
         "Fan et al., ICLR 2021, arXiv 2004.07320, as compared in " + SOURCE,
         "running",
         "ste",
-        (*_QUANTIZER, "probability"),
+        (*QUANTIZER_OPTIONS, "probability"),
         ("nqat-int8", "nqat-int4(probability=0.8)", "nqat-int8(range=percentile)"),
     ),
 )
@@ -82,11 +79,11 @@ def _build(kind: _Kind, part: Part) -> Scheme | None:
     name = part.name.removeprefix(kind.prefix)
     if name == part.name or not is_format(name):
         return None
-    options = _Options(str(part), dict(part.options), kind.options)
+    options = Options(part, kind.options, steps=True)
     if part.steps:
         raise InputError(f"the scheme {str(part)!r} takes no list; write {part.name!r}")
     format = get_format(name)
-    quantization = _quantization(format, kind, options)
+    quantization = read_quantization(format, options, range=kind.range, estimator=kind.estimator)
     return Scheme(
         tuple(Rule(site, quantization) for site in SITES),
         protection=_protection(format, options) if "mask" in kind.options else None,
@@ -97,7 +94,7 @@ def _build(kind: _Kind, part: Part) -> Scheme | None:
 def _protect(part: Part) -> Modifier | None:
     if part.name != "dq":
         return None
-    options = _Options(str(part), dict(part.options), _MASK)
+    options = Options(part, _MASK, steps=True)
     if part.steps:
         raise InputError(f"the scheme part {str(part)!r} takes no list; write 'dq'")
 
@@ -110,25 +107,7 @@ def _protect(part: Part) -> Modifier | None:
     return protect
 
 
-def _quantization(format: Format, kind: _Kind, options: _Options) -> Quantization:
-    name = options.choice("range", kind.range, [name for name in RANGES if name != "learned"])
-    estimator = options.choice("estimator", kind.estimator, [name for name in ESTIMATORS if name != "lsq"])
-    settings: dict[str, Value] = {}
-    for option in ("p", "momentum", "keep", "dq_percentile"):
-        if option in options.given:
-            settings[option] = options.given[option]
-    if name == "percentile":
-        # [DQ]'s tails: 0.001 for INT8, 0.01 for INT4.
-        settings.setdefault("p", 0.01 if format.bits <= 4 else 0.001)
-    granularity: Any = options.choice("granularity", "tensor", ["tensor", "row", "channel"])
-    if settings:
-        check_options(name, settings)
-    return Quantization(
-        format, granularity, range=name, range_options=tuple(sorted(settings.items())), estimator=estimator
-    )
-
-
-def _protection(format: Format, options: _Options) -> DegreeProtection | None:
+def _protection(format: Format, options: Options) -> DegreeProtection | None:
     mask = options.choice("mask", "layer", MASKS)
     # [DQ]'s settings for REDDIT-BINARY: 0…0.1 at INT8, 0.1…0.2 at INT4.
     low, high = (0.1, 0.2) if format.bits <= 4 else (0.0, 0.1)
@@ -141,36 +120,6 @@ def _protection(format: Format, options: _Options) -> DegreeProtection | None:
         )
     masked = options.flag("gin_mlp_masked", True)
     return None if mask == "none" else DegreeProtection(p_min, p_max, mask, masked)
-
-
-class _Options:
-    """A part's options, read one by one; unknown ones are refused at once."""
-
-    def __init__(self, text: str, given: Mapping[str, Value], allowed: tuple[str, ...]) -> None:
-        self.text, self.given = text, given
-        for key in given:
-            if key not in allowed:
-                raise InputError(f"the scheme {text!r} has no option {key!r}: its options are {', '.join(allowed)}")
-
-    def choice(self, key: str, default: str, allowed: Any) -> str:
-        value = self.given.get(key, default)
-        if value not in allowed:
-            raise InputError(
-                f"the scheme {self.text!r}: {key} is one of {', '.join(allowed)}, not {print_value(value)}"
-            )
-        return str(value)
-
-    def share(self, key: str, default: float) -> float:
-        value = self.given.get(key, default)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise InputError(f"the scheme {self.text!r}: {key} is a probability from 0 to 1, not {print_value(value)}")
-        return float(value)
-
-    def flag(self, key: str, default: bool) -> bool:
-        value = self.given.get(key, default)
-        if not isinstance(value, bool):
-            raise InputError(f"the scheme {self.text!r}: {key} is true or false, not {print_value(value)}")
-        return value
 
 
 ENTRIES = [

@@ -38,11 +38,14 @@ def build(part: Part) -> Scheme | None:
     format = get_format(str(replace(part, options=tuple(options.items()))))
     if format == FP32:
         return Scheme()
-    quantization = Quantization(format)
-    # The gradient that comes into each linear; the aggregate's own gradient stays fp32 unless it is asked for.
-    products = ("grad_input", "grad_weight", *(("grad_aggregate",) if messages else ()))
-    rules = [Rule(site, quantization) for site in SITES]
-    return Scheme((*rules, Rule("gradient", quantization, products)))
+    return Scheme(uniform_rules(Quantization(format), messages))
+
+
+def uniform_rules(quantization: Quantization, message_gradient: bool = False) -> tuple[Rule, ...]:
+    """The sites of quantized training [T]; the gradient that comes into each linear is one, and the aggregate's
+    own gradient only where it is asked for."""
+    products = ("grad_input", "grad_weight", *(("grad_aggregate",) if message_gradient else ()))
+    return (*(Rule(site, quantization) for site in SITES), Rule("gradient", quantization, products))
 
 
 ENTRIES = [

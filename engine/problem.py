@@ -1,0 +1,70 @@
+"""A task on loaded data, as the training loop sees it: batches, a loss, an evaluation; the loop knows no task.
+
+    for batch in problem.batches(epoch):
+        outputs = model(batch.x, batch.topology, …)
+        loss = problem.loss(outputs, batch)
+    losses, scores = problem.evaluate(predict)
+
+Losses and metrics are in fp32 whatever the scheme quantizes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from engine.datasets import GraphSize
+from engine.layers.operand import Activation
+from engine.topology import Topology
+
+SPLITS = ("train", "val", "test")
+
+Predict = Callable[[Activation, Topology], Tensor]
+"""The model in evaluation mode: node features and a structure → outputs [N, C], or [graphs, C] after a readout."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one training step sees."""
+
+    x: Activation
+    topology: Topology
+    target: Any
+    """What the selected outputs are compared with."""
+    select: Tensor | None
+    """Which of the outputs carry the loss (a mask, or numbers); None: all."""
+    weight: int = 1
+    """How many targets the loss is a mean of: the weight of this batch in the epoch's training loss."""
+
+
+class Problem(Protocol):
+    """A task prepared on a dataset for one run."""
+
+    @property
+    def size(self) -> GraphSize:
+        """What one epoch trains on: nodes, edges and graphs over its batches; ``classes``: the output's width."""
+        ...
+
+    @property
+    def metric(self) -> str: ...
+
+    @property
+    def unit(self) -> str: ...
+
+    @property
+    def higher_is_better(self) -> bool: ...
+
+    def batches(self, epoch: int) -> Iterator[Batch]:
+        """The training batches of an epoch (from 1), in an order hashed from (seed, epoch)."""
+        ...
+
+    def loss(self, outputs: Tensor, batch: Batch) -> Tensor:
+        """The mean loss of a batch, fp32, a scalar with gradient."""
+        ...
+
+    def evaluate(self, predict: Predict) -> tuple[dict[str, float | None], dict[str, float | None]]:
+        """Split → loss, and split → metric in ``unit``; None where a split is empty."""
+        ...

@@ -1,0 +1,99 @@
+"""The signals that controllers decide by, measured in every run whatever its controller (METHODS §8).
+
+Loss ratio and validation stall are arithmetic on the losses. Gradient diversity [MuPPET] keeps, for each parameter,
+the sum of the gradients of a window's last batches and of their squared norms: Δ = mean over the parameters of
+Σ_k‖∇_k‖² / ‖Σ_k ∇_k‖², parameters whose gradients are all zero left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from statistics import fmean
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from engine.schedule import PLATEAU, WINDOW, Signals
+
+
+class SignalLog:
+    """Hears each epoch's losses and gradients, and says its signals."""
+
+    def __init__(self, window: int = WINDOW) -> None:
+        self.window = window
+        self.losses: list[float] = []
+        self.least = math.inf
+        self.least_epoch = 0
+        self.diversity = GradientDiversity()
+
+    def after(
+        self, epoch: int, train_loss: float | None, val_loss: float | None, parameters: Iterable[nn.Parameter] = ()
+    ) -> Signals:
+        """The signals of an epoch (from 1); ``parameters`` still hold the gradients of its last batch."""
+        self.losses = [*self.losses[1 - 2 * PLATEAU :], math.nan if train_loss is None else train_loss]
+        ratio = None
+        if len(self.losses) == 2 * PLATEAU:
+            before = fmean(self.losses[:PLATEAU])
+            ratio = fmean(self.losses[PLATEAU:]) / before if before else None
+        if val_loss is not None and val_loss < self.least:
+            self.least, self.least_epoch = val_loss, epoch
+        self.diversity.add(parameters)
+        return Signals(
+            epoch=epoch,
+            train_loss=train_loss,
+            val_loss=val_loss,
+            loss_ratio=ratio if ratio is not None and math.isfinite(ratio) else None,
+            gradient_diversity=self.diversity.close() if epoch % self.window == 0 else None,
+            validation_stall=float(epoch - self.least_epoch) if self.least_epoch else None,
+        )
+
+    def state(self) -> dict[str, Any]:
+        """All that later signals depend on."""
+        return {
+            "losses": list(self.losses),
+            "least": self.least,
+            "least_epoch": self.least_epoch,
+            "sums": {index: (total.clone(), square.clone()) for index, (total, square) in self.diversity.sums.items()},
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.losses, self.least, self.least_epoch = list(state["losses"]), state["least"], state["least_epoch"]
+        self.diversity.sums = {
+            index: (total.clone(), square.clone()) for index, (total, square) in state["sums"].items()
+        }
+
+
+class GradientDiversity:
+    """Sums over a window, by the parameter's place: (Σ∇, Σ‖∇‖²)."""
+
+    def __init__(self) -> None:
+        self.sums: dict[int, tuple[Tensor, Tensor]] = {}
+
+    @torch.no_grad()
+    def add(self, parameters: Iterable[nn.Parameter]) -> None:
+        """Take in the gradients that the parameters hold."""
+        found = {index: p.grad for index, p in enumerate(parameters) if p.grad is not None}
+        known = [index for index in found if index in self.sums]
+        squares = dict(zip(found, torch._foreach_norm(list(found.values())), strict=True)) if found else {}
+        if known:
+            torch._foreach_add_([self.sums[index][0] for index in known], [found[index] for index in known])
+        for index, gradient in found.items():
+            square = squares[index].double().square()
+            if index in self.sums:
+                self.sums[index][1].add_(square)
+            else:
+                self.sums[index] = (gradient.clone(), square)
+
+    def close(self) -> float | None:
+        """Δ of the window, which ends; None where no parameter had a gradient, or the sum of one cancelled out."""
+        squares = [square for _, square in self.sums.values()]
+        norms = torch._foreach_norm([total for total, _ in self.sums.values()]) if squares else []
+        self.sums = {}
+        if not squares:
+            return None
+        above, below = torch.stack(squares), torch.stack(list(norms)).double().square()
+        kept = above > 0
+        ratio = (above[kept] / below[kept]).mean().item() if bool(kept.any()) else math.nan
+        return ratio if math.isfinite(ratio) else None

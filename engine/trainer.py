@@ -1,0 +1,99 @@
+"""Model, optimizer and live scheme of one run: an epoch is its batches' steps, then an evaluation."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from engine.events import DiagnosticsRecorded, EpochFinished
+from engine.layers.operand import Activation
+from engine.live import LiveScheme, bind
+from engine.models import MODELS
+from engine.problem import Batch, Problem
+from engine.scheme import Phase
+from engine.spec import RunSpec
+from engine.topology import Topology
+
+
+class Trainer:
+    """What one run holds in memory. ``steps`` counts the optimizer's steps, and those of phases that learn nothing.
+
+    The gradients of an epoch's last batch stay in the parameters' ``.grad`` until the next step.
+    """
+
+    def __init__(self, spec: RunSpec, problem: Problem, device: torch.device) -> None:
+        self.spec, self.problem = spec, problem
+        self.model = MODELS[spec.model.name].build(spec.model, problem.size)
+        self.model.reset_parameters(spec.seed)  # pyright: ignore[reportCallIssue]
+        self.model.to(device)
+        self.live: LiveScheme = bind(spec.parsed_scheme, self.model, nodes=problem.size.nodes, seed=spec.seed)
+        self.live.to(device)
+        self.steps = 0
+        self.enter(Phase("train"))
+
+    def enter(self, phase: Phase) -> None:
+        """Begin a phase, with a fresh optimizer."""
+        self.phase = phase
+        self.live.enabled = phase.quantized
+        training = self.spec.training
+        self.optimizer = torch.optim.Adam(
+            [{"params": list(self.model.parameters())}, *self.live.parameter_groups()],
+            lr=training.lr,
+            weight_decay=training.weight_decay,
+        )
+
+    def epoch(self, epoch: int, *, record: bool = False) -> tuple[EpochFinished, DiagnosticsRecorded | None]:
+        """Train on every batch of an epoch (from 1) and evaluate; ``record``: with diagnostics of its first step."""
+        began = time.perf_counter()
+        diagnostics = None
+        shares: list[tuple[float, int]] = []
+        for batch in self.problem.batches(epoch):
+            if record and diagnostics is None:
+                with self.live.recording() as recorder:
+                    loss = self._step(batch)
+                diagnostics = DiagnosticsRecorded(epoch=epoch, rows=recorder.rows)
+            else:
+                loss = self._step(batch)
+            shares.append((loss, batch.weight))
+        losses, scores = self._evaluate()
+        total = sum(weight for _, weight in shares)
+        event = EpochFinished(
+            epoch=epoch,
+            train_loss=sum(loss * (weight / total) for loss, weight in shares),
+            val_loss=losses["val"],
+            test_loss=losses["test"],
+            train_metric=scores["train"],
+            val_metric=scores["val"],
+            test_metric=scores["test"],
+            seconds=time.perf_counter() - began,
+            counts=self.phase.counts,
+        )
+        return event, diagnostics
+
+    def _step(self, batch: Batch) -> float:
+        learns = self.phase.learns
+        self.steps += 1
+        self.model.train(learns)
+        self.live.train()
+        self.live.begin(batch.topology, seed=self.spec.seed, step=self.steps)
+        with torch.set_grad_enabled(learns):
+            outputs = self.model(batch.x, batch.topology, seed=self.spec.seed, step=self.steps)
+            loss = self.problem.loss(outputs, batch)
+        if learns:
+            penalty = self.live.penalty() if self.phase.quantized else None
+            self.optimizer.zero_grad()
+            (loss if penalty is None else loss + penalty).backward()
+            self.optimizer.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def _evaluate(self) -> tuple[dict[str, float | None], dict[str, float | None]]:
+        self.model.eval()
+        self.live.eval()
+        return self.problem.evaluate(self._predict)
+
+    def _predict(self, x: Activation, topology: Topology) -> Tensor:
+        self.live.begin(topology)
+        return self.model(x, topology)
