@@ -35,6 +35,9 @@ class Defaults:
         return {**fitting, **self.models.get(name, {})}
 
 
+NONE = Defaults()
+
+
 def fill(given: Mapping[str, Any], *layers: Mapping[str, Any]) -> dict[str, Any]:
     """What is given, and for the rest the layers, the last one first in rank."""
     filled: dict[str, Any] = {}

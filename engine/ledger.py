@@ -98,7 +98,7 @@ def readout_products(layer: int, size: GraphSize, inputs: int, layers: int) -> l
 
 
 def over_batches(products: Sequence[Product], batches: int) -> list[Product]:
-    """The products of an epoch of several steps: its rows are all that the batches hold, its weights are read in each."""
+    """The products of an epoch of several steps: its rows are those of all batches, its weights are read in each."""
 
     def all_of(operand: Operand) -> Operand:
         return replace(operand, rows=operand.rows * batches) if operand.sites == ("weight",) else operand
@@ -424,10 +424,10 @@ def _products(spec: RunSpec, size: GraphSize) -> list[Product]:
     return over_batches(MODELS[spec.model.name].products(spec.model, size), size.batches)
 
 
-def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None) -> float:
+def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None, live: _Learner | None = None) -> float:
     """Bits an element of an epoch's quantized part, in the scope of the scheme's headline (32 where there is none)."""
     scheme = spec.parsed_scheme if step is None else spec.parsed_scheme.at(step)
-    rows = ledger_rows(_products(spec, size), scheme, 1, size.degrees)
+    rows = ledger_rows(_products(spec, size), scheme, 1, size.degrees, _as_planned if live is None else live.spread)
     return densities(rows, headline_scope(scheme), "quantized part").average_bits
 
 

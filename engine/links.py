@@ -120,9 +120,7 @@ class LinkPrediction:
         known = {name: pairs.to(device) for name, pairs in split.unlinked.items()}
         # Training is judged on pairs of its own that stay the same; epochs count from 1.
         self.unlinked = {"train": self._draw(0), **known}
-        self.size: GraphSize = replace(
-            graph.size, edges=source.numel(), classes=width, degrees=self.seen.degree_counts
-        )
+        self.size: GraphSize = replace(graph.size, edges=source.numel(), classes=width, degrees=self.seen.degree_counts)
 
     def _draw(self, epoch: int) -> Tensor:
         return draw_unlinked(self.codes, self.nodes, self.linked["train"].shape[1], self.seed, epoch)

@@ -47,7 +47,7 @@ def roc_auc(outputs: Tensor, targets: Tensor) -> Tensor:
     (Mann-Whitney).
     """
     scores, true = outputs.double(), targets > 0.5
-    ordered, group, counts = scores.unique(return_inverse=True, return_counts=True)
+    _, group, counts = scores.unique(return_inverse=True, return_counts=True)
     ends = counts.cumsum(0).double()
     rank = (ends - (counts - 1).double() / 2)[group]
     positives = true.sum().double()

@@ -26,7 +26,7 @@ from pydantic import (
 from engine import grammar
 from engine.catalogue import unknown
 from engine.datasets import DATASETS, DatasetSpec
-from engine.defaults import Defaults, fill
+from engine.defaults import NONE, fill
 from engine.errors import InputError
 from engine.models import MODELS, ModelSpec
 from engine.objectives import OBJECTIVES, TaskSpec
@@ -118,7 +118,7 @@ class RunSpec(_Part):
         if tables["task"].setdefault("name", dataset.tasks[0]) not in OBJECTIVES:
             return data
         objective = OBJECTIVES[tables["task"]["name"]]
-        own = dataset.defaults.get(objective.name, Defaults())
+        own = dataset.defaults.get(objective.name, NONE)
         filled = {
             **data,
             "task": fill(tables["task"], objective.defaults.task, own.task),
@@ -224,7 +224,7 @@ class RunSpec(_Part):
     @property
     def plateau_ratio(self) -> float:
         """θ of ADQ for this task and dataset: the ratio of training losses above which they have stopped falling."""
-        own = DATASETS[self.dataset.name].defaults.get(self.task.name, Defaults()).plateau_ratio
+        own = DATASETS[self.dataset.name].defaults.get(self.task.name, NONE).plateau_ratio
         return OBJECTIVES[self.task.name].plateau_ratio if own is None else own
 
     @property

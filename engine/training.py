@@ -6,19 +6,19 @@ for event in engine.train(RunSpec(dataset="cora", model="gcn", scheme="int8")):
 
 from __future__ import annotations
 
-import math
+import copy
 import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
 import torch
 
-from engine.datasets import DATASETS
+from engine.checkpoint import Checkpoint
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
@@ -35,8 +35,10 @@ from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
 from engine.measure import peak_memory, reset_peak_memory
 from engine.objectives import OBJECTIVES
+from engine.precision import Precision
 from engine.problem import SPLITS
 from engine.settings import Settings
+from engine.signals import SignalLog
 from engine.spec import RunSpec
 from engine.trainer import Trainer
 
@@ -75,72 +77,148 @@ def choose_device(asked: str) -> torch.device:
 
 
 def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
-    """Yield RunStarted, LedgerRecorded, an EpochFinished an epoch (diagnostics after a few), RunFinished.
+    """Yield RunStarted, LedgerRecorded, then what each epoch says (``Training``), and RunFinished.
 
     The same spec on the same machine gives the same numbers, bit for bit. Raises RunError where the
     data cannot be had or the loss is no longer finite (after yielding that epoch).
     """
-    settings = settings or Settings()
-    device = choose_device(spec.device)
-    torch.set_num_threads(settings.threads)
-    graph = load_graph(spec.dataset, settings)
-    problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
-    scheme = spec.parsed_scheme
-    trainer = Trainer(spec, problem, device)
-    phases = trainer.live.phases(spec.training.epochs)
-    total = sum(phase.epochs or 0 for phase in phases)
-    yield RunStarted(
-        worker="",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        total_epochs=total,
-        provenance={
-            "metric": problem.metric,
-            "unit": problem.unit,
-            "higher_is_better": problem.higher_is_better,
-            "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
-            **graph.provenance,
-            **software(),
-        },
-    )
-    yield LedgerRecorded(rows=run_ledger(spec, problem.size))
+    yield from Training(spec, settings)
 
-    reset_peak_memory()
-    began = time.perf_counter()
-    epochs: list[EpochFinished] = []
-    to_record = epochs_to_record(total) if scheme.rules else frozenset()
-    for phase in phases:
-        trainer.enter(phase)
-        for _ in range(phase.epochs or 0):
-            epoch = len(epochs) + 1
-            event, diagnostics = trainer.epoch(epoch, record=epoch in to_record and phase.quantized)
-            epochs.append(event)
-            yield event
-            if diagnostics is not None:
-                yield diagnostics
-            for split, value in zip(SPLITS, (event.train_loss, event.val_loss, event.test_loss), strict=True):
-                if value is None:
-                    raise RunError(
-                        f"the {split} loss is no longer a finite number at epoch {epoch}: "
-                        f"lower training.lr (now {spec.training.lr:g}) or use a wider format (now {spec.scheme})"
-                    )
-    seconds = time.perf_counter() - began
-    # Formats that were learned are known only now.
-    ledger = run_ledger(spec, problem.size, trainer.live)
-    if trainer.live.learns_formats:
-        yield LedgerRecorded(rows=ledger)
-    yield RunFinished(
-        summary=summarize(
-            epochs,
-            problem,
-            densities=all_densities(ledger, scheme),
-            seconds=seconds,
-            peak=peak_memory(),
-            parameters=sum(p.numel() for p in trainer.model.parameters()),
-        ),
-        history=History.of(epochs),
-    )
+
+class Training:
+    """One run: an iterator of events, which can be left after any epoch and taken up again from its checkpoint.
+
+    An epoch says EpochFinished, DiagnosticsRecorded after a few, and PrecisionChanged where the next one has other
+    formats. ``resume``: go on after a checkpoint's last epoch, bit for bit as if the run had not been left; what it
+    had said before comes first. Raises RunError where the checkpoint is another spec's.
+    """
+
+    def __init__(self, spec: RunSpec, settings: Settings | None = None, *, resume: Checkpoint | None = None) -> None:
+        if resume is not None and resume.spec != spec:
+            raise RunError("the checkpoint belongs to another run: resume with the spec that it was made with")
+        self.spec, self.settings, self.resume = spec, settings or Settings(), resume
+        self.said: list[Body] = []
+        self.rows: list[EpochFinished] = []
+        self.elapsed = 0.0
+        self._phase = 0
+
+    def __iter__(self) -> Iterator[Body]:
+        spec, settings = self.spec, self.settings
+        device = choose_device(spec.device)
+        torch.set_num_threads(settings.threads)
+        graph = load_graph(spec.dataset, settings)
+        problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
+        self.trainer = trainer = Trainer(spec, problem, device)
+        phases = trainer.live.phases(spec.training.epochs)
+        total = sum(phase.epochs or 0 for phase in phases)
+        self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)
+        self.signals = SignalLog(self.precision.window)
+        yield RunStarted(
+            worker="",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            total_epochs=total,
+            provenance={
+                "metric": problem.metric,
+                "unit": problem.unit,
+                "higher_is_better": problem.higher_is_better,
+                "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
+                **graph.provenance,
+                **software(),
+            },
+        )
+        yield LedgerRecorded(rows=run_ledger(spec, problem.size))
+        if self.resume is not None:
+            self._restore(self.resume)
+            yield from self.said
+
+        reset_peak_memory()
+        began, before = time.perf_counter(), self.elapsed
+        to_record = epochs_to_record(total) if spec.parsed_scheme.rules else frozenset[int]()
+        last = 0
+        for index, phase in enumerate(phases):
+            first, last = last + 1, last + (phase.epochs or 0)
+            if len(self.rows) >= last:
+                continue
+            if len(self.rows) < first:
+                self._phase = index
+                trainer.enter(phase, first)
+                yield from self._say(self.precision.enter(phase, first))
+            for epoch in range(max(first, len(self.rows) + 1), last + 1):
+                heard = self._epoch(epoch, record=epoch in to_record and phase.quantized)
+                self.elapsed = before + time.perf_counter() - began
+                # All of it is known before any of it is said, so that a checkpoint between two events is whole.
+                yield from self._say(heard)
+                self._check_finite(self.rows[-1])
+        # Formats that were learned, and when precision rose, are known only now.
+        ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
+        if trainer.live.learns_formats or self.precision.course is not None:
+            yield LedgerRecorded(rows=ledger)
+        yield RunFinished(
+            summary=summarize(
+                self.rows,
+                problem,
+                densities=all_densities(ledger, spec.parsed_scheme),
+                seconds=before + time.perf_counter() - began,
+                peak=peak_memory(),
+                parameters=sum(p.numel() for p in trainer.model.parameters()),
+            ),
+            history=History.of(self.rows),
+        )
+
+    def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
+        bits = self.precision.bits
+        row, diagnostics = self.trainer.epoch(epoch, record=record)
+        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self.trainer.model.parameters())
+        row = row.model_copy(
+            update={
+                "loss_ratio": signals.loss_ratio,
+                "gradient_diversity": signals.gradient_diversity,
+                "validation_stall": signals.validation_stall,
+                "average_bits": bits,
+            }
+        )
+        self.rows.append(row)
+        found: list[Body] = [row] if diagnostics is None else [row, diagnostics]
+        return [*found, *self.precision.after(signals)]
+
+    def _say(self, bodies: Iterable[Body]) -> Iterator[Body]:
+        found = list(bodies)
+        self.said += found
+        yield from found
+
+    def _check_finite(self, row: EpochFinished) -> None:
+        for split, value in zip(SPLITS, (row.train_loss, row.val_loss, row.test_loss), strict=True):
+            if value is None and split not in self.trainer.empty:
+                raise RunError(
+                    f"the {split} loss is no longer a finite number at epoch {row.epoch}: "
+                    f"lower training.lr (now {self.spec.training.lr:g}) or use a wider format (now {self.spec.scheme})"
+                )
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it stands after the last epoch that was said, in copies that training does not change."""
+        state = {
+            "epoch": len(self.rows),
+            "phase": self._phase,
+            "elapsed": self.elapsed,
+            "trainer": self.trainer.state(),
+            "signals": self.signals.state(),
+            "precision": self.precision.state(),
+        }
+        return Checkpoint(self.spec, copy.deepcopy(state), list(self.said))
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        state = copy.deepcopy(checkpoint.state)
+        self.said = list(checkpoint.said)
+        self.rows = [body for body in self.said if isinstance(body, EpochFinished)]
+        self.elapsed, self._phase = state["elapsed"], state["phase"]
+        phases = self.trainer.live.phases(self.spec.training.epochs)
+        first = 1 + sum(phase.epochs or 0 for phase in phases[: self._phase])
+        self.trainer.enter(phases[self._phase], first)
+        self.precision.restore(state["precision"])
+        self.trainer.restore(state["trainer"])
+        self.signals.restore(state["signals"])
 
 
 class Measured(Protocol):
@@ -161,32 +239,31 @@ def summarize(
 ) -> Summary:
     """The three selections and the rest of a finished run's row.
 
-    Best validation is the headline: the first epoch of the best validation metric, among those that count.
-    The best test epoch is stored beside it and never selected by.
+    Best validation is the headline: the first epoch of the best validation metric, among those that count; the last
+    one where nothing validates. The best test epoch is stored beside it and never selected by.
     """
     sign = 1 if problem.higher_is_better else -1
     total = len(epochs)
     epochs = [row for row in epochs if row.counts]
-    best = max(epochs, key=lambda row: (sign * _number(row.val_metric), -row.epoch))
+    judged = [row for row in epochs if row.val_metric is not None] or epochs[-1:]
+    best = max(judged, key=lambda row: (sign * (row.val_metric or 0.0), -row.epoch))
+    tested = [row.test_metric for row in epochs if row.test_metric is not None]
     return Summary(
         metric=problem.metric,
         unit=problem.unit,
         higher_is_better=problem.higher_is_better,
         epochs=total,
         best_epoch=best.epoch,
-        val_best=_number(best.val_metric),
-        test_at_best_val=_number(best.test_metric),
-        test_last=_number(epochs[-1].test_metric),
-        test_max=sign * max(sign * _number(row.test_metric) for row in epochs),
+        val_best=best.val_metric,
+        test_at_best_val=best.test_metric,
+        test_last=epochs[-1].test_metric,
+        test_max=sign * max(sign * value for value in tested) if tested else None,
+        also=best.also,
         densities=densities,
         seconds=seconds,
         peak_memory=peak,
         parameters=parameters,
     )
-
-
-def _number(value: float | None) -> float:
-    return -math.inf if value is None else value
 
 
 def software() -> dict[str, Any]:

@@ -66,8 +66,8 @@ def products(spec: SAGESpec, size: GraphSize) -> Sequence[Product]:
 
 
 def build(spec: SAGESpec, size: GraphSize) -> Stack:
-    from engine.layers.sage import SAGELayer
     from engine.layers.readout import Readout
+    from engine.layers.sage import SAGELayer
     from engine.layers.stack import Stack
 
     pairs = widths(spec, size)

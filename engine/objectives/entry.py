@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict
 
 from engine.datasets import GraphSize
-from engine.defaults import Defaults
+from engine.defaults import NONE, Defaults
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ class Objective:
     """What an epoch will train on, told from the dataset's size without loading it."""
     pools: bool = False
     """Whether an output is a graph's, so that the architecture needs a readout."""
-    defaults: Defaults = Defaults()
+    defaults: Defaults = NONE
     plateau_ratio: float = 0.90
     """θ of ADQ: the ratio of training losses above which they have stopped falling (METHODS §8)."""
 
