@@ -126,7 +126,7 @@ class DiagnosticsRecorded(_Body):
 
 
 class FormatChange(_Body):
-    """A site of a layer in a product has this format; layers are counted from 0."""
+    """A site of a layer in a product ("all": in each) has this format; layers are counted from 0."""
 
     site: str
     product: str
