@@ -74,26 +74,25 @@ class GradientDiversity:
     @torch.no_grad()
     def add(self, parameters: Iterable[nn.Parameter]) -> None:
         """Take in the gradients that the parameters hold."""
-        found = {index: p.grad for index, p in enumerate(parameters) if p.grad is not None}
-        known = [index for index in found if index in self.sums]
-        squares = dict(zip(found, torch._foreach_norm(list(found.values())), strict=True)) if found else {}
-        if known:
-            torch._foreach_add_([self.sums[index][0] for index in known], [found[index] for index in known])
-        for index, gradient in found.items():
-            square = squares[index].double().square()
+        for index, parameter in enumerate(parameters):
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            square = gradient.norm().double().square()
             if index in self.sums:
-                self.sums[index][1].add_(square)
+                total, squares = self.sums[index]
+                total.add_(gradient)
+                squares.add_(square)
             else:
                 self.sums[index] = (gradient.clone(), square)
 
     def close(self) -> float | None:
         """Δ of the window, which ends; None where no parameter had a gradient, or the sum of one cancelled out."""
-        squares = [square for _, square in self.sums.values()]
-        norms = torch._foreach_norm([total for total, _ in self.sums.values()]) if squares else []
-        self.sums = {}
-        if not squares:
+        found, self.sums = list(self.sums.values()), {}
+        if not found:
             return None
-        above, below = torch.stack(squares), torch.stack(list(norms)).double().square()
+        below = torch.stack([total.norm() for total, _ in found]).double().square()
+        above = torch.stack([square for _, square in found])
         kept = above > 0
         ratio = (above[kept] / below[kept]).mean().item() if bool(kept.any()) else math.nan
         return ratio if math.isfinite(ratio) else None
