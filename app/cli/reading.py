@@ -10,6 +10,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from app.digits import number
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -65,7 +66,8 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(table)
 
 
-def mean_and_std(mean: float | None, std: float | None) -> str:
+def mean_and_std(mean: float | None, std: float | None, unit: str | None = "%") -> str:
+    """Both in the digits of the unit."""
     if mean is None:
         return ""
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+    return number(mean, unit) if std is None else f"{number(mean, unit)} ± {number(std, unit)}"
