@@ -76,14 +76,22 @@ def _fetch(mirror: str, name: str, what: str | None = None) -> bytes:
         raise RunError(f"the mirror's {place} cannot be read: {error}; set BITFRONT_MIRROR right or unset it") from None
 
 
-def find_archive(dataset: str, mirror: str) -> Archive | None:
-    """The mirror's archive of this dataset; None where it has none. RunError for a mirror that cannot be read."""
+def read_index(mirror: str) -> dict[str, Archive]:
+    """The mirror's archives by dataset. RunError for a mirror that cannot be read."""
     try:
-        index: list[dict[str, Any]] = json.loads(_fetch(mirror, "index.json"))
-        rows = [row for row in index if dataset in row["datasets"]]
-        return Archive(rows[0]["archive"], rows[0]["sha256"], rows[0].get("caveat")) if rows else None
+        rows: list[dict[str, Any]] = json.loads(_fetch(mirror, "index.json"))
+        archives: dict[str, Archive] = {}
+        for row in rows:
+            for dataset in row["datasets"]:
+                archives.setdefault(dataset, Archive(row["archive"], row["sha256"], row.get("caveat")))
+        return archives
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"the mirror's index.json at {mirror} is broken: {error!r}") from None
+
+
+def find_archive(dataset: str, mirror: str) -> Archive | None:
+    """The mirror's archive of this dataset; None where it has none. RunError for a mirror that cannot be read."""
+    return read_index(mirror).get(dataset)
 
 
 def source_of(dataset: str, settings: Settings) -> Archive | None:
@@ -112,6 +120,15 @@ def is_here(dataset: str, settings: Settings) -> bool:
     """Whether the dataset is on this machine, ready to load."""
     origin = DATASETS[dataset].origin
     return origin is None or (settings.data_root / origin.folder / origin.processed).exists()
+
+
+def whereabouts(settings: Settings) -> dict[str, str]:
+    """Each dataset's place: "here", "in the mirror" or "to download". RunError for a mirror that cannot be read."""
+    mirrored = read_index(settings.mirror) if settings.mirror else {}
+    return {
+        name: "here" if is_here(name, settings) else "in the mirror" if name in mirrored else "to download"
+        for name in DATASETS
+    }
 
 
 def unpack(archive: Archive, mirror: str, root: Path) -> None:
