@@ -126,7 +126,7 @@ class DiagnosticsRecorded(_Body):
 
 
 class FormatChange(_Body):
-    """A site of a layer in a product has this format; layers are counted from 0."""
+    """A site of a layer in a product ("all": in each) has this format; layers are counted from 0."""
 
     site: str
     product: str
@@ -188,12 +188,11 @@ class Densities(_Body):
     arithmetic_label: Literal["published", "interpolated", "extrapolated"]
     average_bits: float
     """Mean over the sites' elements of the bits an element, metadata included."""
-    arithmetic_thesis: float | None = None
-    """[T]'s time-weighted arithmetic mean over the epochs: the "thesis mean". ``arithmetic`` is the harmonic one."""
     memory_thesis: float | None = None
-    """The same mean of the memory density."""
+    arithmetic_thesis: float | None = None
+    """[T]'s mean of a density over time: arithmetic, each epoch counting alike ("thesis mean")."""
     peak_memory_density: float | None = None
-    """Memory density of the widest phase: what sets the peak footprint."""
+    """Memory density of the epochs with the widest formats, which set the peak."""
 
 
 class Summary(_Body):

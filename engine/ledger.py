@@ -403,10 +403,11 @@ def _plateau_ratio(spec: RunSpec) -> float:
     return OBJECTIVES[DATASETS[spec.dataset.name].task].plateau_ratio
 
 
-def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None) -> float:
+def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None, live: _Learner | None = None) -> float:
     """Bits an element of an epoch's quantized part, in the scope of the scheme's headline (32 where there is none)."""
     scheme = spec.parsed_scheme if step is None else spec.parsed_scheme.at(step)
-    rows = ledger_rows(MODELS[spec.model.name].products(spec.model, size), scheme, 1, size.degrees)
+    products = MODELS[spec.model.name].products(spec.model, size)
+    rows = ledger_rows(products, scheme, 1, size.degrees, _as_planned if live is None else live.spread)
     return densities(rows, headline_scope(scheme), "quantized part").average_bits
 
 

@@ -24,8 +24,11 @@ from engine.layers.operand import Activation, Constant, DenseOperand, make_opera
 from engine.quantizer import Quantizer
 from engine.randomness import make_key, stream_id, uniform
 from engine.schedule import Step
-from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Quantization, Rule, Scheme, Slot
+from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Rule, Scheme, Slot
 from engine.topology import Topology
+
+ALL = "all"
+"""The product of a format that holds in every product of a site."""
 
 Rows = Tensor | str | None
 """What a tensor's rows are: "nodes", an int64 tensor with the node of each row (an edge: its source), None."""
@@ -178,11 +181,12 @@ class LiveScheme(nn.Module):
             view.refresh()
 
     def formats(self) -> Iterator[tuple[str, str, int, Format]]:
-        """The format of each site in each product and layer now, as (site, product, layer, format)."""
+        """(site, product, layer, format) of all that is quantized now; "all": where the rule names no product."""
         seen: dict[tuple[str, str, int], Format] = {}
         for view in self.views:
             for (site, product), format in view.formats():
-                seen.setdefault((site, product, view.layer), format)
+                named = ALL if view.names_no_product(site, product) else product
+                seen.setdefault((site, named, view.layer), format)
         return ((*key, format) for key, format in seen.items())
 
     def phases(self, epochs: int) -> Sequence[Phase]:
@@ -212,7 +216,7 @@ class Sites:
         self.live: LiveScheme | None = None
         self.layer = 0
         self.part = ""
-        self._places: dict[tuple[str, str], tuple[str, nn.Module, Quantization]] = {}
+        self._places: dict[tuple[str, str], tuple[str, nn.Module, Rule]] = {}
         self._bound: dict[tuple[str, str], tuple[str, nn.Module, Format, bool]] = {}
 
     def attach(self, live: LiveScheme, layer: int, part: str) -> None:
@@ -238,23 +242,27 @@ class Sites:
                     live.quantizers[key] = module
                     made[same] = (key, module)
                 key, module = made[same]
-                self._places[site, product] = (key, module, rules[0].quantization)
+                self._places[site, product] = (key, module, rules[0])
         self.refresh()
 
     def refresh(self) -> None:
         """Take up the formats that the quantizers have now; one that a ladder has brought to fp32 does nothing."""
         self._bound = {}
         for where, format in self.formats():
-            key, module, quantization = self._places[where]
+            key, module, rule = self._places[where]
             if format != FP32:
-                blocked = format.blocked and not quantization.reuse_blocks
+                blocked = format.blocked and not rule.quantization.reuse_blocks
                 self._bound[where] = (key, module, format, blocked)
 
     def formats(self) -> Iterator[tuple[tuple[str, str], Format]]:
         """((site, product), format) of every place that a rule covers (the first bucket's where each has its own)."""
-        for where, (_, module, quantization) in self._places.items():
+        for where, (_, module, rule) in self._places.items():
             first = module.parts[0] if isinstance(module, ByBucket) else module
-            yield where, first.format if isinstance(first, Quantizer) else quantization.format
+            yield where, first.format if isinstance(first, Quantizer) else rule.quantization.format
+
+    def names_no_product(self, site: str, product: str) -> bool:
+        """Whether the rule of a place holds in all products."""
+        return self._places[site, product][2].products is None
 
     def covers(self, site: str, product: str = "forward") -> bool:
         """Whether a tensor is quantized there now."""

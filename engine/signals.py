@@ -55,45 +55,45 @@ class SignalLog:
             "losses": list(self.losses),
             "least": self.least,
             "least_epoch": self.least_epoch,
-            "sums": {index: (total.clone(), square.clone()) for index, (total, square) in self.diversity.sums.items()},
+            "sums": {index: (total.clone(), list(squares)) for index, (total, squares) in self.diversity.sums.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.losses, self.least, self.least_epoch = list(state["losses"]), state["least"], state["least_epoch"]
         self.diversity.sums = {
-            index: (total.clone(), square.clone()) for index, (total, square) in state["sums"].items()
+            index: (total.clone(), list(squares)) for index, (total, squares) in state["sums"].items()
         }
 
 
 class GradientDiversity:
-    """Sums over a window, by the parameter's place: (Σ∇, Σ‖∇‖²)."""
+    """Over a window, by the parameter's place: (Σ∇, each ‖∇‖²). Nothing waits for the device before its end."""
 
     def __init__(self) -> None:
-        self.sums: dict[int, tuple[Tensor, Tensor]] = {}
+        self.sums: dict[int, tuple[Tensor, list[Tensor]]] = {}
 
     @torch.no_grad()
     def add(self, parameters: Iterable[nn.Parameter]) -> None:
         """Take in the gradients that the parameters hold."""
-        found = {index: p.grad for index, p in enumerate(parameters) if p.grad is not None}
-        known = [index for index in found if index in self.sums]
-        squares = dict(zip(found, torch._foreach_norm(list(found.values())), strict=True)) if found else {}
-        if known:
-            torch._foreach_add_([self.sums[index][0] for index in known], [found[index] for index in known])
-        for index, gradient in found.items():
-            square = squares[index].double().square()
+        for index, parameter in enumerate(parameters):
+            gradient = parameter.grad
+            if gradient is None:
+                continue
+            flat = gradient.view(-1) if gradient.is_contiguous() else gradient.reshape(-1)
+            square = torch.dot(flat, flat)
             if index in self.sums:
-                self.sums[index][1].add_(square)
+                total, squares = self.sums[index]
+                total.add_(gradient)
+                squares.append(square)
             else:
-                self.sums[index] = (gradient.clone(), square)
+                self.sums[index] = (gradient.clone(), [square])
 
     def close(self) -> float | None:
         """Δ of the window, which ends; None where no parameter had a gradient, or the sum of one cancelled out."""
-        squares = [square for _, square in self.sums.values()]
-        norms = torch._foreach_norm([total for total, _ in self.sums.values()]) if squares else []
-        self.sums = {}
-        if not squares:
+        found, self.sums = list(self.sums.values()), {}
+        if not found:
             return None
-        above, below = torch.stack(squares), torch.stack(list(norms)).double().square()
+        below = torch.stack([total.norm() for total, _ in found]).double().square()
+        above = torch.stack([torch.stack(squares).double().sum() for _, squares in found])
         kept = above > 0
         ratio = (above[kept] / below[kept]).mean().item() if bool(kept.any()) else math.nan
         return ratio if math.isfinite(ratio) else None

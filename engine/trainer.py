@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -43,6 +44,22 @@ class Trainer:
             lr=training.lr,
             weight_decay=training.weight_decay,
         )
+
+    def state(self) -> dict[str, Any]:
+        """Parameters, optimizer, ranges and draws, and the count of steps."""
+        return {
+            "model": self.model.state_dict(),
+            "live": self.live.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "steps": self.steps,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the phase was entered, and the formats are those that it was made with."""
+        self.model.load_state_dict(state["model"])
+        self.live.load_state_dict(state["live"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.steps = state["steps"]
 
     def epoch(self, epoch: int, *, record: bool = False) -> tuple[EpochFinished, DiagnosticsRecorded | None]:
         """Train on every batch of an epoch (from 1) and evaluate; ``record``: with diagnostics of its first step."""

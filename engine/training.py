@@ -6,18 +6,20 @@ for event in engine.train(RunSpec(dataset="cora", model="gcn", scheme="int8")):
 
 from __future__ import annotations
 
+import copy
 import math
 import os
 import platform
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
 import torch
 
+from engine.checkpoint import Checkpoint
 from engine.datasets import DATASETS
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
@@ -35,8 +37,10 @@ from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
 from engine.measure import peak_memory, reset_peak_memory
 from engine.objectives import OBJECTIVES
+from engine.precision import Precision
 from engine.problem import SPLITS
 from engine.settings import Settings
+from engine.signals import SignalLog
 from engine.spec import RunSpec
 from engine.trainer import Trainer
 
@@ -75,73 +79,149 @@ def choose_device(asked: str) -> torch.device:
 
 
 def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
-    """Yield RunStarted, LedgerRecorded, an EpochFinished an epoch (diagnostics after a few), RunFinished.
+    """Yield RunStarted, LedgerRecorded, then what each epoch says (``Training``), and RunFinished.
 
     The same spec on the same machine gives the same numbers, bit for bit. Raises RunError where the
     data cannot be had or the loss is no longer finite (after yielding that epoch).
     """
-    settings = settings or Settings()
-    device = choose_device(spec.device)
-    torch.set_num_threads(settings.threads)
-    graph = load_graph(spec.dataset, settings)
-    objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
-    problem = objective.prepare(objective.spec(name=objective.name), graph, spec, device)
-    scheme = spec.parsed_scheme
-    trainer = Trainer(spec, problem, device)
-    phases = trainer.live.phases(spec.training.epochs)
-    total = sum(phase.epochs or 0 for phase in phases)
-    yield RunStarted(
-        worker="",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        total_epochs=total,
-        provenance={
-            "metric": problem.metric,
-            "unit": problem.unit,
-            "higher_is_better": problem.higher_is_better,
-            "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
-            **graph.provenance,
-            **software(),
-        },
-    )
-    yield LedgerRecorded(rows=run_ledger(spec, problem.size))
+    yield from Training(spec, settings)
 
-    reset_peak_memory()
-    began = time.perf_counter()
-    epochs: list[EpochFinished] = []
-    to_record = epochs_to_record(total) if scheme.rules else frozenset()
-    for phase in phases:
-        trainer.enter(phase)
-        for _ in range(phase.epochs or 0):
-            epoch = len(epochs) + 1
-            event, diagnostics = trainer.epoch(epoch, record=epoch in to_record and phase.quantized)
-            epochs.append(event)
-            yield event
-            if diagnostics is not None:
-                yield diagnostics
-            for split, value in zip(SPLITS, (event.train_loss, event.val_loss, event.test_loss), strict=True):
-                if value is None:
-                    raise RunError(
-                        f"the {split} loss is no longer a finite number at epoch {epoch}: "
-                        f"lower training.lr (now {spec.training.lr:g}) or use a wider format (now {spec.scheme})"
-                    )
-    seconds = time.perf_counter() - began
-    # Formats that were learned are known only now.
-    ledger = run_ledger(spec, problem.size, trainer.live)
-    if trainer.live.learns_formats:
-        yield LedgerRecorded(rows=ledger)
-    yield RunFinished(
-        summary=summarize(
-            epochs,
-            problem,
-            densities=all_densities(ledger, scheme),
-            seconds=seconds,
-            peak=peak_memory(),
-            parameters=sum(p.numel() for p in trainer.model.parameters()),
-        ),
-        history=History.of(epochs),
-    )
+
+class Training:
+    """One run: an iterator of events, which can be left after any epoch and taken up again from its checkpoint.
+
+    An epoch says EpochFinished, DiagnosticsRecorded after a few, and PrecisionChanged where the next one has other
+    formats. ``resume``: go on after a checkpoint's last epoch, bit for bit as if the run had not been left; what it
+    had said before comes first. Raises RunError where the checkpoint is another spec's.
+    """
+
+    def __init__(self, spec: RunSpec, settings: Settings | None = None, *, resume: Checkpoint | None = None) -> None:
+        if resume is not None and resume.spec != spec:
+            raise RunError("the checkpoint belongs to another run: resume with the spec that it was made with")
+        self.spec, self.settings, self.resume = spec, settings or Settings(), resume
+        self.said: list[Body] = []
+        self.rows: list[EpochFinished] = []
+        self.elapsed = 0.0
+        self._phase = 0
+
+    def __iter__(self) -> Iterator[Body]:
+        spec, settings = self.spec, self.settings
+        device = choose_device(spec.device)
+        torch.set_num_threads(settings.threads)
+        graph = load_graph(spec.dataset, settings)
+        objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
+        problem = objective.prepare(objective.spec(name=objective.name), graph, spec, device)
+        self.trainer = trainer = Trainer(spec, problem, device)
+        phases = trainer.live.phases(spec.training.epochs)
+        total = sum(phase.epochs or 0 for phase in phases)
+        self.precision = Precision(
+            spec, trainer.live, problem.size, epochs=total, plateau_ratio=objective.plateau_ratio
+        )
+        self.signals = SignalLog(self.precision.window)
+        yield RunStarted(
+            worker="",
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
+            total_epochs=total,
+            provenance={
+                "metric": problem.metric,
+                "unit": problem.unit,
+                "higher_is_better": problem.higher_is_better,
+                "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
+                **graph.provenance,
+                **software(),
+            },
+        )
+        yield LedgerRecorded(rows=run_ledger(spec, problem.size))
+        if self.resume is not None:
+            self._restore(self.resume)
+            yield from self.said
+
+        reset_peak_memory()
+        began, before = time.perf_counter(), self.elapsed
+        to_record = epochs_to_record(total) if spec.parsed_scheme.rules else frozenset[int]()
+        last = 0
+        for index, phase in enumerate(phases):
+            first, last = last + 1, last + (phase.epochs or 0)
+            if len(self.rows) >= last:
+                continue
+            if len(self.rows) < first:
+                self._phase = index
+                trainer.enter(phase)
+                yield from self._say(self.precision.enter(phase, first))
+            for epoch in range(max(first, len(self.rows) + 1), last + 1):
+                heard = self._epoch(epoch, record=epoch in to_record and phase.quantized)
+                self.elapsed = before + time.perf_counter() - began
+                # All of it is known before any of it is said, so that a checkpoint between two events is whole.
+                yield from self._say(heard)
+                self._check_finite(self.rows[-1])
+        # Formats that were learned, and when precision rose, are known only now.
+        ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
+        if trainer.live.learns_formats or self.precision.course is not None:
+            yield LedgerRecorded(rows=ledger)
+        yield RunFinished(
+            summary=summarize(
+                self.rows,
+                problem,
+                densities=all_densities(ledger, spec.parsed_scheme),
+                seconds=before + time.perf_counter() - began,
+                peak=peak_memory(),
+                parameters=sum(p.numel() for p in trainer.model.parameters()),
+            ),
+            history=History.of(self.rows),
+        )
+
+    def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
+        bits = self.precision.bits
+        row, diagnostics = self.trainer.epoch(epoch, record=record)
+        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self.trainer.model.parameters())
+        row = row.model_copy(
+            update={
+                "loss_ratio": signals.loss_ratio,
+                "gradient_diversity": signals.gradient_diversity,
+                "validation_stall": signals.validation_stall,
+                "average_bits": bits,
+            }
+        )
+        self.rows.append(row)
+        found: list[Body] = [row] if diagnostics is None else [row, diagnostics]
+        return [*found, *self.precision.after(signals)]
+
+    def _say(self, bodies: Iterable[Body]) -> Iterator[Body]:
+        found = list(bodies)
+        self.said += found
+        yield from found
+
+    def _check_finite(self, row: EpochFinished) -> None:
+        for split, value in zip(SPLITS, (row.train_loss, row.val_loss, row.test_loss), strict=True):
+            if value is None:
+                raise RunError(
+                    f"the {split} loss is no longer a finite number at epoch {row.epoch}: "
+                    f"lower training.lr (now {self.spec.training.lr:g}) or use a wider format (now {self.spec.scheme})"
+                )
+
+    def checkpoint(self) -> Checkpoint:
+        """The run as it stands after the last epoch that was said, in copies that training does not change."""
+        state = {
+            "epoch": len(self.rows),
+            "phase": self._phase,
+            "elapsed": self.elapsed,
+            "trainer": self.trainer.state(),
+            "signals": self.signals.state(),
+            "precision": self.precision.state(),
+        }
+        return Checkpoint(self.spec, copy.deepcopy(state), list(self.said))
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        state = copy.deepcopy(checkpoint.state)
+        self.said = list(checkpoint.said)
+        self.rows = [body for body in self.said if isinstance(body, EpochFinished)]
+        self.elapsed, self._phase = state["elapsed"], state["phase"]
+        self.trainer.enter(self.trainer.live.phases(self.spec.training.epochs)[self._phase])
+        self.precision.restore(state["precision"])
+        self.trainer.restore(state["trainer"])
+        self.signals.restore(state["signals"])
 
 
 class Measured(Protocol):

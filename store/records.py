@@ -186,7 +186,7 @@ def _fill_in_second(record: dict[str, Any]) -> None:
 
 
 def _fill_in_third(record: dict[str, Any]) -> None:
-    """What a record of version 2 lacks: signals, the signal behind a change of format, the thesis' means."""
+    """What a record of version 2 lacks, as migrations/to_3.sql has it."""
     history = record["history"]
     for name in ("loss_ratio", "gradient_diversity", "validation_stall", "average_bits"):
         if history:
@@ -195,7 +195,9 @@ def _fill_in_third(record: dict[str, Any]) -> None:
         signal = "start" if row["epoch"] == 1 else "epoch clock"
         row |= {"label": row["format"], "signal": signal, "value": None, "threshold": None}
     for row in record["densities"]:
-        row |= dict.fromkeys(("arithmetic_thesis", "memory_thesis", "peak_memory_density"))
+        alike = row["scope"] == "inference" or row["coverage"] == "quantized part"
+        memory, arithmetic = (row["memory"], row["arithmetic"]) if alike else (None, None)
+        row |= {"arithmetic_thesis": arithmetic, "memory_thesis": memory, "peak_memory_density": memory}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

@@ -20,7 +20,7 @@ from engine.settings import Settings
 def kept_file(spec: DatasetSpec, settings: Settings, suffix: str, form: str = "") -> Path:
     """Where something that was learned of a dataset with these options is kept."""
     identity = hashlib.sha256(f"{spec.model_dump_json()}{form}".encode()).hexdigest()[:16]
-    return settings.data_root / "loaded" / f"{spec.name}-{identity}{suffix}"
+    return settings.data_root / "loaded" / f"{spec.name.replace(':', '-')}-{identity}{suffix}"
 
 
 def known_size(spec: DatasetSpec, settings: Settings) -> GraphSize:

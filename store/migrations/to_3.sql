@@ -1,5 +1,6 @@
--- Dynamic precision: the controllers' signals, why a format changed, the thesis' means. Older runs had none of them,
--- and a change of format that an older store kept is one of a controller that it did not name.
+-- Dynamic precision: the controllers' signals, why a format changed, the thesis' means. Older runs logged no signals,
+-- and a change of format that an older store kept is one of a controller that it did not name. None of them changed
+-- its formats while it quantized, so both means are one, but for steps in fp32 before it quantized.
 ALTER TABLE epochs ADD COLUMN loss_ratio DOUBLE;
 ALTER TABLE epochs ADD COLUMN gradient_diversity DOUBLE;
 ALTER TABLE epochs ADD COLUMN validation_stall DOUBLE;
@@ -7,6 +8,8 @@ ALTER TABLE epochs ADD COLUMN average_bits DOUBLE;
 ALTER TABLE densities ADD COLUMN arithmetic_thesis DOUBLE;
 ALTER TABLE densities ADD COLUMN memory_thesis DOUBLE;
 ALTER TABLE densities ADD COLUMN peak_memory_density DOUBLE;
+UPDATE densities SET arithmetic_thesis = arithmetic, memory_thesis = memory, peak_memory_density = memory
+WHERE scope = 'inference' OR coverage = 'quantized part';
 ALTER TABLE precision RENAME TO older_precision;
 CREATE TABLE precision (
     run VARCHAR NOT NULL,

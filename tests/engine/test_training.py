@@ -10,7 +10,7 @@ import torch
 
 import engine
 from engine.errors import RunError
-from engine.events import EpochFinished, LedgerRecorded, RunFinished, RunStarted
+from engine.events import EpochFinished, LedgerRecorded, PrecisionChanged, RunFinished, RunStarted
 from engine.objectives import OBJECTIVES
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -30,7 +30,8 @@ def untimed(events: list) -> list:
 
 def test_the_order_of_events(settings: Settings):
     events = list(engine.train(spec(), settings))
-    assert [type(event) for event in events] == [RunStarted, LedgerRecorded, *[EpochFinished] * 12, RunFinished]
+    expected = [RunStarted, LedgerRecorded, PrecisionChanged, *[EpochFinished] * 12, RunFinished]
+    assert [type(event) for event in events] == expected
     assert [event.epoch for event in events if isinstance(event, EpochFinished)] == list(range(1, 13))
 
 
@@ -38,7 +39,7 @@ def test_the_terminal_event_carries_the_whole_table(settings: Settings):
     events = list(engine.train(spec(), settings))
     last = events[-1]
     assert isinstance(last, RunFinished)
-    assert last.history.rows() == events[2:-1]
+    assert last.history.rows() == events[3:-1]
 
 
 @pytest.mark.parametrize("scheme", ["fp32", "int8", "int4", "msfp13", "msfp12"])

@@ -75,6 +75,9 @@ def summary(test: float = 80.0, epochs: int = 3, memory: float = 4.0) -> Summary
             arithmetic=7.7,
             arithmetic_label="published",
             average_bits=8.0,
+            arithmetic_thesis=8.7,
+            memory_thesis=memory * 1.5,
+            peak_memory_density=memory - 1,
         )
 
     return Summary(

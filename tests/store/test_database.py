@@ -76,8 +76,8 @@ def old(settings: Settings, version: int) -> Path:
     connection.execute(
         """
         INSERT INTO densities BY NAME
-        SELECT 'r0' AS run, 1 AS rank, 'training' AS scope, 'quantized part' AS coverage, 4 AS memory, 7.7 AS arithmetic,
-            'published' AS arithmetic_label, 8 AS average_bits
+        SELECT 'r0' AS run, 1 AS rank, 'training' AS scope, 'quantized part' AS coverage, 4 AS memory,
+            7.7 AS arithmetic, 'published' AS arithmetic_label, 8 AS average_bits
         """
     )
     connection.close()
@@ -99,7 +99,7 @@ def test_an_older_database_gets_the_tables_of_a_new_one_and_keeps_its_rows(old: 
     assert [(row["elements"], row["metadata_bits"]) for row in rows(connection, "ledger")] == [(6, 0)]
     decisions = [(row["epoch"], row["label"], row["signal"], row["value"]) for row in rows(connection, "precision")]
     assert decisions == [(1, "int4", "start", None), (4, "int8", "epoch clock", None)]
-    assert [(row["memory"], row["memory_thesis"]) for row in rows(connection, "densities")] == [(4, None)]
+    assert [(row["memory"], row["memory_thesis"]) for row in rows(connection, "densities")] == [(4, 4)]
     assert read_meta(connection, "schema_version") == str(SCHEMA_VERSION)
     assert read_meta(connection, "stream_position") == "7-0"
     connection.close()

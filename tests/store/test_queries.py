@@ -12,7 +12,7 @@ import pytest
 from scipy import stats
 
 from engine.errors import InputError
-from engine.events import CancelRequested, RunQueued
+from engine.events import CancelRequested, PrecisionChanged, RunQueued
 from engine.spec import RunSpec
 from store.ingest import Received, apply_batch
 from store.queries import catalogue, parse
@@ -213,6 +213,42 @@ def test_epochs_can_be_read_from_where_one_was(connection: duckdb.DuckDBPyConnec
     apply(connection, lives.finished("r0"), lives.finished("r1"))
     got = [(row["run"], row["epoch"]) for row in ask(connection, "epochs", runs=["r1", "r0"], after=1)]
     assert got == [("r0", 2), ("r0", 3), ("r1", 2), ("r1", 3)]
+
+
+def test_formats_come_by_site_and_decisions_once(connection: duckdb.DuckDBPyConnection) -> None:
+    apply_batch(connection, lives.received([*lives.finished("r0")[:4], lives.event("r0", 1, 4, lives.precision(12))]))
+    formats = ask(connection, "precision", runs="r0", after=1)
+    assert [(row["site"], row["layer"], row["format"]) for row in formats] == [
+        ("aggregate", 0, "int16"),
+        ("weight", 0, "int16"),
+    ]
+    start, later = ask(connection, "switches", runs="r0,none")
+    assert (start["epoch"], start["label"], start["signal"], start["value"]) == (1, "int8", "start", None)
+    assert (later["epoch"], later["label"], later["signal"]) == (12, "int16", "loss plateau")
+    assert (later["value"], later["threshold"], later["changes"]) == (0.95, 0.9, 2)
+    assert later["reason"] == "mean loss 0.95 of the five epochs before"
+
+
+def test_a_decision_that_changes_no_format_is_kept(connection: duckdb.DuckDBPyConnection) -> None:
+    plain = PrecisionChanged(epoch=1, label="fp32", changes=[], signal="start", reason="nothing is quantized")
+    apply_batch(connection, lives.received([*lives.finished("r0")[:2], lives.event("r0", 1, 2, plain)]))
+    (formats,) = ask(connection, "precision", runs="r0")
+    assert (formats["site"], formats["format"], formats["label"]) == (None, None, "fp32")
+    assert [row["changes"] for row in ask(connection, "switches", runs="r0")] == [0]
+
+
+def test_a_groups_densities_have_both_means(connection: duckdb.DuckDBPyConnection) -> None:
+    apply_batch(connection, lives.received(lives.finished("r0", memory=3.0)))
+    (group,) = ask(connection, "groups")
+    assert (group["memory_density"], group["memory_density_thesis"], group["peak_memory_density"]) == (3.0, 4.5, 2.0)
+    assert (group["arithmetic_density"], group["arithmetic_density_thesis"]) == (7.7, 8.7)
+    (run,) = ask(connection, "runs")
+    assert (run["arithmetic_density"], run["arithmetic_density_thesis"], run["memory_density_thesis"]) == (
+        7.7,
+        8.7,
+        4.5,
+    )
+    assert [row["arithmetic_thesis"] for row in ask(connection, "densities", run="r0")] == [8.7] * 3
 
 
 def test_diagnostics_are_of_the_newest_epoch_or_of_the_one_asked_for(connection: duckdb.DuckDBPyConnection) -> None:

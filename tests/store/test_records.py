@@ -85,7 +85,7 @@ def test_a_record_of_an_older_version_is_read_with_what_it_lacks(
             {"label": "int8", "signal": "start"},
             {"label": "int8", "signal": "start"},
         ]
-        assert reader.query("densities", run="r1")["arithmetic_thesis"].to_pylist() == [None] * 3
+        assert reader.query("densities", run="r1")["arithmetic_thesis"].to_pylist() == [7.7, None, 7.7]
 
 
 def test_rebuilding_leaves_out_a_record_that_cannot_be_read(

@@ -19,7 +19,7 @@ from engine.events import CancelRequested, new_run_id
 from engine.settings import Settings
 from store.backup import backup
 from store.client import StoreClient, StoreError
-from store.database import open_for_reading
+from store.database import SCHEMA_VERSION, open_for_reading
 from store.ingest import apply_batch
 from tests.store import lives
 from tests.store.conftest import Service
@@ -137,7 +137,7 @@ def test_health_says_how_it_does(service: Service, settings: Settings) -> None:
     assert service.client.health() == {
         "status": "ok",
         "version": "0.1.0",
-        "schema_version": 2,
+        "schema_version": SCHEMA_VERSION,
         "stream_position": "0-0",
         "redis": "unreachable",
         "home": str(settings.home),

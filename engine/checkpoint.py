@@ -1,0 +1,59 @@
+"""A run between two epochs, whole: what it takes to go on as if nothing had happened.
+
+Random numbers are hashed from the seed and counters, so that no generator needs to be kept: parameters, the
+optimizer, ranges and draws of the live scheme, signals, the controller's memory, and what the run has said so far.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine.errors import RunError
+from engine.events import BODY, Body
+from engine.spec import RunSpec
+
+FORM = 1
+"""Changes whenever a checkpoint's content does."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Made by ``Training.checkpoint``, taken by ``Training(spec, resume=…)``."""
+
+    spec: RunSpec
+    state: dict[str, Any]
+    """Tensors, numbers and texts only."""
+    said: list[Body]
+    """The events of the epochs so far; a resumed run says them again first, so that each attempt is whole."""
+
+    @property
+    def epoch(self) -> int:
+        """The last epoch that it holds."""
+        return self.state["epoch"]
+
+    def save(self, path: Path) -> None:
+        """Write one file, whole or not at all."""
+        part = path.with_name(f"{path.name}.{os.getpid()}.part")
+        said = [BODY.dump_json(body).decode() for body in self.said]
+        torch.save({"form": FORM, "spec": self.spec.to_json(), "state": self.state, "said": said}, part)
+        part.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> Checkpoint:
+        """Read a file; nothing in it is executed. Raises RunError where it is not a checkpoint of this form."""
+        try:
+            found = torch.load(path, weights_only=True, map_location="cpu")
+            if found["form"] != FORM:
+                raise RunError(f"the checkpoint {path.name} has form {found['form']}, this version reads {FORM}")
+            spec = RunSpec.from_json(found["spec"])
+            said = [BODY.validate_json(text) for text in found["said"]]
+            return cls(spec, found["state"], said)
+        except RunError:
+            raise
+        except Exception as error:
+            raise RunError(f"the checkpoint {path.name} cannot be read: {error}") from None

@@ -1,0 +1,153 @@
+"""Dynamic precision in a run: what is said, what the ledger charges, and that formats really change."""
+
+from __future__ import annotations
+
+import pytest
+
+import engine
+from engine.events import EpochFinished, LedgerRecorded, PrecisionChanged, RunFinished
+from engine.formats import get_format
+from engine.settings import Settings
+from engine.spec import RunSpec
+
+
+def spec(scheme: str, epochs: int = 12, **changes) -> RunSpec:
+    base = {"dataset": "karate", "model": "gcn", "training": {"epochs": epochs}, "device": "cpu", "scheme": scheme}
+    return RunSpec.parse({**base, **changes})
+
+
+def said(scheme: str, settings: Settings, kind, **changes) -> list:
+    return [event for event in engine.train(spec(scheme, **changes), settings) if isinstance(event, kind)]
+
+
+def test_an_fp32_run_says_its_precision_too(settings: Settings):
+    (start,) = said("fp32", settings, PrecisionChanged)
+    assert (start.epoch, start.label, start.changes, start.signal) == (1, "fp32", [], "start")
+
+
+def test_a_static_run_says_each_site_once(settings: Settings):
+    (start,) = said("int8", settings, PrecisionChanged)
+    assert start.label == "int8"
+    assert start.reason == "the run starts with int8"
+    rows = {(change.site, change.product, change.layer): change.format for change in start.changes}
+    assert rows["weight", "all", 0] == rows["gradient", "grad_input", 1] == "int8"
+    assert len(rows) == 2 * (4 + 2)
+
+
+def test_sdq_switches_by_the_clock(settings: Settings):
+    events = said("sdq[int4,int6,int8]", settings, PrecisionChanged)
+    assert [(event.epoch, event.label, event.signal) for event in events] == [
+        (1, "int4", "start"),
+        (5, "int6", "epoch clock"),
+        (9, "int8", "epoch clock"),
+    ]
+    assert events[1].reason == "epoch 5 begins phase 2 of 3: int6"
+    assert {change.format for change in events[1].changes} == {"int6"}
+
+
+def test_each_epoch_trains_as_the_static_run_of_its_format_would(settings: Settings):
+    """Until the first switch the run is the static one, bit for bit; at the switch it parts from it."""
+    dynamic = said("sdq[int4,int8]", settings, EpochFinished)
+    static = said("int4", settings, EpochFinished)
+    assert [row.train_loss for row in dynamic[:6]] == [row.train_loss for row in static[:6]]
+    assert dynamic[6].train_loss != static[6].train_loss
+
+
+def test_a_switch_to_the_same_format_changes_no_number(settings: Settings):
+    same = said("sdq[int4,int4]", settings, EpochFinished)
+    static = said("int4", settings, EpochFinished)
+    assert [row.test_loss for row in same] == [row.test_loss for row in static]
+
+
+def test_bits_of_each_epoch(settings: Settings):
+    rows = said("sdq[int4,int8,fp32]", settings, EpochFinished)
+    assert [row.average_bits for row in rows] == [4.0] * 4 + [8.0] * 4 + [32.0] * 4
+
+
+def test_the_ledger_charges_each_stretch(settings: Settings):
+    planned, ledger = said("sdq[int4,int8]", settings, LedgerRecorded)
+    assert ledger == planned
+    spans = {(row.first_epoch, row.last_epoch, row.format) for row in ledger.rows if row.format != "fp32"}
+    assert spans == {(1, 6, "int4"), (7, 12, "int8")}
+
+
+def test_densities_of_a_schedule_by_both_means(settings: Settings):
+    (finished,) = said("sdq[int4,int8]", settings, RunFinished)
+    headline = finished.summary.densities[0]
+    assert (headline.scope, headline.coverage) == ("training", "quantized part")
+    assert headline.average_bits == 6.0
+    assert headline.memory == pytest.approx(32 / 6)
+    assert headline.memory_thesis == pytest.approx((8 + 4) / 2)
+    assert headline.peak_memory_density == 4.0
+    low, high = (get_format(name).arithmetic_density.value for name in ("int8", "int4"))
+    assert headline.arithmetic == pytest.approx(2 / (1 / low + 1 / high))
+    assert headline.arithmetic_thesis == pytest.approx((low + high) / 2)
+
+
+def test_a_static_scheme_has_one_density_by_any_mean(settings: Settings):
+    (finished,) = said("msfp13", settings, RunFinished)
+    for densities in finished.summary.densities:
+        assert densities.arithmetic_thesis == densities.arithmetic
+        assert densities.memory_thesis == densities.peak_memory_density == densities.memory
+
+
+def test_adq_tells_the_ratio_that_it_decided_by(settings: Settings):
+    events = said("adq[int2,int8](theta=0.5)", settings, PrecisionChanged, epochs=30)
+    rows = said("adq[int2,int8](theta=0.5)", settings, EpochFinished, epochs=30)
+    assert len(events) > 1
+    for event in events[1:]:
+        assert event.signal == "loss plateau"
+        assert event.value == rows[event.epoch - 2].loss_ratio
+        assert event.threshold == 0.5
+        assert (event.epoch - 12) % 5 == 0
+    # What the ledger says is what was said.
+    last = said("adq[int2,int8](theta=0.5)", settings, LedgerRecorded, epochs=30)[-1]
+    firsts = sorted({row.first_epoch for row in last.rows})
+    assert firsts == [event.epoch for event in events]
+
+
+def test_every_run_logs_every_signal(settings: Settings):
+    for scheme in ("fp32", "int4", "sdq[int4,int8]"):
+        rows = said(scheme, settings, EpochFinished, epochs=12)
+        assert [row.epoch for row in rows if row.loss_ratio is not None] == [10, 11, 12]
+        assert [row.epoch for row in rows if row.gradient_diversity is not None] == [3, 6, 9, 12]
+        assert all(row.validation_stall is not None for row in rows)
+
+
+def test_dsq_moves_four_points(settings: Settings):
+    ladder = "dsq[int4,int4,int4,int16 -> int8,int6,int7,int16](patience=3)"
+    events = said(ladder, settings, PrecisionChanged, epochs=60, training={"epochs": 60, "lr": 0.2})
+    assert events[0].label == "int4,int4,int4,int16"
+    assert [event.label for event in events[1:]] == ["int8,int6,int7,int16"]
+    changed = {(change.site, change.product): change.format for change in events[1].changes}
+    assert changed["stash", "grad_weight"] == "int6"
+    assert (changed["input", "forward"], changed["input", "grad_weight"]) == ("int8", "int7")
+    assert ("gradient", "grad_layer") not in changed
+
+
+def test_the_stash_is_what_the_weights_gradient_reads(settings: Settings):
+    """Two formats of the stash alone give the same forward pass and other weights."""
+    runs = [
+        said(f"dsq[int8,{stash},int16,int16]", settings, EpochFinished, epochs=3, model="gcn(dropout=0.0)")
+        for stash in ("int2", "int16")
+    ]
+    assert runs[0][0].train_loss == runs[1][0].train_loss
+    assert runs[0][1].train_loss != runs[1][1].train_loss
+
+
+def test_phases_of_a_scheme_say_their_precision(settings: Settings):
+    events = said("sgquant(bits=4,tune=3)", settings, PrecisionChanged, epochs=5)
+    assert [(event.epoch, event.label, event.signal) for event in events] == [
+        (1, "fp32", "start"),
+        (6, "int4-floor", "epoch clock"),
+    ]
+    assert events[1].reason == "the phase 'fine-tune' begins: int4-floor"
+
+
+@pytest.mark.parametrize("model", ["gcn", "gat", "sage", "gin", "agnn"])
+@pytest.mark.parametrize(
+    "scheme", ["adq[msfp12 -> msfp13 -> int8 -> fp32](theta=0.1)+dq+sr", "cpt[int2,int6](cycles=3)+sr"]
+)
+def test_every_architecture_climbs(settings: Settings, model: str, scheme: str):
+    events = said(scheme, settings, PrecisionChanged, epochs=28, model=model)
+    assert len(events) >= 4
