@@ -13,12 +13,13 @@ import hashlib
 import importlib.util
 import json
 import shutil
+import sys
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -200,7 +201,7 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
         staging = Path(temporary)
         staged, taken = staging / origin.folder, None
         if (target / "raw").is_dir():
-            shutil.copytree(target / "raw", staged / "raw")
+            shutil.copytree(target, staged)
         elif archive is not None and settings.mirror is not None:
             tell(f"unpacking {archive.file}")
             unpack(archive, settings.mirror, staging)
@@ -208,7 +209,8 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
         else:
             _reach(dataset, origin, settings)
         try:
-            with watched(f"downloading {dataset}", staging, round(origin.megabytes * 1e6)):
+            # Standard output is the result's; PyG and ogb talk on it.
+            with watched(f"downloading {dataset}", staging, round(origin.megabytes * 1e6)), redirect_stdout(sys.stderr):
                 read(staging)
         except BitfrontError:
             raise
