@@ -128,8 +128,8 @@ def draw(spec: LikeSpec, size: GraphSize) -> Data:
 
     normal = torch.special.ndtri(uniform(key("degree"), (size.nodes,)).double().add_(2.0**-25))
     expected = torch.exp(normal * spec.tail)
-    # No node draws more than an eighth of all others, so that each finds as many as it wants.
-    expected = expected.div_(expected.mean()).clamp_(max=max(1.0, size.nodes**2 / (8 * max(size.edges, 1))))
+    # No node wants more than a quarter of all others, so that each finds as many as it wants.
+    expected = expected.div_(expected.mean()).clamp_(max=max(1.0, size.nodes**2 / (4 * max(size.edges, 1))))
     edge_index = plant_edges(
         expected, label, members, sizes, homophily=spec.homophily, key=key("edges"), pairs=size.edges // 2
     )
