@@ -12,6 +12,7 @@ from app.connection import ask_frame, ask_rows
 from app.launch_plan import LaunchPlan, command_lines
 from app.lost_accuracy import show_lost_accuracy
 from app.phrases import duration, literal, megabytes, number
+from app.precision_table import show_precision
 from app.run_table import ENDED, dataset_label, state_badge
 from engine.errors import InputError
 from engine.ledger import preview
@@ -32,6 +33,7 @@ def show_details(run: str) -> None:
     _title(row)
     if row["state"] in ENDED and row["epoch"]:
         _results(row)
+    show_precision(row)
     show_lost_accuracy(row)
     left, right = st.columns([3, 2], gap="large")
     with left:

@@ -84,6 +84,7 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
         "dataset": spec.name,
         "dataset_label": f"{spec.name} (synthetic)" if entry.synthetic else spec.name,
         "synthetic": entry.synthetic,
+        "about": entry.about(spec) if entry.about else None,
         "caveat": "; ".join(notes) or None,
         "fingerprint": fingerprint(x, edge_index, y, *masks.values(), *([] if graph is None else [graph])),
         "graphs": size.graphs,
@@ -136,6 +137,8 @@ def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     tensors = _one_graph(found) if isinstance(found, Mapping) or hasattr(found, "edge_index") else _many_graphs(found)
     if "x" in tensors:
         tensors["x"] = tensors["x"].float()
+    if tensors["y"].dim() == 2:  # several labels or targets
+        tensors["y"] = tensors["y"].float()
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 

@@ -10,10 +10,12 @@ from typing import Any
 import streamlit as st
 
 from app.charts.learning import SPLITS, Curve, learning_chart
+from app.charts.precision import with_bits
 from app.connection import ask, ask_rows, settings
 from app.curves import EpochBuffer
 from app.live_chart import live_chart
 from app.phrases import ago, count, literal, megabytes
+from app.replay_panel import show_replay
 from app.run_details import show_details
 from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_names, run_table, share_done, state_badge
 from app.theme import STATE_COLORS
@@ -210,11 +212,13 @@ def show_progress(row: Row) -> None:
 
 
 def curves(chosen: list[str], splits: list[str], active: bool) -> None:
-    """The live part: read what is new, draw loss and metric."""
+    """The live part: read what is new, draw loss, bits and metric."""
     try:
         runs = ask_rows("runs", runs=chosen, limit=len(chosen))
         buffer = st.session_state.setdefault("epochs", EpochBuffer())
         epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=asked, after=after))
+        switches = ask_rows("switches", runs=chosen)
+        formats = ask_rows("precision", runs=chosen) if len(chosen) == 1 else []
     except StoreUnavailable:
         st.rerun()
     show_reasons(runs)
@@ -232,10 +236,18 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
         about = ", ".join(curve.label for curve in drawn[:4])
         left, right = st.columns(2)
         with left:
-            figure = learning_chart(epochs, drawn, "loss", splits=splits, name="Loss")
-            live_chart(figure, "loss-curves", f"Loss by epoch: {about}")
+            place = st.container()
+            alone = rows[0] if len(rows) == 1 and rows[0]["run"] in epochs else None
+            replayed = show_replay(alone, epochs[alone["run"]]) if alone else None
+        figure = learning_chart(epochs, drawn, "loss", splits=splits, name="Loss")
+        with_bits(figure, epochs, drawn, switches, formats, replayed)
+        with place:
+            live_chart(figure, "loss-curves", f"Loss and bits by epoch: {about}")
         with right:
-            figure = learning_chart(epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit)
+            height = figure.layout.height
+            figure = learning_chart(
+                epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit, height=height
+            )
             live_chart(figure, "metric-curves", f"{metric.capitalize()} by epoch: {about}")
     if active and is_over(runs, chosen):
         st.rerun()

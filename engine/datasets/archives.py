@@ -10,6 +10,7 @@ from is kept beside it, so that its caveat stays with it when the mirror goes.
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import json
 import shutil
 import tarfile
@@ -46,6 +47,11 @@ class Archive:
     file: str
     sha256: str
     caveat: str | None
+
+
+def missing_packages(dataset: str) -> list[str]:
+    """The optional packages that loading needs and that are not installed."""
+    return [name for name in DATASETS[dataset].packages if importlib.util.find_spec(name) is None]
 
 
 def _is_url(mirror: str) -> bool:
@@ -133,6 +139,8 @@ def provide(dataset: str, read: Callable[[Path], T], settings: Settings) -> T:
     Raises RunError in one sentence.
     """
     root, origin = settings.data_root, DATASETS[dataset].origin
+    for package in missing_packages(dataset):
+        raise RunError(f"{dataset} needs the package {package}: pip install {package}, or 'bitfront[{package}]'")
     assert origin is not None, f"{dataset} is not fetched"
     try:
         if not is_here(dataset, settings):
@@ -173,16 +181,13 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
     archive = find_archive(dataset, settings.mirror) if settings.mirror else None
     with tempfile.TemporaryDirectory(dir=root, prefix=f".{dataset}.part-") as temporary:
         staging = Path(temporary)
-        staged = staging / origin.folder
+        staged, taken = staging / origin.folder, None
         if (target / "raw").is_dir():
             shutil.copytree(target / "raw", staged / "raw")
-            with_source = target / SOURCE
-            if with_source.exists():
-                shutil.copy(with_source, staged / SOURCE)
         elif archive is not None and settings.mirror is not None:
             tell(f"unpacking {archive.file}")
             unpack(archive, settings.mirror, staging)
-            (staged / SOURCE).write_text(json.dumps(asdict(archive)))
+            taken = archive
         else:
             _reach(dataset, origin, settings)
         try:
@@ -192,6 +197,8 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
             raise
         except Exception as error:  # network, archive and parser errors of several libraries
             raise RunError(f"{dataset} could not be made ready ({error}): {_hint(settings)}") from None
+        if taken:
+            (staged / SOURCE).write_text(json.dumps(asdict(taken)))
         _install(staged, target, origin)
 
 

@@ -72,6 +72,8 @@ class Dataset:
     load: Callable[[Any, Settings], Data | Sequence[Data]]
     splits: str = "made by the task"
     """Where the split comes from, or the rule that makes it."""
+    about: Callable[[Any], str] | None = None
+    """What the options mean, in words, for the result's page; None: the summary says all."""
     caveat: str | None = None
     synthetic: bool = False
     origin: Origin | None = None
