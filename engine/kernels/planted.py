@@ -87,7 +87,9 @@ def _holds(targets, first, last, node):
 
 
 @kernel
-def _draw_edges(counts, label, homophily, key, class_keep, class_alias, class_starts, keep, alias, members, starts, out):
+def _draw_edges(
+    counts, label, homophily, key, class_keep, class_alias, class_starts, keep, alias, members, starts, out
+):
     """Each node i draws ``counts[i]`` neighbours: no loops, no pair twice; returns how many found no place.
 
     A neighbour's class is i's own with probability ``homophily``, else by the classes' tables; within a class it
