@@ -1,4 +1,4 @@
-"""Look-alikes: exact sizes, heavy tails, homophily, simple graphs, the same for the same options, never taken for real."""
+"""Look-alikes: exact sizes, heavy tails, homophily, simple graphs, repeatable, never taken for real."""
 
 from __future__ import annotations
 
@@ -97,9 +97,12 @@ def test_training_learns(settings: Settings):
         {"dataset": "like:reddit(factor=0.01)", "model": "gcn", "scheme": "int8", "training": {"epochs": 30}}
     )
     history = engine.run(spec, settings).history.columns
-    assert history["train_loss"][-1] < history["train_loss"][0] - 0.5
+    first, *_, last = history["train_loss"]
+    assert first is not None
+    assert last is not None
+    assert last < first - 0.5
     # The largest of the 41 classes has a twelfth of the nodes.
-    assert history["test_metric"][-1] > 25
+    assert (history["test_metric"][-1] or 0) > 25
 
 
 def test_every_dataset_of_one_graph_has_a_look_alike():
@@ -129,7 +132,7 @@ def test_every_dataset_of_one_graph_has_a_look_alike():
         ("like:mutag", "there is no look-alike of mutag, which is a set of graphs: take a single graph's"),
         ("like", "the dataset 'like' needs a name after it: like:amazon-computers"),
         ("alike:cora", "unknown family of datasets 'alike': did you mean like? Allowed: like"),
-        ("like:cora(fctor=2)", "unknown setting 'dataset.fctor': did you mean dataset.factor? Allowed: "),
+        ("like:cora(fctor=2)", "unknown setting 'dataset.fctor': did you mean dataset.factor or "),
     ],
 )
 def test_what_cannot_be_is_refused(text: str, message: str):
