@@ -9,9 +9,10 @@ from __future__ import annotations
 import difflib
 import importlib
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from engine.errors import InputError
 
@@ -44,36 +45,72 @@ def unknown(kind: str, name: str, allowed: list[str]) -> InputError:
     return InputError(f"unknown {kind} {name!r}: {hint}Allowed: {', '.join(shown)}")
 
 
+@dataclass(frozen=True)
+class Family(Generic[E]):
+    """Entries that are made from other ones: ``name:other`` is ``make`` of the entry ``other``.
+
+    ``make`` raises InputError where there is none of that one.
+    """
+
+    name: str
+    summary: str
+    make: Callable[[E], E]
+
+
 class Catalogue(Mapping[str, E], Generic[E]):
     """The entries of a package, by name, in the order of the modules' names.
 
+    A family's entries (modules export ``FAMILIES``) are found by name and never listed one by one: ``families``.
     ``kind`` is the word used in messages ("dataset"), ``package`` the dotted name of the package.
     """
 
     def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
         self.package = package
+        self._made: dict[str, E] = {}
+
+    @cached_property
+    def _modules(self) -> list[Any]:
+        root = importlib.import_module(self.package)
+        names = sorted(module.name for module in pkgutil.iter_modules(root.__path__))
+        return [importlib.import_module(f"{self.package}.{name}") for name in names]
 
     @cached_property
     def _entries(self) -> dict[str, E]:
         entries: dict[str, E] = {}
-        root = importlib.import_module(self.package)
-        for module in sorted(pkgutil.iter_modules(root.__path__), key=lambda m: m.name):
-            found = importlib.import_module(f"{self.package}.{module.name}")
-            for entry in getattr(found, "ENTRIES", ()):
+        for module in self._modules:
+            for entry in getattr(module, "ENTRIES", ()):
                 if entry.name in entries:
                     raise RuntimeError(f"two files name the {self.kind} {entry.name!r}")
                 entries[entry.name] = entry
         return entries
 
+    @cached_property
+    def families(self) -> dict[str, Family[E]]:
+        """The families, by name."""
+        return {family.name: family for module in self._modules for family in getattr(module, "FAMILIES", ())}
+
     def __getitem__(self, name: str) -> E:
-        try:
+        if name in self._entries:
             return self._entries[name]
-        except KeyError:
-            raise unknown(self.kind, name, list(self._entries)) from None
+        family, colon, other = name.partition(":")
+        if not colon and name in self.families:
+            raise InputError(f"the {self.kind} {name!r} needs a name after it: {name}:{next(iter(self._entries))}")
+        if not colon:
+            raise unknown(self.kind, name, list(self._entries))
+        if family not in self.families:
+            raise unknown(f"family of {self.kind}s", family, list(self.families))
+        if name not in self._made:
+            self._made[name] = self.families[family].make(self[other])
+        return self._made[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in self._entries
+        if name in self._entries:
+            return True
+        try:
+            return isinstance(name, str) and ":" in name and bool(self[name])
+        except InputError:
+            return False
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

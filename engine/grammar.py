@@ -4,8 +4,8 @@
     part  = (path ":")? name ("[" list "]")? ("(" key "=" value ("," key "=" value)* ")")?
     list  = element ("," element)* ("->" list)?
 
-Datasets use a single part (``sbm(nodes=500)``), schemes the whole (METHODS, "Grammar"). Parsing and
-printing are inverse, and an error points at the character.
+Datasets use a single part (``sbm(nodes=500)``), whose name may be one of a family (``like:reddit(factor=0.1)``);
+schemes use the whole (METHODS, "Grammar"). Parsing and printing are inverse, and an error points at the character.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ Value = str | int | float | bool
 
 _PATH = re.compile(r"([^\s:,()\[\]]+\.py):")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
+_FAMILY_NAME = re.compile(rf"{_WORD.pattern}(?::{_WORD.pattern})?")
 _VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
 _ELEMENT = re.compile(r"[A-Za-z0-9_]+(?:-(?!>)[A-Za-z0-9_]+)*")
 
@@ -100,12 +101,12 @@ class _Reader:
         self.at = found.end()
         return found.group()
 
-    def part(self) -> Part:
+    def part(self, names: re.Pattern[str] = _WORD) -> Part:
         self.skip()
         start = self.at
         file = _PATH.match(self.text, self.at)
         self.at = file.end() if file else start
-        name = self.match(_WORD, "a name")
+        name = self.match(names, "a name")
         steps: list[tuple[str, ...]] = []
         if self.take("["):
             while True:
@@ -154,8 +155,10 @@ def parse(text: str, kind: str) -> Text:
 
 
 def parse_part(text: str, kind: str) -> Part:
-    """Parse a text of exactly one part and no sites, such as ``sbm(nodes=500)``."""
-    parsed = parse(text, kind)
-    if len(parsed.parts) != 1 or parsed.sites or parsed.parts[0].path:
+    """Parse a text of exactly one part, such as ``sbm(nodes=500)``; the name may be a family's, ``like:reddit``."""
+    reader = _Reader(text, kind)
+    part = reader.part(_FAMILY_NAME)
+    reader.skip()
+    if reader.at != len(text) or part.path:
         raise InputError(f"cannot read the {kind} {text!r}: one name with options is allowed, such as name(key=value)")
-    return parsed.parts[0]
+    return part

@@ -6,44 +6,60 @@ import contextlib
 import hashlib
 import os
 import pickle
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import caveat
+from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
 from engine.datasets.known_size import keep_size, kept_file
 from engine.errors import RunError
 from engine.settings import Settings
 from engine.topology import Topology
 
+if TYPE_CHECKING:
+    from torch_geometric.data import Data
+
 SPLITS = ("train", "val", "test")
-KEPT_FORM = 1
+KEPT_FORM = 2
 """Changes whenever a loader's result does: older kept copies are then passed over."""
 
 
 @dataclass(frozen=True)
 class Graph:
-    """One graph with its splits: x [N, F] float32, topology, y [N], masks [N] bool."""
+    """One graph, or a set of graphs whose nodes lie one after the other: x [N, F] float32, edge_index [2, E] int64."""
 
     x: Tensor
-    topology: Topology
+    edge_index: Tensor
+    """(source, target), numbered through all graphs."""
     y: Tensor
+    """By node: labels [N] int64, or [N, C] float32 of 0 and 1. By graph: labels [G] int64, or [G, T] float32
+    (targets of a regression, or labels of several tasks), NaN where missing."""
+    graph: Tensor | None
+    """Each node's graph, int64 [N], ascending; None: one graph."""
     masks: dict[str, Tensor]
-    """"train", "val", "test"."""
+    """"train", "val", "test", bool over what ``y`` is over; empty where the dataset brings no split."""
     size: GraphSize
     provenance: dict[str, Any]
     """Name, fingerprint, statistics, caveats."""
+
+    @cached_property
+    def topology(self) -> Topology:
+        """The structure of all graphs together, derived on first use."""
+        return Topology(self.edge_index, self.size.nodes, self.graph)
 
 
 def fingerprint(*tensors: Tensor) -> str:
     """SHA-256 (16 hex digits) over the bytes of the tensors, in order."""
     digest = hashlib.sha256()
     for tensor in tensors:
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()[:16]
 
 
@@ -51,27 +67,46 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     """Load a dataset. Raises RunError in one sentence where it cannot be had or holds non-finite values."""
     entry = DATASETS[spec.name]
     tensors = _load_tensors(spec, settings)
-    x, edge_index, y = tensors["x"], tensors["edge_index"], tensors["y"]
+    edge_index, y, graph = tensors["edge_index"], tensors["y"], tensors.get("graph")
+    if "x" in tensors:
+        x = tensors["x"]
+    else:
+        assert isinstance(spec, DegreeFeaturesSpec), f"{spec.name} has no features and no degree_cap"
+        x = degree_features(edge_index, int(tensors["nodes"]), spec.degree_cap)
     if not torch.isfinite(x).all():
         raise RunError(f"the features of {spec.name} hold NaN or infinity: mend the data")
-    masks = {split: tensors[f"{split}_mask"] for split in SPLITS}
-    topology = Topology(edge_index, x.shape[0])
-    size = GraphSize(x.shape[0], edge_index.shape[1], x.shape[1], int(y.max()) + 1, topology.degree_counts)
+    masks = {split: tensors[f"{split}_mask"] for split in SPLITS if f"{split}_mask" in tensors}
+    size = _size(x, edge_index, y, graph)
     keep_size(spec, settings, size)
     notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
+    by_graph = graph is not None and y.shape[0] == size.graphs
     provenance = {
         "dataset": spec.name,
         "dataset_label": f"{spec.name} (synthetic)" if entry.synthetic else spec.name,
         "synthetic": entry.synthetic,
+        "about": entry.about(spec) if entry.about else None,
         "caveat": "; ".join(notes) or None,
-        "fingerprint": fingerprint(x, edge_index, y, *masks.values()),
+        "fingerprint": fingerprint(x, edge_index, y, *masks.values(), *([] if graph is None else [graph])),
+        "graphs": size.graphs,
         "nodes": size.nodes,
         "edges": size.edges,
         "features": size.features,
         "classes": size.classes,
-        **{f"{split}_nodes": int(mask.sum()) for split, mask in masks.items()},
+        **{f"{split}_{'graphs' if by_graph else 'nodes'}": int(mask.sum()) for split, mask in masks.items()},
     }
-    return Graph(x, topology, y, masks, size, provenance)
+    return Graph(x, edge_index, y, graph, masks, size, provenance)
+
+
+def _size(x: Tensor, edge_index: Tensor, y: Tensor, graph: Tensor | None) -> GraphSize:
+    counts = torch.bincount(torch.bincount(edge_index[1], minlength=x.shape[0])).tolist()
+    return GraphSize(
+        nodes=x.shape[0],
+        edges=edge_index.shape[1],
+        features=x.shape[1],
+        classes=y.shape[1] if y.dim() == 2 else int(y.max()) + 1,
+        degrees=tuple((degree, count) for degree, count in enumerate(counts) if count),
+        graphs=1 if graph is None else int(graph[-1]) + 1,
+    )
 
 
 def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
@@ -98,7 +133,37 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
 
 
 def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
-    data = DATASETS[spec.name].load(spec, settings)
-    tensors = {name: data[name] for name in ("x", "edge_index", "y", *(f"{split}_mask" for split in SPLITS))}
-    tensors["x"] = tensors["x"].float()
+    found = DATASETS[spec.name].load(spec, settings)
+    tensors = _one_graph(found) if isinstance(found, Mapping) or hasattr(found, "edge_index") else _many_graphs(found)
+    if "x" in tensors:
+        tensors["x"] = tensors["x"].float()
+    if tensors["y"].dim() == 2:  # several labels or targets
+        tensors["y"] = tensors["y"].float()
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
+
+
+def _one_graph(data: Data) -> dict[str, Tensor]:
+    names = ("x", "edge_index", "y", *(f"{split}_mask" for split in SPLITS))
+    tensors = {name: data[name] for name in names if data.get(name) is not None}
+    return tensors | {"nodes": torch.tensor(data.num_nodes)}
+
+
+def _many_graphs(graphs: Sequence[Data]) -> dict[str, Tensor]:
+    """The graphs one after the other; ``y`` by node where each has as many labels as nodes, else by graph."""
+    nodes = torch.tensor([graph.num_nodes for graph in graphs])
+    before = (nodes.cumsum(0) - nodes).tolist()
+    edges = [graph["edge_index"] + offset for graph, offset in zip(graphs, before, strict=True)]
+    tensors = {
+        "edge_index": torch.cat(edges, dim=1),
+        "graph": torch.repeat_interleave(torch.arange(len(graphs)), nodes),
+        "nodes": nodes.sum(),
+    }
+    if graphs[0].get("x") is not None:
+        tensors["x"] = torch.cat([graph["x"] for graph in graphs])
+    by_node = all(len(graph["y"]) == graph.num_nodes for graph in graphs)
+    labels = torch.cat([graph["y"] if by_node else graph["y"].reshape(1, -1) for graph in graphs])
+    tensors["y"] = labels if by_node or labels.is_floating_point() else labels.flatten()
+    for split in SPLITS:
+        if graphs[0].get(f"{split}_mask") is not None:
+            tensors[f"{split}_mask"] = torch.cat([graph[f"{split}_mask"] for graph in graphs])
+    return tensors

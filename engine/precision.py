@@ -23,6 +23,7 @@ class Precision:
         self.window = schedule.controller.window if schedule else WINDOW
         self._begun: list[tuple[int, int]] = [(1, self.course.step)] if self.course else []
         self._epochs = epochs
+        self._learns = live.learns_formats
         self._now: dict[tuple[str, str, int], str] = {}
         self._bits: dict[Any, float] = {}
 
@@ -64,7 +65,7 @@ class Precision:
         if not self.live.enabled:
             return float(FP32.bits)
         step = None if self.course is None else self.course.step
-        if self.live.learns_formats:
+        if self._learns:
             return epoch_bits(self.spec, self.size, None, self.live)
         if step not in self._bits:
             ladder = None if self.course is None else self.course.schedule.ladder[self.course.step]

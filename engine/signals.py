@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -35,8 +34,8 @@ class SignalLog:
         self.losses = [*self.losses[1 - 2 * PLATEAU :], math.nan if train_loss is None else train_loss]
         ratio = None
         if len(self.losses) == 2 * PLATEAU:
-            before = fmean(self.losses[:PLATEAU])
-            ratio = fmean(self.losses[PLATEAU:]) / before if before else None
+            before = sum(self.losses[:PLATEAU])
+            ratio = sum(self.losses[PLATEAU:]) / before if before else None
         if val_loss is not None and val_loss < self.least:
             self.least, self.least_epoch = val_loss, epoch
         self.diversity.add(parameters)
@@ -55,21 +54,21 @@ class SignalLog:
             "losses": list(self.losses),
             "least": self.least,
             "least_epoch": self.least_epoch,
-            "sums": {index: (total.clone(), square.clone()) for index, (total, square) in self.diversity.sums.items()},
+            "sums": {index: (total.clone(), list(squares)) for index, (total, squares) in self.diversity.sums.items()},
         }
 
     def restore(self, state: dict[str, Any]) -> None:
         self.losses, self.least, self.least_epoch = list(state["losses"]), state["least"], state["least_epoch"]
         self.diversity.sums = {
-            index: (total.clone(), square.clone()) for index, (total, square) in state["sums"].items()
+            index: (total.clone(), list(squares)) for index, (total, squares) in state["sums"].items()
         }
 
 
 class GradientDiversity:
-    """Sums over a window, by the parameter's place: (Σ∇, Σ‖∇‖²)."""
+    """Over a window, by the parameter's place: (Σ∇, each ‖∇‖²). Nothing waits for the device before its end."""
 
     def __init__(self) -> None:
-        self.sums: dict[int, tuple[Tensor, Tensor]] = {}
+        self.sums: dict[int, tuple[Tensor, list[Tensor]]] = {}
 
     @torch.no_grad()
     def add(self, parameters: Iterable[nn.Parameter]) -> None:
@@ -78,13 +77,14 @@ class GradientDiversity:
             gradient = parameter.grad
             if gradient is None:
                 continue
-            square = gradient.norm().double().square()
+            flat = gradient.view(-1) if gradient.is_contiguous() else gradient.reshape(-1)
+            square = torch.dot(flat, flat)
             if index in self.sums:
                 total, squares = self.sums[index]
                 total.add_(gradient)
-                squares.add_(square)
+                squares.append(square)
             else:
-                self.sums[index] = (gradient.clone(), square)
+                self.sums[index] = (gradient.clone(), [square])
 
     def close(self) -> float | None:
         """Δ of the window, which ends; None where no parameter had a gradient, or the sum of one cancelled out."""
@@ -92,7 +92,7 @@ class GradientDiversity:
         if not found:
             return None
         below = torch.stack([total.norm() for total, _ in found]).double().square()
-        above = torch.stack([square for _, square in found])
+        above = torch.stack([torch.stack(squares).double().sum() for _, squares in found])
         kept = above > 0
         ratio = (above[kept] / below[kept]).mean().item() if bool(kept.any()) else math.nan
         return ratio if math.isfinite(ratio) else None

@@ -25,7 +25,7 @@ class Topology:
     @cached_property
     def looped(self) -> Adjacency:
         """With exactly one self-loop a node, its own ones replaced (GCN, GAT, AGNN)."""
-        return Adjacency.from_edges(self.edge_index, self.nodes)
+        return self.plain.with_loops()
 
     @cached_property
     def plain(self) -> Adjacency:

@@ -118,6 +118,7 @@ class Training:
             spec, trainer.live, problem.size, epochs=total, plateau_ratio=objective.plateau_ratio
         )
         self.signals = SignalLog(self.precision.window)
+        self._parameters = list(trainer.model.parameters())
         yield RunStarted(
             worker="",
             host=socket.gethostname(),
@@ -175,7 +176,7 @@ class Training:
     def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
         bits = self.precision.bits
         row, diagnostics = self.trainer.epoch(epoch, record=record)
-        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self.trainer.model.parameters())
+        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self._parameters)
         row = row.model_copy(
             update={
                 "loss_ratio": signals.loss_ratio,

@@ -83,5 +83,18 @@ BENCHES: dict[str, Bench] = {
             },
             "engine.bench.rematching",
         ),
+        Bench(
+            "signals",
+            "what logging every signal of dynamic precision costs of an epoch",
+            {
+                "dataset": "dataset",
+                "model": "model",
+                "scheme": "scheme",
+                "epoch": "epoch, ms",
+                "signals": "signals, µs",
+                "share": "share, %",
+            },
+            "engine.bench.signals",
+        ),
     )
 }

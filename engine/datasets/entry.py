@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -38,21 +38,56 @@ class GraphSize:
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where a dataset comes from that has to be fetched."""
+
+    folder: str
+    """What PyG's class keeps below the data root ("Planetoid/Cora")."""
+    url: str
+    """The page or file that the public download begins with."""
+    megabytes: float
+    """Roughly what a download transfers, in 10^6 bytes; for the progress bar."""
+    processed: str = "processed"
+    """Inside ``folder``: present when, and only when, the dataset is whole."""
+
+
+@dataclass(frozen=True)
 class Dataset:
     """A catalogue entry.
 
-    ``load`` returns a PyG Data with x, edge_index, y and the three masks; ``size`` needs no loading.
+    ``load`` returns a PyG Data with x, edge_index and y, or a sequence of them (a set of graphs); each with
+    ``train_mask``, ``val_mask`` and ``test_mask`` over what ``y`` is over, where the dataset brings a split.
+    No x: the loader of graphs makes degree features (``spec.degree_cap``). ``size`` needs no loading.
     """
 
     name: str
     summary: str
-    task: str
+    tasks: tuple[str, ...]
+    """Names of the tasks it can be trained for; the first is the default."""
     metric: str
+    """What the default task reports."""
     licence: str
     spec: type[DatasetSpec]
     size: Callable[[Any], GraphSize]
-    load: Callable[[Any, Settings], Data]
+    load: Callable[[Any, Settings], Data | Sequence[Data]]
+    splits: str = "made by the task"
+    """Where the split comes from, or the rule that makes it."""
+    about: Callable[[Any], str] | None = None
+    """What the options mean, in words, for the result's page; None: the summary says all."""
     caveat: str | None = None
     synthetic: bool = False
-    needs: str = "nothing"
-    """What loading needs: "nothing", or a download or mirror archive."""
+    origin: Origin | None = None
+    """None: generated, or inside an installed package, or a person's own."""
+    packages: tuple[str, ...] = ()
+    """Import names of optional packages that loading needs."""
+
+    @property
+    def task(self) -> str:
+        """The default task in words."""
+        return self.tasks[0].replace("-", " ")
+
+    @property
+    def needs(self) -> str:
+        """What loading needs, in words: "nothing", or a download or mirror archive, or packages."""
+        needs = [f"a download of {self.origin.megabytes:,.4g} MB, or a mirror archive"] if self.origin else []
+        return "; ".join([*needs, *self.packages]) or "nothing"

@@ -42,12 +42,13 @@ ENTRIES = [
     Dataset(
         name="karate",
         summary="friendships in a karate club of 34 members, 4 communities; trains in a second",
-        task="node classification",
+        tasks=("node-classification", "link-prediction"),
         metric="accuracy",
         licence="public research data; cite Zachary 1977",
         spec=KarateSpec,
         size=size,
         load=load,
+        splits="the public 4 train; a third of each community's others validate, the rest test",
         caveat="20 test nodes: one node is 5 points",
     )
 ]

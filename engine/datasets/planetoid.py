@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from engine.datasets.entry import Dataset, DatasetSpec, GraphSize
+from engine.datasets.entry import Dataset, DatasetSpec, GraphSize, Origin
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,6 +18,7 @@ SIZES = {
     "citeseer": GraphSize(nodes=3327, edges=9104, features=3703, classes=6),
     "pubmed": GraphSize(nodes=19717, edges=88648, features=500, classes=3),
 }
+URL = "https://github.com/kimiyoung/planetoid/raw/master/data"
 FOLDERS = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed"}
 
 
@@ -47,26 +48,26 @@ def load(spec: PlanetoidSpec, settings: Settings) -> Data:
         assert isinstance(data, Data)
         return data
 
-    return provide(spec.name, f"Planetoid/{FOLDERS[spec.name]}", read, settings)
+    return provide(spec.name, read, settings)
 
 
-def _entry(name: str, subject: str, caveat: str | None = None) -> Dataset:
+def _entry(name: str, subject: str, megabytes: float) -> Dataset:
     return Dataset(
         name=name,
         summary=subject,
-        task="node classification",
+        tasks=("node-classification", "link-prediction"),
         metric="accuracy",
         licence="public research data; cite Sen et al. 2008 and Yang et al. 2016",
         spec=PlanetoidSpec,
         size=size,
         load=load,
-        caveat=caveat,
-        needs="a download, or a mirror archive",
+        splits="public: 20 nodes a class train, 500 validate, 1000 test",
+        origin=Origin(f"Planetoid/{FOLDERS[name]}", URL, megabytes),
     )
 
 
 ENTRIES = [
-    _entry("cora", "citations between machine-learning papers, 7 topics"),
-    _entry("citeseer", "citations between computer-science papers, 6 topics"),
-    _entry("pubmed", "citations between papers on diabetes, 3 types"),
+    _entry("cora", "citations between machine-learning papers, 7 topics", 0.6),
+    _entry("citeseer", "citations between computer-science papers, 6 topics", 0.9),
+    _entry("pubmed", "citations between papers on diabetes, 3 types", 8),
 ]

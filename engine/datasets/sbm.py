@@ -106,12 +106,13 @@ ENTRIES = [
     Dataset(
         name="sbm",
         summary="generated planted partition with class-dependent sparse features (synthetic)",
-        task="node classification",
+        tasks=("node-classification", "link-prediction"),
         metric="accuracy",
         licence="generated here",
         spec=SBMSpec,
         size=size,
         load=load,
+        splits="drawn with the graph: train_per_class a class, a fifth of the rest validate, the others test",
         synthetic=True,
     )
 ]

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from engine.kernels import segments
-from engine.kernels.aggregate import Adjacency, Csr
+from engine.kernels.aggregate import Adjacency
+from engine.kernels.csr import Csr
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
 

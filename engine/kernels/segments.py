@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
-    from engine.kernels.aggregate import Csr
+    from engine.kernels.csr import Csr
 
 
 def row_of_entry(matrix: Csr) -> Tensor:
@@ -30,7 +30,9 @@ def sum_entries(matrix: Csr, values: Tensor) -> Tensor:
 def sum_rows(matrix: Csr, x: Tensor) -> Tensor:
     """See Csr.sum_rows."""
     ones = torch.ones(matrix.columns.numel(), device=x.device, dtype=x.dtype)
-    return torch.sparse_csr_tensor(matrix.starts, matrix.columns, ones, (matrix.rows, x.shape[0])) @ x
+    # Row starts and columns must be of one type.
+    starts = matrix.starts.to(matrix.columns.dtype)
+    return torch.sparse_csr_tensor(starts, matrix.columns, ones, (matrix.rows, x.shape[0])) @ x
 
 
 def sum_weighted_rows(matrix: Csr, weights: Tensor, x: Tensor) -> Tensor:

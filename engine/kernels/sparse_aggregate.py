@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from engine.kernels.aggregate import Csr
+from engine.kernels.csr import Csr
 from engine.kernels.jit import kernel
 from engine.kernels.sparse import DENSEST, SparseOperand
 

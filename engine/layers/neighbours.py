@@ -35,8 +35,8 @@ def sum_neighbours(message: Activation, x: Activation, adjacency: Adjacency, *, 
 
 def _sum(message: Constant, x: Activation, adjacency: Adjacency, own: bool) -> Operand:
     operand = message.operand
-    if isinstance(operand, DenseOperand):
-        return DenseOperand(aggregate(operand.values, adjacency))
+    if isinstance(operand, DenseOperand) or adjacency.weights is not None:
+        return DenseOperand(aggregate(operand.dense(), adjacency))
     plan = _plan(message, x, adjacency, own)
     return DenseOperand(sum_densely(operand, adjacency.incoming)) if plan is None else plan.sum(operand.values)
 

@@ -24,7 +24,7 @@ def test_the_loss_ratio_is_of_the_last_five_over_the_five_before():
     losses = [9.0, 1.0, 1.0, 1.0, 1.0, 2.0, 0.5, 0.5, 0.5, 0.5, 1.0, 3.0]
     ratios = [log.after(epoch, loss, 1.0).loss_ratio for epoch, loss in enumerate(losses, 1)]
     assert ratios[:9] == [None] * 9
-    # Epoch 10: (2 + 4·0.5)/(9 + 4) = 4/13. Epoch 11: (4·0.5 + 1)/(4 + 2) = 3/6. Epoch 12: (3·0.5 + 1 + 3)/(3 + 2 + 0.5).
+    # Epoch 10: (2 + 4·0.5)/(9 + 4). Epoch 11: (4·0.5 + 1)/(4 + 2) = 3/6. Epoch 12: (3·0.5 + 1 + 3)/(3 + 2 + 0.5).
     assert ratios[9:] == [pytest.approx(4 / 13), pytest.approx(0.5), pytest.approx(5.5 / 5.5)]
 
 
