@@ -16,7 +16,8 @@ from torch import Tensor
 from engine.datasets import GraphSize
 from engine.full_batch import judged
 from engine.graph import Graph
-from engine.kernels.aggregate import Adjacency, Csr
+from engine.kernels.aggregate import Adjacency
+from engine.kernels.csr import Csr
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Activation, Constant
 from engine.problem import SPLITS, Batch, Measure, Predict, Values
@@ -64,17 +65,16 @@ class BatchTopology(Topology):
         return self.whole.degree_rank[self.rows]
 
     def _taken(self, whole: Adjacency) -> Adjacency:
-        rows, incoming, outgoing = self.rows, whole.incoming, whole.outgoing
-        # Within a graph every node moves by as much, and every entry by as much.
-        shift = torch.arange(self.nodes, device=rows.device) - rows
-        starts, counts, entries = entries_of(incoming.starts, rows)
-        moved = starts[:-1] - incoming.starts[rows]
-        numbers = torch.arange(entries.numel(), device=rows.device)
-        into = Csr(starts, incoming.columns[entries] + torch.repeat_interleave(shift, counts), numbers)
-        starts, counts, entries = entries_of(outgoing.starts, rows)
-        columns = outgoing.columns[entries] + torch.repeat_interleave(shift, counts)
-        edges = outgoing.edges[entries] + torch.repeat_interleave(moved, counts)
-        return Adjacency(into, Csr(starts, columns, edges), whole.inverse_sqrt_degree[rows])
+        into = self._slices(whole.incoming)
+        shared = whole.outgoing.columns is whole.incoming.columns
+        out = Csr(into.starts, into.columns, into) if shared else self._slices(whole.outgoing, into)
+        return Adjacency(into, out, whole.inverse_sqrt_degree[self.rows], whole.inverse_degree[self.rows])
+
+    def _slices(self, matrix: Csr, numbering: Csr | None = None) -> Csr:
+        starts, counts, entries = entries_of(matrix.starts, self.rows)
+        # Within a graph every node moves by as much.
+        shift = (torch.arange(self.nodes, device=self.rows.device) - self.rows).to(matrix.columns.dtype)
+        return Csr(starts, matrix.columns[entries] + torch.repeat_interleave(shift, counts), numbering)
 
     def to(self, device: torch.device | str) -> Topology:
         return self

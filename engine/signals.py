@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from statistics import fmean
 from typing import Any
 
 import torch
@@ -35,8 +34,8 @@ class SignalLog:
         self.losses = [*self.losses[1 - 2 * PLATEAU :], math.nan if train_loss is None else train_loss]
         ratio = None
         if len(self.losses) == 2 * PLATEAU:
-            before = fmean(self.losses[:PLATEAU])
-            ratio = fmean(self.losses[PLATEAU:]) / before if before else None
+            before = sum(self.losses[:PLATEAU])
+            ratio = sum(self.losses[PLATEAU:]) / before if before else None
         if val_loss is not None and val_loss < self.least:
             self.least, self.least_epoch = val_loss, epoch
         self.diversity.add(parameters)

@@ -113,6 +113,7 @@ class Training:
         total = sum(phase.epochs or 0 for phase in phases)
         self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
+        self._parameters = list(trainer.model.parameters())
         yield RunStarted(
             worker="",
             host=socket.gethostname(),
@@ -170,7 +171,7 @@ class Training:
     def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
         bits = self.precision.bits
         row, diagnostics = self.trainer.epoch(epoch, record=record)
-        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self.trainer.model.parameters())
+        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self._parameters)
         row = row.model_copy(
             update={
                 "loss_ratio": signals.loss_ratio,

@@ -95,5 +95,12 @@ class Dataset:
     @property
     def needs(self) -> str:
         """What loading needs, in words: "nothing", or a download or mirror archive, or packages."""
-        needs = [f"a download of {self.origin.megabytes:,.4g} MB, or a mirror archive"] if self.origin else []
-        return "; ".join([*needs, *self.packages]) or "nothing"
+        needs = [f"{self.origin.megabytes:g} MB download or mirror archive"] if self.origin else []
+        return "; ".join([*needs, *(f"package {name}" for name in self.packages)]) or "nothing"
+
+
+def default_spec(entry: Dataset) -> DatasetSpec | None:
+    """The entry's spec with every option left out; None where it has options that must be given."""
+    if any(field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"):
+        return None
+    return entry.spec(name=entry.name)
