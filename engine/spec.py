@@ -46,10 +46,10 @@ class TrainingSpec(_Part):
     """Adam's learning rate."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     """L2 penalty on every weight, added to its gradient."""
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Graphs a batch, where the data is a set of graphs; none: all in one batch."""
-    lr_step: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Epochs after which the learning rate is multiplied by lr_factor, again and again; none: it stays."""
+    batch_size: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Graphs a batch, where the data is a set of graphs; 0: all in one."""
+    lr_step: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Epochs after which the learning rate is multiplied by lr_factor, again and again; 0: it stays."""
     lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What the learning rate is multiplied by every lr_step epochs."""
 
@@ -112,20 +112,20 @@ class RunSpec(_Part):
         if not isinstance(data, Mapping):
             return data
         tables = {key: _table(data.get(key), key) for key in ("dataset", "task", "model", "training")}
-        if tables["dataset"].get("name") not in DATASETS:
+        dataset = DATASETS.get(tables["dataset"].get("name"))
+        if dataset is None:
             return data
-        dataset = DATASETS[tables["dataset"]["name"]]
-        if tables["task"].setdefault("name", dataset.tasks[0]) not in OBJECTIVES:
+        objective = OBJECTIVES.get(tables["task"].setdefault("name", dataset.tasks[0]))
+        if objective is None:
             return data
-        objective = OBJECTIVES[tables["task"]["name"]]
         own = dataset.defaults.get(objective.name, NONE)
         filled = {
             **data,
             "task": fill(tables["task"], objective.defaults.task, own.task),
             "training": fill(tables["training"], objective.defaults.training, own.training),
         }
-        if tables["model"].get("name") in MODELS:
-            model = MODELS[tables["model"]["name"]]
+        model = MODELS.get(tables["model"].get("name"))
+        if model is not None:
             layers = (found.model(model.name, model.spec) for found in (objective.defaults, own))
             filled["model"] = fill(tables["model"], *layers)
         return filled
