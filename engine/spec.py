@@ -62,17 +62,19 @@ def component_table(text: str, kind: str) -> dict[str, Any]:
     return {"name": part.name, **dict(part.options)}
 
 
-def _table(value: Any, key: str) -> dict[str, Any]:
-    """A component's table as far as it is told; empty where it cannot be read (its own check says so)."""
+def _table(value: Any, key: str) -> dict[str, Any] | None:
+    """A component's table as far as it is told, empty where nothing is; None where it cannot be read."""
+    if value is None:
+        return {}
     if isinstance(value, str):
         try:
             value = component_table(value, key)
         except InputError:
-            return {}
+            return None
     if isinstance(value, BaseModel):
         named = {"name": value.name} if hasattr(value, "name") else {}  # pyright: ignore[reportAttributeAccessIssue]
         value = named | value.model_dump(exclude_unset=True)
-    return dict(value) if isinstance(value, Mapping) else {}
+    return dict(value) if isinstance(value, Mapping) else None
 
 
 def _component(value: Any, catalogue: Any) -> Any:
@@ -112,22 +114,22 @@ class RunSpec(_Part):
         if not isinstance(data, Mapping):
             return data
         tables = {key: _table(data.get(key), key) for key in ("dataset", "task", "model", "training")}
-        dataset = DATASETS.get(tables["dataset"].get("name"))
+        dataset = DATASETS.get((tables["dataset"] or {}).get("name"))
         if dataset is None:
-            return data
-        objective = OBJECTIVES.get(tables["task"].setdefault("name", dataset.tasks[0]))
-        if objective is None:
+            # The dataset's fault is said alone: which task there is follows from it.
+            return {"task": next(iter(OBJECTIVES)), **data}
+        task = tables["task"]
+        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", dataset.tasks[0]))
+        if task is None or objective is None:
             return data
         own = dataset.defaults.get(objective.name, NONE)
-        filled = {
-            **data,
-            "task": fill(tables["task"], objective.defaults.task, own.task),
-            "training": fill(tables["training"], objective.defaults.training, own.training),
-        }
-        model = MODELS.get(tables["model"].get("name"))
+        filled = {**data, "task": fill(task, objective.defaults.task, own.task)}
+        if (training := tables["training"]) is not None:
+            filled["training"] = fill(training, objective.defaults.training, own.training)
+        model = MODELS.get((tables["model"] or {}).get("name"))
         if model is not None:
             layers = (found.model(model.name, model.spec) for found in (objective.defaults, own))
-            filled["model"] = fill(tables["model"], *layers)
+            filled["model"] = fill(tables["model"] or {}, *layers)
         return filled
 
     @field_validator("task", mode="before")
