@@ -17,7 +17,7 @@ from rich.table import Table
 from app.cli.reading import mean_and_std
 from app.cli.recording import Recorder, find_store
 from app.cli.settings_option import parse_settings
-from engine.errors import InputError, RunError
+from engine.errors import BitfrontError, InputError
 from engine.events import EpochFinished, History, RunCancelled, RunFailed, RunFinished, Summary
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -122,7 +122,7 @@ def _train(spec: RunSpec, recorder: Recorder, settings: Settings, progress: Prog
                 progress.update(task, advance=1, note=f"val {event.val_metric:.1f}" if event.val_metric else "")
             elif isinstance(event, RunFinished):
                 return recorder.run, event.summary
-    except RunError as error:
+    except BitfrontError as error:
         recorder.record(RunFailed(reason=str(error), history=History.of(rows)))
         raise
     except KeyboardInterrupt:
