@@ -31,13 +31,14 @@ def _section(run: str, last: int) -> None:
         st.dataframe(
             decision_table(decisions, last),
             hide_index=True,
+            placeholder="",
             alt="Decisions about the precision, by epoch",
             column_config={
                 "Epochs": st.column_config.TextColumn(pinned=True, width="small"),
                 "Value": number(format="%.4g", help="Of the signal, at the decision."),
                 "Threshold": number(format="%.4g", help="What the value was compared with."),
                 "Why": st.column_config.TextColumn(width="large"),
-                "Changes": number(help="Formats of a site, layer and product that are other ones than before."),
+                "Changes": number(width="small", help="How many sites of a layer and product got another format."),
             },
         )
     with by_site:
@@ -62,8 +63,8 @@ def decision_table(decisions: Sequence[Mapping[str, Any]], last: int) -> pd.Data
             "Signal": [row["signal"] for row in decisions],
             "Value": pd.array([row["value"] for row in decisions], dtype="Float64"),
             "Threshold": pd.array([row["threshold"] for row in decisions], dtype="Float64"),
-            "Why": [row["reason"] for row in decisions],
             "Changes": [row["changes"] for row in decisions],
+            "Why": [row["reason"] for row in decisions],
         }
     )
 

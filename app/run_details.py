@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app.charts.pareto import MEANS
 from app.connection import ask_frame, ask_rows
 from app.launch_plan import LaunchPlan, command_lines
 from app.lost_accuracy import show_lost_accuracy
@@ -21,6 +22,8 @@ from engine.spec import RunSpec
 NEVER = (
     "The best test value over the epochs. It is kept for comparison with papers that report it, never as the result."
 )
+
+HARMONIC, THESIS = (f"{about[0].upper()}{about[1:]}." for about in MEANS.values())
 
 
 def show_details(run: str) -> None:
@@ -96,17 +99,24 @@ def _results(row: dict[str, Any]) -> None:
 
 
 def density_table(rows: pd.DataFrame) -> None:
-    """Draw densities (scope, coverage, memory, arithmetic, arithmetic_label, average_bits), the headline first."""
+    """Draw densities (the store's query of that name), the headline first, each mean by its name."""
+    columns = ["scope", "coverage", "memory", "arithmetic", "arithmetic_label", "average_bits"]
     st.dataframe(
-        rows[["scope", "coverage", "memory", "arithmetic", "arithmetic_label", "average_bits"]],
+        rows[[*columns, "memory_thesis", "arithmetic_thesis", "peak_memory_density"]],
+        placeholder="",
         hide_index=True,
         height="content",
         alt="Densities by scope and coverage, the headline first",
         column_config={
             "scope": st.column_config.TextColumn("Scope", pinned=True),
             "coverage": st.column_config.TextColumn("Coverage"),
-            "memory": st.column_config.NumberColumn("Memory density", format="%.2f×"),
-            "arithmetic": st.column_config.NumberColumn("Arithmetic density", format="%.2f×"),
+            "memory": st.column_config.NumberColumn("Memory, harmonic mean", format="%.2f×", help=HARMONIC),
+            "arithmetic": st.column_config.NumberColumn("Arithmetic, harmonic mean", format="%.2f×", help=HARMONIC),
+            "memory_thesis": st.column_config.NumberColumn("Memory, thesis mean", format="%.2f×", help=THESIS),
+            "arithmetic_thesis": st.column_config.NumberColumn("Arithmetic, thesis mean", format="%.2f×", help=THESIS),
+            "peak_memory_density": st.column_config.NumberColumn(
+                "Memory at its widest", format="%.2f×", help="Of the epochs with the widest formats: what must fit."
+            ),
             "arithmetic_label": st.column_config.TextColumn("Arithmetic is"),
             "average_bits": st.column_config.NumberColumn("Average bits", format="%.2f"),
         },

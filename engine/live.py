@@ -228,7 +228,7 @@ class Sites:
             made: dict[tuple[int, ...], tuple[str, nn.Module]] = {}
             for product in ALL_PRODUCTS:
                 rules = scheme.covering(site, product, layer)
-                if not rules:
+                if not rules or (self.of == "graphs" and rules[0].bucket is not None):
                     continue
                 same = tuple(id(rule) for rule in rules)
                 if same not in made:

@@ -18,7 +18,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from engine.errors import InputError
-from engine.events import VERSION, Envelope, EpochFinished, FormatChange, PrecisionChanged, WorkerHeartbeat
+from engine.events import EPOCH_COLUMNS, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
 from store.database import read_meta, write_meta
 from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 
@@ -28,7 +28,7 @@ BEGINNING = "0-0"
 _SCHEMAS: dict[str, pa.Schema] = {}
 """Arrow schemas of the tables, read once: schema.sql fixes them."""
 
-_EPOCH = [name for name in EpochFinished.model_fields if name != "type"]
+_EPOCH = list(EPOCH_COLUMNS)
 _RUN = [column.name for column in fields(Run)]
 _FORGET_WORKER_AFTER = "7 DAYS"
 

@@ -23,6 +23,12 @@ MOST_LABELS = 40
 
 DENSITY_TITLES = {"memory_density": "Memory density", "arithmetic_density": "Arithmetic density"}
 
+MEANS: Mapping[str, str] = {
+    "harmonic mean": "work-weighted harmonic mean over the run: the density of all its work together",
+    "thesis mean": "time-weighted arithmetic mean over the epochs, as in the thesis that SDQ and ADQ come from",
+}
+"""How a run's density is made of its epochs' (METHODS §9). They differ where the formats change in training."""
+
 
 @dataclass(frozen=True)
 class Axes:
@@ -32,10 +38,17 @@ class Axes:
     scope: str = "training"
     coverage: str = "quantized part"
     log_x: bool = False
+    mean: str = "harmonic mean"
+    """One of MEANS."""
+
+    @property
+    def column(self) -> str:
+        """The column of the store's ``groups`` that it shows."""
+        return self.density if self.mean == "harmonic mean" else f"{self.density}_thesis"
 
     @property
     def title(self) -> str:
-        return f"{DENSITY_TITLES[self.density]} (× fp32): {self.scope}, {self.coverage}"
+        return f"{DENSITY_TITLES[self.density]}, {self.mean} (× fp32): {self.scope}, {self.coverage}"
 
 
 @dataclass(frozen=True)
@@ -54,12 +67,12 @@ def pareto_chart(
     """The chart of one dataset's seed groups: the store's ``groups`` rows for ``axes``' scope and coverage.
 
     Columns used: group_id, dataset, model, scheme, settings, synthetic, n, test_mean, test_std, last_mean, val_mean,
-    average_bits, both densities, arithmetic_label, metric, unit, higher_is_better. A point's customdata[0] is its
-    group_id.
+    average_bits, both densities and their thesis means, arithmetic_label, metric, unit, higher_is_better. A point's
+    customdata[0] is its group_id.
     """
-    shown = [row for row in groups if row["test_mean"] is not None and row[axes.density] is not None]
+    shown = [row for row in groups if row["test_mean"] is not None and row[axes.column] is not None]
     first = shown[0] if shown else {"metric": "accuracy", "unit": "%", "higher_is_better": True}
-    densities = [row[axes.density] for row in shown]
+    densities = [row[axes.column] for row in shown]
     values = [row["test_mean"] for row in shown]
     on_front = pareto_front(densities, values, higher_y=first["higher_is_better"]).tolist()
     figure = go.Figure()
@@ -111,7 +124,7 @@ def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: str | None)
     color = style.color if on_front else faded(style.color, PALE)
     rows = [mark.row for mark in marks]
     return {
-        "x": [row[axes.density] for row in rows],
+        "x": [row[axes.column] for row in rows],
         "y": [row["test_mean"] for row in rows],
         "mode": "markers+text",
         "text": [f"\u2002{plain(mark.name)}\u2002" if mark.place else "" for mark in marks],
@@ -149,7 +162,7 @@ def _places(
     named = [index for index in range(len(rows)) if on_front[index] or len(rows) <= MOST_LABELS][:MOST_LABELS]
     if not named:
         return places
-    densities = [row[axes.density] for row in rows]
+    densities = [row[axes.column] for row in rows]
     spreads = [row["test_std"] or 0 for row in rows]
     x = _shares([math.log(value) for value in densities] if axes.log_x else densities)
     low = min(row["test_mean"] - spread for row, spread in zip(rows, spreads, strict=True))
@@ -181,12 +194,23 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
         f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])} · {plain(row['dataset'])}",
         f"test at best validation {mean_std(row['test_mean'], row['test_std'])} {unit}, n = {row['n']}",
         f"test at last epoch {number(row['last_mean'], unit)} · validation {number(row['val_mean'], unit)}",
-        f"memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
+        f"harmonic mean: memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
+        *_thesis(row),
         f"average bits {row['average_bits']:.2f} · {axes.scope}, {axes.coverage}",
     ]
     if row["settings"]:
         lines.append(plain(row["settings"]))
     return "<br>".join(lines)
+
+
+def _thesis(row: Mapping[str, Any]) -> list[str]:
+    """The thesis' means, where they are other ones."""
+    names = ("memory_density", "arithmetic_density")
+    differences = [None if row[f"{name}_thesis"] is None else row[f"{name}_thesis"] - row[name] for name in names]
+    if None in differences or max(abs(each or 0) for each in differences) < 0.005:
+        return []
+    memory, arithmetic = (row[f"{name}_thesis"] for name in names)
+    return [f"thesis mean: memory {memory:.2f}× · arithmetic {arithmetic:.2f}×"]
 
 
 def _ticks(values: Sequence[float], log: bool) -> dict[str, Any]:

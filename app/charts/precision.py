@@ -6,7 +6,7 @@ Rows are the store's: ``switches`` (one a decision) and ``precision`` (one a sit
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -21,7 +21,7 @@ from app.phrases import count
 from app.theme import ACCENT, scheme_shades
 from engine.errors import InputError
 from engine.formats import get_format
-from engine.scheme import SITES
+from engine.scheme import ALL_PRODUCTS, SITES
 
 Row = Mapping[str, Any]
 
@@ -30,12 +30,14 @@ PANEL = 170
 
 MOST_LINES = 8
 """Lines of single sites beyond this many are left out, and the chart says so."""
-MOST_RULES = 24
+MOST_RULES = 12
 """Switches beyond this many get no vertical line."""
 
 _SITE_DASHES = ("dot", "dash", "dashdot", "longdash", "longdashdot")
 _PALE = "rgba(128,140,150,0.75)"
 _GAP = 0.10
+_ENTRY, _TITLE = 19, 52
+"""Pixels of a name in the legend below, and of the x axis' labels and title."""
 
 
 @dataclass(frozen=True)
@@ -89,25 +91,27 @@ def bit_lines(formats: Sequence[Row]) -> list[BitLine]:
 
 
 def _name(members: Sequence[tuple[str, str, int]], every: Sequence[tuple[str, str, int]]) -> str:
-    """Sites, with layers and products where only some of a site's places are meant."""
-    names = []
-    for site in dict.fromkeys(sorted((place[0] for place in members), key=_order)):
+    """ "weight, input, 2 more": the sites, with products and layers where only some of a site's places are meant."""
+    sites: dict[str, list[str]] = {}
+    for site in _in_order({place[0] for place in members}, tuple(SITES)):
         mine = {place[1:] for place in members if place[0] == site}
         all_ = {place[1:] for place in every if place[0] == site}
-        name = site
-        if mine != all_:
-            products, layers = {product for product, _ in mine}, {layer for _, layer in mine}
-            if products != {product for product, _ in all_}:
-                name += f" ({', '.join(sorted(products))})"
-            if layers != {layer for _, layer in all_}:
-                name += f", layer {', '.join(map(str, sorted(layers)))}"
-        names.append(name)
-    return "; ".join(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"])
+        products, layers = {product for product, _ in mine}, {layer for _, layer in mine}
+        some = []
+        if products != {product for product, _ in all_}:
+            some.append(", ".join(_in_order(products, ALL_PRODUCTS)))
+        if layers != {layer for _, layer in all_}:
+            some.append(f"layer {', '.join(map(str, sorted(layers)))}")
+        sites.setdefault(f" ({'; '.join(some)})" if some else "", []).append(site)
+    return "; ".join(_shortened(names) + some for some, names in sites.items())
 
 
-def _order(site: str) -> int:
-    known = list(SITES)
-    return known.index(site) if site in known else len(known)
+def _in_order(found: Collection[str], known: Sequence[str]) -> list[str]:
+    return sorted(found, key=lambda name: (known.index(name) if name in known else len(known), name))
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names if len(names) <= 3 else [*names[:2], f"{len(names) - 2} more"])
 
 
 def _bits(format: str) -> float | None:
@@ -137,12 +141,13 @@ def with_bits(
         return figure
     if len(curves) > 1 and all(len(rows) < 2 for rows in by_run.values()):
         return figure
-    _make_room(figure)
     alone = len(curves) == 1
     shades = scheme_shades(curve.scheme for curve in curves)
     lines = bit_lines(formats) if alone else []
-    several = len(lines) > 1 or replayed is not None
-    widest = 0.0
+    entries = (min(len(lines), MOST_LINES) if len(lines) > 1 else 0) + (replayed is not None)
+    several = entries > 0
+    _make_room(figure, entries + several)
+    widest = 1.0
     for curve in curves:
         rows, decisions = epochs.get(curve.run), by_run.get(curve.run, [])
         if rows is None or not decisions:
@@ -161,28 +166,36 @@ def with_bits(
         widest = max(widest, *(row["bits"] for row in replayed.decisions))
     if len(lines) > MOST_LINES:
         _note(figure, f"and {len(lines) - MOST_LINES} other courses: see the table")
-    figure.update_layout(yaxis2={"range": [0, 1.15 * (widest or 32.0)]})
+    figure.update_layout(yaxis2={"range": _room(widest)})
     return figure
 
 
-def _make_room(figure: go.Figure) -> None:
-    """A second y axis below the first; both stand on one x axis, which is at the bottom."""
+def _make_room(figure: go.Figure, entries: int) -> None:
+    """A second y axis below the first; both stand on one x axis at the bottom, and so many lines' names below that."""
     height = int(figure.layout.height) + PANEL
     share = PANEL / height
+    names = entries * _ENTRY
     figure.update_layout(
-        height=height,
+        height=height + names,
+        margin={"b": _TITLE + names if names else 8},
         xaxis={"anchor": "y2"},
         yaxis={"domain": [share + _GAP / 2, 1]},
         yaxis2={**axis("Bits"), "domain": [0, share - _GAP / 2], "anchor": "x", "nticks": 5},
         legend2={
-            "orientation": "h",
+            "orientation": "v",
+            "yref": "container",
             "yanchor": "bottom",
-            "y": share - _GAP / 2,
+            "y": 0,
             "x": 0,
             "font": {"size": 11},
             "bgcolor": "rgba(0,0,0,0)",
         },
     )
+
+
+def _room(widest: float) -> list[float]:
+    """The range of an axis of bits: from just below zero, whose label then stands clear of the epochs'."""
+    return [-0.08 * widest, 1.15 * widest]
 
 
 def _by_epoch(rows: pa.Table, lines: Sequence[BitLine]) -> dict[int, float]:
@@ -240,7 +253,7 @@ def _add_switches(
         yaxis="y2",
         marker={
             "symbol": [_symbol(row, bits) for row in drawn],
-            "size": 10 if len(drawn) <= MOST_RULES else 6,
+            "size": 10 if len(drawn) <= 2 * MOST_RULES else 6,
             "color": color,
             "line": {"width": 1, "color": "rgba(255,255,255,0.8)"},
         },
@@ -289,7 +302,7 @@ def signal_text(row: Row) -> str:
 
 
 def _add_sites(figure: go.Figure, lines: Sequence[BitLine], last: int) -> None:
-    colors = list(layer_colors(range(len(lines))).values())
+    colors = list(layer_colors(range(len(lines) + 2)).values())  # the last, green, are too like the replay's
     for index, line in enumerate(lines):
         steps = [*line.steps, (max(last, line.steps[-1][0]), *line.steps[-1][1:])]
         figure.add_scatter(
@@ -401,7 +414,7 @@ def schedule_chart(plans: Mapping[str, Sequence[Planned]], epochs: int, *, heigh
         **chart_layout(height=height, revision="schedule"),
         showlegend=True,
         xaxis=axis("Epoch", range=[0, max(epochs, 1)]),
-        yaxis=axis("Bits", range=[0, 1.15 * widest], nticks=6),
+        yaxis=axis("Bits", range=_room(widest), nticks=6),
     )
     return figure
 

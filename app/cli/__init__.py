@@ -24,7 +24,7 @@ app = cyclopts.App(
 
 
 def _register() -> None:
-    from app.cli import bench, catalogues, measure, queue, records, run, services, sweep
+    from app.cli import bench, catalogues, measure, queue, records, replay, run, services, sweep
 
     for command in (
         services.up,
@@ -35,6 +35,7 @@ def _register() -> None:
         queue.cancel,
         records.export,
         measure.measure,
+        replay.replay,
         bench.bench,
         records.rebuild,
         records.backup,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 from collections.abc import Iterator, Sequence
@@ -154,6 +155,9 @@ def describe(specs: Sequence[RunSpec], results: Sequence[tuple[str, Summary]]) -
         "average_bits": headline.average_bits,
         "memory_density": headline.memory,
         "arithmetic_density": headline.arithmetic,
+        "memory_density_thesis": headline.memory_thesis,
+        "arithmetic_density_thesis": headline.arithmetic_thesis,
+        "peak_memory_density": headline.peak_memory_density,
         "arithmetic_density_is": headline.arithmetic_label,
         "density_scope": headline.scope,
         "density_coverage": headline.coverage,
@@ -170,6 +174,15 @@ def spread(values: Sequence[float]) -> dict[str, float | None]:
     return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
 
 
+def _thesis_means(report: dict[str, Any], scope: str) -> dict[str, str]:
+    """The thesis' means, where the formats changed in training."""
+    names = {"memory": "memory_density", "arithmetic": "arithmetic_density"}
+    means = {title: (report[name], report[f"{name}_thesis"]) for title, name in names.items()}
+    if all(thesis is None or math.isclose(thesis, mean, rel_tol=1e-6) for mean, thesis in means.values()):
+        return {}
+    return {f"{title} density, thesis mean ({scope})": f"{thesis:.2f}×" for title, (_, thesis) in means.items()}
+
+
 def _table(report: dict[str, Any]) -> Table:
     scope = f"{report['density_scope']}, {report['density_coverage']}"
     unit = report["unit"]
@@ -178,8 +191,10 @@ def _table(report: dict[str, Any]) -> Table:
         f"seeds {', '.join(map(str, report['seeds']))}",
         f"test {report['metric']} at best validation": f"{mean_and_std(**report['test'])} {unit}",
         f"test {report['metric']} at the last epoch": f"{mean_and_std(**report['test_last'])} {unit}",
-        f"memory density ({scope})": f"{report['memory_density']:.2f}×",
-        f"arithmetic density ({scope})": f"{report['arithmetic_density']:.2f}×, {report['arithmetic_density_is']}",
+        f"memory density, harmonic mean ({scope})": f"{report['memory_density']:.2f}×",
+        f"arithmetic density, harmonic mean ({scope})": f"{report['arithmetic_density']:.2f}×, "
+        f"{report['arithmetic_density_is']}",
+        **_thesis_means(report, scope),
         "average bits": f"{report['average_bits']:.2f}",
         "training time": f"{report['seconds']:.1f} s",
     }

@@ -9,7 +9,7 @@ from typing import Any
 import streamlit as st
 
 from app.charts.layout import CONFIG
-from app.charts.pareto import DENSITY_TITLES, Axes, pareto_chart
+from app.charts.pareto import DENSITY_TITLES, MEANS, Axes, pareto_chart
 from app.connection import ask_frame, ask_rows
 from app.group_table import COLUMNS, described, group_table
 from app.phrases import count, duration, literal, mean_std, megabytes
@@ -91,8 +91,18 @@ def choose_axes() -> Axes:
             bind="query-params",
             help="quantized part: what the scheme quantizes; whole step: the rest too, at fp32.",
         )
+        mean = st.segmented_control(
+            "Mean over a run",
+            list(MEANS),
+            format_func=lambda name: name.split()[0],
+            default=next(iter(MEANS)),
+            required=True,
+            key="mean",
+            bind="query-params",
+            help="  \n".join(f"{name}: {about}." for name, about in MEANS.items()),
+        )
         log_x = st.toggle("Log axis", key="log", bind="query-params")
-    return Axes(density or densities[0], scope or SCOPES[0], coverage or COVERAGES[0], log_x)  # pyright: ignore
+    return Axes(density or densities[0], scope or SCOPES[0], coverage or COVERAGES[0], log_x, mean or next(iter(MEANS)))  # pyright: ignore
 
 
 def show_empty(asked: dict[str, str]) -> None:
@@ -148,7 +158,7 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
                     on_select=lambda key=key: _point_clicked(key),
                     selection_mode="points",
                     config=CONFIG,
-                    alt=f"Test metric against {DENSITY_TITLES[axes.density].lower()} on {dataset}, "
+                    alt=f"Test metric against {DENSITY_TITLES[axes.density].lower()} ({axes.mean}) on {dataset}, "
                     f"{count(len(members), 'seed group')}",
                 )
     if len(datasets) > len(shown):
@@ -189,8 +199,11 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
             "Last std": number("± std, last", format="%.2f"),
             "Best test": number(f"Best test, never the headline ({unit})", format="%.2f", help=NEVER),
             "Validation": number(f"Best validation ({unit})", format="%.2f"),
-            "Memory": number(f"Memory density ({held})", format="%.2f×"),
-            "Arithmetic": number(f"Arithmetic density ({held})", format="%.2f×"),
+            "Memory": number(f"Memory density, harmonic mean ({held})", format="%.2f×"),
+            "Arithmetic": number(f"Arithmetic density, harmonic mean ({held})", format="%.2f×"),
+            "Memory thesis": number(f"Memory density, thesis mean ({held})", format="%.2f×"),
+            "Arithmetic thesis": number(f"Arithmetic density, thesis mean ({held})", format="%.2f×"),
+            "Peak": number(f"Memory density of the widest epochs ({held})", format="%.2f×"),
             "Bits": number(f"Average bits ({held})", format="%.2f"),
             "Seconds": number("Seconds a run", format="%.1f"),
         },

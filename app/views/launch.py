@@ -7,10 +7,13 @@ from typing import get_args
 
 import streamlit as st
 
+from app.charts.layout import CONFIG
+from app.charts.precision import Planned, schedule_chart
 from app.connection import ask_rows, settings
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.phrases import count, duration, literal
+from app.schedules import planned
 from engine.datasets import DATASETS
 from engine.errors import BitfrontError, InputError
 from engine.ledger import preview
@@ -223,11 +226,37 @@ def show_estimate(plan: LaunchPlan) -> None:
                 ),
             },
         )
+    show_schedules(plan)
     if unpublished:
         st.caption(literal(f"Arithmetic density beyond the published table: {', '.join(unpublished)}."))
     caveat = DATASETS[plan.dataset["name"]].caveat
     if caveat:
         st.caption(f":material/info: {caveat}")
+
+
+@st.cache_data(max_entries=2000, show_spinner=False)
+def stages(spec: str) -> list[Planned]:
+    """The schedule of a run, by its spec's JSON."""
+    return planned(RunSpec.from_json(spec), settings())
+
+
+def show_schedules(plan: LaunchPlan) -> None:
+    """The bits that the schemes plan, by epoch, where one of them changes its formats."""
+    if not any(spec.parsed_scheme.schedule for spec in plan.firsts.values()):
+        return
+    plans = {scheme: stages(spec.to_json()) for scheme, spec in plan.firsts.items()}
+    st.markdown("**Bits by epoch**")
+    st.plotly_chart(
+        schedule_chart(plans, plan.training["epochs"]),
+        key="schedules",
+        config=CONFIG,
+        alt=f"Bits by epoch as planned: {', '.join(plans)}",
+    )
+    if not all(stage.certain for found in plans.values() for stage in found):
+        st.caption(
+            "Dashed: signals of the run decide. Drawn is the earliest that they may raise the bits, so the densities "
+            "above are the least that the run can have."
+        )
 
 
 def launch(plan: LaunchPlan, priority: int) -> None:

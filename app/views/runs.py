@@ -244,11 +244,9 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
         with place:
             live_chart(figure, "loss-curves", f"Loss and bits by epoch: {about}")
         with right:
-            height = figure.layout.height
-            figure = learning_chart(
-                epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit, height=height
-            )
-            live_chart(figure, "metric-curves", f"{metric.capitalize()} by epoch: {about}")
+            beside = learning_chart(epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit)
+            beside.update_layout(height=figure.layout.height, margin=figure.layout.margin)  # so that the epochs align
+            live_chart(beside, "metric-curves", f"{metric.capitalize()} by epoch: {about}")
     if active and is_over(runs, chosen):
         st.rerun()
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+from engine.defaults import Defaults
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -37,7 +39,9 @@ class GraphSize:
     degrees: tuple[tuple[int, int], ...] | None = None
     """(in-degree, how many nodes have it), ascending; None until the graph was loaded."""
     graphs: int = 1
-    """Graphs in a batch; ``nodes`` and ``edges`` are those of all of them."""
+    """How many graphs; ``nodes`` and ``edges`` are those of all of them."""
+    batches: int = 1
+    """Into how many batches an epoch parts them: the weights are read once in each."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,8 @@ class Dataset:
     """None: generated, or inside an installed package, or a person's own."""
     packages: tuple[str, ...] = ()
     """Import names of optional packages that loading needs."""
+    defaults: Mapping[str, Defaults] = field(default_factory=dict)
+    """By task: the settings that a paper trains it with, where they are not the task's own."""
 
     @property
     def task(self) -> str:

@@ -25,6 +25,8 @@ def group(scheme: str, memory: float, test: float | None, **changes: Any) -> dic
         "val_mean": test,
         "memory_density": memory,
         "arithmetic_density": 2 * memory,
+        "memory_density_thesis": memory,
+        "arithmetic_density_thesis": 3 * memory,
         "arithmetic_label": "published",
         "average_bits": 32 / memory,
         "metric": "accuracy",
@@ -72,7 +74,7 @@ def test_error_bars_are_the_deviation_over_seeds_and_none_for_one_seed() -> None
 def test_the_axis_names_density_scope_and_coverage() -> None:
     axes = Axes("arithmetic_density", "inference", "whole step", log_x=True)
     layout = pareto_chart(GROUPS, axes).to_dict()["layout"]
-    assert layout["xaxis"]["title"]["text"] == "Arithmetic density (× fp32): inference, whole step"
+    assert layout["xaxis"]["title"]["text"] == "Arithmetic density, harmonic mean (× fp32): inference, whole step"
     assert layout["xaxis"]["type"] == "log"
     assert layout["xaxis"]["tickvals"] == [2, 3, 5, 7, 10, 20]
     assert layout["yaxis"]["title"]["text"] == "Test accuracy (%), mean ± std over seeds"
@@ -80,6 +82,28 @@ def test_the_axis_names_density_scope_and_coverage() -> None:
 
 def test_the_axes_choose_the_density() -> None:
     assert drawn(pareto_chart(GROUPS, Axes("arithmetic_density")))["group-int8"][0] == 8
+
+
+def test_the_axes_choose_the_mean_and_name_it() -> None:
+    figure = pareto_chart(GROUPS, Axes("arithmetic_density", mean="thesis mean"))
+    assert drawn(figure)["group-int8"][0] == 12
+    title = figure.to_dict()["layout"]["xaxis"]["title"]["text"]
+    assert title == "Arithmetic density, thesis mean (× fp32): training, quantized part"
+
+
+def test_a_group_of_an_older_store_without_the_thesis_mean_is_left_out_of_its_chart() -> None:
+    groups = [*GROUPS, group("int3", 10, 70.0, memory_density_thesis=None)]
+    assert "group-int3" not in drawn(pareto_chart(groups, Axes(mean="thesis mean")))
+    assert "group-int3" in drawn(pareto_chart(groups, Axes()))
+
+
+def test_both_means_are_said_of_a_point_where_they_differ() -> None:
+    def said(*groups) -> str:
+        return next(trace["customdata"][0][1] for trace in pareto_chart(groups, Axes()).data if trace.customdata)
+
+    assert "thesis mean: memory 4.00× · arithmetic 12.00×" in said(GROUPS[1])
+    assert "harmonic mean: memory 4.00× · arithmetic 8.00×" in said(GROUPS[1])
+    assert "thesis" not in said(group("int8", 4, 81.0, arithmetic_density_thesis=8.0))
 
 
 def test_lower_is_better_turns_the_front_over() -> None:
@@ -126,7 +150,8 @@ def test_hover_says_what_the_densities_are(label: str, said: str) -> None:
         "<b>int8</b> · gcn · cora",
         "test at best validation 81.50 ± 0.50 %, n = 3",
         "test at last epoch 81.50 % · validation 81.50 %",
-        f"memory 4.00× · {said}",
+        f"harmonic mean: memory 4.00× · {said}",
+        "thesis mean: memory 4.00× · arithmetic 12.00×",
         "average bits 8.00 · training, quantized part",
         "epochs=20",
     ]

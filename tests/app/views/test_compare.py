@@ -79,10 +79,16 @@ def test_the_front_has_error_bars_and_pale_dominated_points(dashboard: Dashboard
 @pytest.mark.parametrize(
     ("parameters", "title", "x"),
     [
-        ({}, "Memory density (× fp32): training, quantized part", 4),
-        ({"coverage": "whole step"}, "Memory density (× fp32): training, whole step", 2),
-        ({"scope": "inference"}, "Memory density (× fp32): inference, quantized part", 5),
-        ({"density": "Arithmetic"}, "Arithmetic density (× fp32): training, quantized part", 7.7),
+        ({}, "Memory density, harmonic mean (× fp32): training, quantized part", 4),
+        ({"coverage": "whole step"}, "Memory density, harmonic mean (× fp32): training, whole step", 2),
+        ({"scope": "inference"}, "Memory density, harmonic mean (× fp32): inference, quantized part", 5),
+        ({"density": "Arithmetic"}, "Arithmetic density, harmonic mean (× fp32): training, quantized part", 7.7),
+        (
+            {"density": "Arithmetic", "mean": "thesis"},
+            "Arithmetic density, thesis mean (× fp32): training, quantized part",
+            8.7,
+        ),
+        ({"mean": "thesis"}, "Memory density, thesis mean (× fp32): training, quantized part", 6),
     ],
 )
 def test_chart_and_table_hold_one_scope_and_coverage(
@@ -95,8 +101,9 @@ def test_chart_and_table_hold_one_scope_and_coverage(
     assert points(figure)["int8"]["x"] == pytest.approx(x)
     held = title.split(": ")[1]
     columns = json.loads(page.dataframe[0].proto.columns)
-    assert columns["Memory"]["label"] == f"Memory density ({held})"
-    assert columns["Arithmetic"]["label"] == f"Arithmetic density ({held})"
+    assert columns["Memory"]["label"] == f"Memory density, harmonic mean ({held})"
+    assert columns["Arithmetic"]["label"] == f"Arithmetic density, harmonic mean ({held})"
+    assert columns["Arithmetic thesis"]["label"] == f"Arithmetic density, thesis mean ({held})"
     assert columns["Best test"]["label"] == "Best test, never the headline (%)"
 
 
