@@ -115,7 +115,7 @@ class RunSpec(_Part):
         if tables["dataset"].get("name") not in DATASETS:
             return data
         dataset = DATASETS[tables["dataset"]["name"]]
-        if tables["task"].setdefault("name", dataset.tasks[0]) not in OBJECTIVES:
+        if tables["task"].setdefault("name", dataset.task_for(tables["dataset"])) not in OBJECTIVES:
             return data
         objective = OBJECTIVES[tables["task"]["name"]]
         own = dataset.defaults.get(objective.name, NONE)

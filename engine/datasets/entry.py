@@ -85,6 +85,8 @@ class Dataset:
     synthetic: bool = False
     changeable: bool = False
     """Whether the content may change while the options stay: then nothing that was loaded is kept."""
+    default_task: Callable[[Mapping[str, Any]], str] | None = None
+    """The default task where the options decide it; None: the first of ``tasks``."""
     own_files: bool = False
     """Whether a person brings the files: the Launch page then takes an upload."""
     origin: Origin | None = None
@@ -93,6 +95,10 @@ class Dataset:
     """Import names of optional packages that loading needs."""
     defaults: Mapping[str, Defaults] = field(default_factory=dict)
     """By task: the settings that a paper trains it with, where they are not the task's own."""
+
+    def task_for(self, options: Mapping[str, Any]) -> str:
+        """The default task of this dataset with these options."""
+        return self.default_task(options) if self.default_task else self.tasks[0]
 
     @property
     def task(self) -> str:

@@ -5,11 +5,13 @@ What the files look like is told in engine/own_data. A path is read where `bitfr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic.config import JsonDict
 
 from engine import recipe_files
 from engine.datasets.degree_features import DegreeFeaturesSpec
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
     from engine.own_data import Content, ContentSet
-    from engine.own_data.folders import Labels
+    from engine.own_data.content import Labels
 
 TRAIN, VAL = 0.6, 0.2
 """Shares of each class, where the files bring no split."""
-HIDDEN = {"form": "hidden"}
+HIDDEN: JsonDict = {"form": "hidden"}
 """Options that the Launch page sets by other means than a field."""
 
 
@@ -67,14 +69,16 @@ class FileSpec(OwnSpec):
     """Options of one graph."""
 
     name: Literal["file"] = "file"
+    labels: Annotated[Literal["classes", "several"], Field(json_schema_extra=HIDDEN)] = "classes"
+    """Whether a node has one class, or several labels of 0 and 1."""
 
 
 class FolderSpec(OwnSpec):
     """Options of a set of graphs."""
 
     name: Literal["folder"] = "folder"
-    labels: Annotated[Literal["classes", "numbers"], Field(json_schema_extra=HIDDEN)] = "classes"
-    """What is predicted: classes (or several labels of 0 and 1), or numbers (a regression)."""
+    labels: Annotated[Literal["classes", "several", "numbers"], Field(json_schema_extra=HIDDEN)] = "classes"
+    """Whether a graph has one class, several labels of 0 and 1 (some may be missing), or numbers (a regression)."""
 
 
 def _place(spec: OwnSpec, settings: Settings) -> Path:
@@ -83,11 +87,11 @@ def _place(spec: OwnSpec, settings: Settings) -> Path:
     return locate(spec.upload, settings) if spec.upload else Path(spec.path).expanduser()
 
 
-def size(spec: OwnSpec) -> GraphSize:
+def size(spec: FileSpec | FolderSpec) -> GraphSize:
     """Read from the files, degrees and all. Raises InputError, RunError."""
     place = _place(spec, Settings())
-    labels = spec.labels if isinstance(spec, FolderSpec) else None
-    return _size(place, _changed(place), labels, spec.undirected, spec.degree_cap)
+    many = isinstance(spec, FolderSpec)
+    return _size(place, _changed(place), many, spec.labels, spec.undirected, spec.degree_cap)
 
 
 def _changed(place: Path) -> tuple[int, ...]:
@@ -97,13 +101,15 @@ def _changed(place: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def _size(place: Path, changed: tuple[int, ...], labels: Labels | None, undirected: bool, degree_cap: int) -> GraphSize:
+def _size(
+    place: Path, changed: tuple[int, ...], many: bool, labels: Labels, undirected: bool, degree_cap: int
+) -> GraphSize:
     import numpy as np
 
     from engine.own_data import read_many, read_one
 
-    whole = read_many(place, labels) if labels else None
-    graphs = whole.graphs if whole else [read_one(place)]
+    whole = read_many(place, labels) if many else None
+    graphs = whole.graphs if whole else [read_one(place, labels)]
     y = whole.y if whole else graphs[0].y
     degrees = np.concatenate(
         [np.bincount(_both_ways(graph, undirected)[1], minlength=graph.nodes) for graph in graphs], dtype=np.int64
@@ -142,13 +148,14 @@ def load_file(spec: FileSpec, settings: Settings) -> Data:
     from engine.datasets.random_split import by_shares, stratified
     from engine.own_data import read_one
 
-    content = read_one(_place(spec, settings))
+    content = read_one(_place(spec, settings), spec.labels)
     data = _data(content, spec.undirected)
-    data.y = torch.from_numpy(content.y)
+    labels = torch.from_numpy(content.y)
+    data.y = labels
     if content.masks:
         data.update({f"{split}_mask": torch.from_numpy(mask) for split, mask in content.masks.items()})
     elif content.y.ndim == 1:
-        data.update(stratified(data.y, TRAIN, VAL, spec.split_seed))
+        data.update(stratified(labels, TRAIN, VAL, spec.split_seed))
     else:
         data.update(by_shares(content.nodes, TRAIN, VAL, spec.split_seed))
     return data
@@ -170,6 +177,12 @@ def load_folder(spec: FolderSpec, settings: Settings) -> list[Data]:
     return graphs
 
 
+def _task(several: str, **others: str) -> Callable[[Mapping[str, Any]], str]:
+    """The default task by the option ``labels``."""
+    tasks = {"several": several, **others}
+    return lambda options: tasks.get(str(options.get("labels")), tasks["classes"])
+
+
 def about(spec: OwnSpec) -> str:
     return f"upload {spec.upload}" if spec.upload else f"files of {Path(spec.path).name}"
 
@@ -187,6 +200,7 @@ ENTRIES = [
         splits="the files', else 60/20/20 % of each class, by split_seed",
         about=about,
         changeable=True,
+        default_task=_task("multi-label-node-classification", classes="node-classification"),
         own_files=True,
     ),
     Dataset(
@@ -201,6 +215,9 @@ ENTRIES = [
         splits="the files', else made by the task",
         about=about,
         changeable=True,
+        default_task=_task(
+            "multi-task-graph-classification", classes="graph-classification", numbers="graph-regression"
+        ),
         own_files=True,
     ),
 ]

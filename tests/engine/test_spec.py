@@ -76,9 +76,9 @@ def test_a_spec_is_frozen():
     [
         (
             {**CORA, "dataset": "coar"},
-            "unknown dataset 'coar': did you mean cora or collab or coauthor-cs? Allowed: amazon-computers, amazon-photo, "
-            "coauthor-cs, cornell5, karate, reddit, flickr, yelp, amazon-products, esol, freesolv, lipo, bbbp, bace, "
-            "sider, clintox, tox21, pcba, ogbn-arxiv, file, folder, cora, citeseer, pubmed, … (38 in all)",
+            "unknown dataset 'coar': did you mean cora or collab or coauthor-cs? Allowed: amazon-computers, "
+            "amazon-photo, coauthor-cs, cornell5, karate, reddit, flickr, yelp, amazon-products, esol, freesolv, lipo, bbbp, "
+            "bace, sider, clintox, tox21, pcba, ogbn-arxiv, file, folder, cora, citeseer, pubmed, … (38 in all)",
         ),
         (
             {**CORA, "model": "gnc"},
