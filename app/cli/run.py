@@ -20,7 +20,7 @@ from app.cli.recording import Recorder, find_store
 from app.cli.resuming import Kept
 from app.cli.settings_option import parse_settings
 from app.digits import number
-from engine.errors import InputError, RunError
+from engine.errors import BitfrontError, InputError
 from engine.events import EpochFinished, History, RunCancelled, RunFailed, RunFinished, RunStarted, Summary
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -152,7 +152,7 @@ def _train(
                 if kept:
                     kept.finish(recorder.run, event.summary)
                 return recorder.run, event.summary
-    except RunError as error:
+    except BitfrontError as error:
         recorder.record(RunFailed(reason=str(error), history=History.of(rows)))
         raise
     except KeyboardInterrupt:

@@ -23,6 +23,9 @@ class DatasetSpec(BaseModel):
 
     name: str
 
+    def check_elsewhere(self) -> None:
+        """Raise InputError where another machine, or a service, could not load this."""
+
 
 @dataclass(frozen=True)
 class GraphSize:
@@ -80,6 +83,10 @@ class Dataset:
     """What the options mean, in words, for the result's page; None: the summary says all."""
     caveat: str | None = None
     synthetic: bool = False
+    changeable: bool = False
+    """Whether the content may change while the options stay: then nothing that was loaded is kept."""
+    own_files: bool = False
+    """Whether a person brings the files: the Launch page then takes an upload."""
     origin: Origin | None = None
     """None: generated, or inside an installed package, or a person's own."""
     packages: tuple[str, ...] = ()
