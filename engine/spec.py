@@ -54,7 +54,7 @@ class TrainingSpec(_Part):
     lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What the learning rate is multiplied by every lr_step epochs."""
     batching: str = "full"
-    """How one graph's nodes are batched: full, clusters(parts=50,per_batch=5), neighbours(fanout=10,batch_size=1024)."""
+    """How one graph's nodes are batched: full, clusters(parts=50,per_batch=5), neighbours(fanout=10)."""
 
     @field_validator("batching")
     @classmethod
