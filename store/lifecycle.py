@@ -380,9 +380,9 @@ def describe_spec(spec: dict[str, Any]) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise UnfitEventError(f"the spec is not a whole RunSpec: {type(error).__name__} {error}") from None
-    entry = DATASETS[row["dataset"]] if row["dataset"] in DATASETS else None
+    entry = DATASETS.get(row["dataset"])
     task = (spec.get("task") or {}).get("name") or (entry.tasks[0] if entry else None)
-    objective = OBJECTIVES[task] if task in OBJECTIVES else None
+    objective = OBJECTIVES.get(task)
     return row | {
         "group_id": group_of(spec),
         "metric": objective.metric if objective else None,

@@ -58,9 +58,9 @@ def print_json(value: Any) -> None:
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for number, title in enumerate(titles):
+    for place, title in enumerate(titles):
         # The first column is what is copied (a run's id): it is never folded.
-        table.add_column(title, overflow="fold", no_wrap=number == 0)
+        table.add_column(title, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*row)
     Console().print(table)

@@ -71,8 +71,8 @@ class Objective:
         return self.name.replace("-", " ")
 
 
-def share_of(size: GraphSize, share: float, batch_size: int | None) -> GraphSize:
-    """The size of a share of a set's graphs, in batches."""
+def share_of(size: GraphSize, share: float, batch_size: int) -> GraphSize:
+    """The size of a share of a set's graphs, in batches (``batch_size`` 0: one)."""
     graphs = max(1, round(size.graphs * share))
     degrees = size.degrees and tuple((degree, round(count * share)) for degree, count in size.degrees)
     return replace(
