@@ -56,7 +56,9 @@ def choose_own_files(entry: Dataset) -> dict[str, Any]:
         return {}
     if st.session_state.get(PICKED) not in found:
         st.session_state[PICKED] = next(iter(found))
-    picked = st.selectbox("Uploaded", list(found), format_func=lambda id_: _label(found[id_]), key=PICKED)
+    picked = st.selectbox(
+        "Uploaded", list(found), format_func=lambda id_: _label(found[id_]), key=PICKED, bind="query-params"
+    )
     return {"upload": picked, "labels": found[picked]["labels"]}
 
 

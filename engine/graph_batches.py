@@ -115,9 +115,9 @@ class GraphBatches:
     ``targets``: by graph [G, …], or with ``by_node`` by node [N, …], ``masks`` over the same. Where targets are by
     node, a graph trains if it has a training node, and nothing of the other graphs is seen (inductive).
 
-    Evaluation takes the graphs in the order of their numbers, ``batch_size`` at a time: quantizers whose range is
-    that of the current tensor depend on what shares a batch, so the parting is always the same one. Without
-    quantization it changes nothing, as batch normalization uses its running statistics.
+    ``batch_size`` graphs a batch, 0: all of a split. Evaluation takes the graphs in the order of their numbers, as many
+    at a time: quantizers whose range is that of the current tensor depend on what shares a batch, so the parting is
+    always the same one. Without quantization it changes nothing, as batch normalization uses its running statistics.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class GraphBatches:
         measure: Measure,
         *,
         seed: int,
-        batch_size: int | None,
+        batch_size: int,
         targets: Tensor | None = None,
         by_node: bool = False,
     ) -> None:

@@ -301,7 +301,8 @@ class Sites:
             return x
         key, quantizer, format, blocked = bound
         protected = bucket = None
-        if rows is not None and self.of != "graphs":
+        rows = None if self.of == "graphs" else rows
+        if rows is not None:
             protected = live.protected(self.layer, self.of)
             bucket = live.buckets if isinstance(quantizer, ByBucket) else None
             if isinstance(rows, Tensor):

@@ -30,6 +30,7 @@ from engine.defaults import NONE, fill
 from engine.errors import InputError
 from engine.models import MODELS, ModelSpec
 from engine.objectives import OBJECTIVES, TaskSpec
+from engine.sampling import BATCHINGS, BatchingSpec
 from engine.scheme import Scheme, parse_scheme
 
 
@@ -46,12 +47,24 @@ class TrainingSpec(_Part):
     """Adam's learning rate."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     """L2 penalty on every weight, added to its gradient."""
-    batch_size: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    """Graphs a batch, where the data is a set of graphs; none: all in one batch."""
-    lr_step: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    """Epochs after which the learning rate is multiplied by lr_factor, again and again; none: it stays."""
+    batch_size: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Graphs a batch, where the data is a set of graphs; 0: all in one."""
+    lr_step: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Epochs after which the learning rate is multiplied by lr_factor, again and again; 0: it stays."""
     lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What the learning rate is multiplied by every lr_step epochs."""
+    batching: str = "full"
+    """How one graph's nodes are batched: full, clusters(parts=50,per_batch=5), neighbours(fanout=10)."""
+
+    @field_validator("batching")
+    @classmethod
+    def _batching(cls, value: str) -> str:
+        return _component_text(_component(value, BATCHINGS))
+
+    @property
+    def parsed_batching(self) -> BatchingSpec:
+        """The batching's value (the spec itself keeps its text)."""
+        return _component(self.batching, BATCHINGS)
 
 
 def component_table(text: str, kind: str) -> dict[str, Any]:
@@ -62,17 +75,19 @@ def component_table(text: str, kind: str) -> dict[str, Any]:
     return {"name": part.name, **dict(part.options)}
 
 
-def _table(value: Any, key: str) -> dict[str, Any]:
-    """A component's table as far as it is told; empty where it cannot be read (its own check says so)."""
+def _table(value: Any, key: str) -> dict[str, Any] | None:
+    """A component's table as far as it is told, empty where nothing is; None where it cannot be read."""
+    if value is None:
+        return {}
     if isinstance(value, str):
         try:
             value = component_table(value, key)
         except InputError:
-            return {}
+            return None
     if isinstance(value, BaseModel):
         named = {"name": value.name} if hasattr(value, "name") else {}  # pyright: ignore[reportAttributeAccessIssue]
         value = named | value.model_dump(exclude_unset=True)
-    return dict(value) if isinstance(value, Mapping) else {}
+    return dict(value) if isinstance(value, Mapping) else None
 
 
 def _component(value: Any, catalogue: Any) -> Any:
@@ -87,6 +102,12 @@ def _component(value: Any, catalogue: Any) -> Any:
         return catalogue[value["name"]].spec.model_validate(dict(value))
     except ValidationError as error:
         raise InputError(explain(error, catalogue[value["name"]].spec, f"{catalogue.kind}.")) from None
+
+
+def _component_text(spec: BaseModel) -> str:
+    """A component as the grammar writes it, defaults left out: ``clusters(parts=20)``."""
+    values = spec.model_dump(exclude_defaults=True) | {"name": spec.name}  # pyright: ignore[reportAttributeAccessIssue]
+    return str(grammar.Part(str(values.pop("name")), options=tuple(values.items())))
 
 
 class RunSpec(_Part):
@@ -112,22 +133,23 @@ class RunSpec(_Part):
         if not isinstance(data, Mapping):
             return data
         tables = {key: _table(data.get(key), key) for key in ("dataset", "task", "model", "training")}
-        if tables["dataset"].get("name") not in DATASETS:
+        dataset = DATASETS.get((tables["dataset"] or {}).get("name"))
+        if dataset is None:
+            # The dataset's fault is said alone: which task there is follows from it.
+            return {"task": next(iter(OBJECTIVES)), **data}
+        task = tables["task"]
+        default = dataset.task_for(tables["dataset"] or {})
+        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", default))
+        if task is None or objective is None:
             return data
-        dataset = DATASETS[tables["dataset"]["name"]]
-        if tables["task"].setdefault("name", dataset.task_for(tables["dataset"])) not in OBJECTIVES:
-            return data
-        objective = OBJECTIVES[tables["task"]["name"]]
         own = dataset.defaults.get(objective.name, NONE)
-        filled = {
-            **data,
-            "task": fill(tables["task"], objective.defaults.task, own.task),
-            "training": fill(tables["training"], objective.defaults.training, own.training),
-        }
-        if tables["model"].get("name") in MODELS:
-            model = MODELS[tables["model"]["name"]]
+        filled = {**data, "task": fill(task, objective.defaults.task, own.task)}
+        if (training := tables["training"]) is not None:
+            filled["training"] = fill(training, objective.defaults.training, own.training)
+        model = MODELS.get((tables["model"] or {}).get("name"))
+        if model is not None:
             layers = (found.model(model.name, model.spec) for found in (objective.defaults, own))
-            filled["model"] = fill(tables["model"], *layers)
+            filled["model"] = fill(tables["model"] or {}, *layers)
         return filled
 
     @field_validator("task", mode="before")
@@ -169,6 +191,20 @@ class RunSpec(_Part):
             raise InputError(
                 f"{self.task.name} has an output a node, so model.readout = {readout!r} is not allowed: use none"
             )
+        batching = self.training.parsed_batching
+        entry = BATCHINGS[batching.name]
+        if entry.make is not None:
+            if not objective.samples:
+                raise InputError(
+                    f"training.batching = {self.training.batching!r} is not allowed: {self.task.name} does not train "
+                    "on batches of one graph's nodes; use full"
+                )
+            if DATASETS[self.dataset.name].size(self.dataset).graphs > 1:
+                raise InputError(
+                    f"training.batching = {self.training.batching!r} is not allowed: {self.dataset.name} is a set of "
+                    "graphs; use full, and training.batch_size for the graphs a batch"
+                )
+            entry.check(batching, MODELS[self.model.name].layers(self.model))
         return self
 
     @property

@@ -51,7 +51,7 @@ class Trainer:
     def _step_rate(self, epoch: int) -> None:
         """The learning rates of an epoch: those of the phase's start, times lr_factor every lr_step epochs."""
         training = self.spec.training
-        if training.lr_step is None:
+        if not training.lr_step:
             return
         factor = training.lr_factor ** ((epoch - self.first) // training.lr_step)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):

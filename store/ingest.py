@@ -7,6 +7,7 @@ rest of the batch is applied all the same.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -241,7 +242,8 @@ def _by_site(run: str, body: PrecisionChanged) -> list[dict[str, Any]]:
 def _write_summaries(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
     summaries, densities = [], []
     for run, body in changes.finished.items():
-        summaries.append({"run": run} | body.summary.model_dump(exclude={"densities"}))
+        also = json.dumps(body.summary.also, sort_keys=True) if body.summary.also else None
+        summaries.append({"run": run} | body.summary.model_dump(exclude={"densities"}) | {"also": also})
         for rank, density in enumerate(body.summary.densities, start=1):
             densities.append({"run": run, "rank": rank} | density.model_dump())
     insert_rows(connection, "summary", summaries)

@@ -113,7 +113,8 @@ class Dataset:
 
 
 def default_spec(entry: Dataset) -> DatasetSpec | None:
-    """The entry's spec with every option left out; None where it has options that must be given."""
-    if any(field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"):
+    """The entry's spec with every option left out; None where it has options that must be given, as one's files."""
+    required = [field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"]
+    if entry.own_files or any(required):
         return None
     return entry.spec(name=entry.name)

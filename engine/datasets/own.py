@@ -47,17 +47,30 @@ class OwnSpec(DegreeFeaturesSpec, RandomSplitSpec):
     def _one_source(self) -> OwnSpec:
         from engine.own_data.uploads import check_id
 
-        if bool(self.path) == bool(self.upload):
-            raise InputError(
-                f'the dataset {self.name} needs either a path, such as {self.name}(path="./mine"), or an upload\'s id'
-            )
         if self.upload:
             check_id(self.upload)
-        elif not recipe_files.allowed:
+        if self.upload and self.path:
+            raise self._no_source()
+        if self.path and not recipe_files.allowed:
             raise InputError(f"the path {self.path!r} is not read here: a service takes uploads only")
         return self
 
+    def _no_source(self) -> InputError:
+        return InputError(
+            f'the dataset {self.name} needs either a path, such as {self.name}(path="./mine"), or an upload\'s id'
+        )
+
+    def place(self, settings: Settings) -> Path:
+        """Where the files are. Raises InputError where nothing says so, RunError where an upload cannot be had."""
+        from engine.own_data.uploads import locate
+
+        if not self.path and not self.upload:
+            raise self._no_source()
+        return locate(self.upload, settings) if self.upload else Path(self.path).expanduser()
+
     def check_elsewhere(self) -> None:
+        if not self.path and not self.upload:
+            raise InputError(f"the dataset {self.name} has no files yet: upload them on the Launch page")
         if self.path:
             raise InputError(
                 f"the dataset {self.name} names the path {self.path}, which other machines do not have: "
@@ -81,15 +94,9 @@ class FolderSpec(OwnSpec):
     """Whether a graph has one class, several labels of 0 and 1 (some may be missing), or numbers (a regression)."""
 
 
-def _place(spec: OwnSpec, settings: Settings) -> Path:
-    from engine.own_data.uploads import locate
-
-    return locate(spec.upload, settings) if spec.upload else Path(spec.path).expanduser()
-
-
 def size(spec: FileSpec | FolderSpec) -> GraphSize:
     """Read from the files, degrees and all. Raises InputError, RunError."""
-    place = _place(spec, Settings())
+    place = spec.place(Settings())
     many = isinstance(spec, FolderSpec)
     return _size(place, _changed(place), many, spec.labels, spec.undirected, spec.degree_cap)
 
@@ -148,7 +155,7 @@ def load_file(spec: FileSpec, settings: Settings) -> Data:
     from engine.datasets.random_split import by_shares, stratified
     from engine.own_data import read_one
 
-    content = read_one(_place(spec, settings), spec.labels)
+    content = read_one(spec.place(settings), spec.labels)
     data = _data(content, spec.undirected)
     labels = torch.from_numpy(content.y)
     data.y = labels
@@ -166,7 +173,7 @@ def load_folder(spec: FolderSpec, settings: Settings) -> list[Data]:
 
     from engine.own_data import read_many
 
-    found: ContentSet = read_many(_place(spec, settings), spec.labels)
+    found: ContentSet = read_many(spec.place(settings), spec.labels)
     graphs = [_data(content, spec.undirected) for content in found.graphs]
     labels = torch.from_numpy(found.y)
     for index, graph in enumerate(graphs):

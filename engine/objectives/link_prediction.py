@@ -34,8 +34,8 @@ class LinkPredictionSpec(TaskSpec):
     """Share of the edges that validate."""
     test: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share of the edges that test."""
-    split_seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
-    """Seed of the split; none: the run's seed, so that each seed has a split of its own."""
+    split_seed: Annotated[int, Field(ge=-1, lt=2**31)] = -1
+    """Seed of the split; −1: the run's seed, so that each seed has a split of its own."""
 
     @model_validator(mode="after")
     def _leaves_some(self) -> LinkPredictionSpec:
@@ -52,7 +52,7 @@ def prepare(task: LinkPredictionSpec, graph: Graph, run: RunSpec, device: torch.
 
     if graph.graph is not None:
         raise RunError(f"{run.dataset.name} is a set of graphs: link prediction takes one graph")
-    seed = run.seed if task.split_seed is None else task.split_seed
+    seed = run.seed if task.split_seed < 0 else task.split_seed
     split = split_links(graph.edge_index, graph.size.nodes, task.val, task.test, seed)
     return LinkPrediction(graph, device, split, width=task.width, seed=run.seed)
 

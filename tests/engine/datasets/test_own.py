@@ -98,7 +98,6 @@ def test_own_data_trains(settings: Settings, tmp_path: Path, labels: str):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("file", 'the dataset file needs either a path, such as file(path="./mine"), or an upload\'s id'),
         (
             "folder(path=a,upload=u0123456789abcdef)",
             'the dataset folder needs either a path, such as folder(path="./mine"), or an upload\'s id',
@@ -109,6 +108,31 @@ def test_own_data_trains(settings: Settings, tmp_path: Path, labels: str):
 def test_a_source_that_is_none_is_refused(text: str, message: str):
     with pytest.raises(InputError) as caught:
         dataset(text)
+    assert str(caught.value) == message
+
+
+def test_a_dataset_without_files_says_what_it_needs(settings: Settings):
+    needed = 'the dataset file needs either a path, such as file(path="./mine"), or an upload\'s id'
+    for read in (lambda: load_graph(dataset("file"), settings), lambda: DATASETS["file"].size(dataset("file"))):
+        with pytest.raises(InputError) as caught:
+            read()
+        assert str(caught.value) == needed
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("folder", "the dataset folder has no files yet: upload them on the Launch page"),
+        (
+            "folder(path=mine)",
+            "the dataset folder names the path mine, which other machines do not have: "
+            "train it here with `bitfront run`, or upload the files on the Launch page",
+        ),
+    ],
+)
+def test_what_other_machines_do_not_have_is_not_queued(text: str, message: str):
+    with pytest.raises(InputError) as caught:
+        dataset(text).check_elsewhere()
     assert str(caught.value) == message
 
 
