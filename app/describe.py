@@ -14,41 +14,78 @@ from engine.datasets import DATASETS
 from engine.errors import InputError
 from engine.grammar import print_value
 from engine.models import MODELS
-from engine.spec import TrainingSpec
+from engine.objectives import OBJECTIVES
+from engine.spec import RunSpec, TrainingSpec
 
 
-def component_text(part: Mapping[str, Any], catalogue: Catalogue) -> str:
-    """A dataset or architecture as the grammar writes it, defaults left out: ``sbm(nodes=500)``."""
+@lru_cache(maxsize=1000)
+def standard(dataset: str, task: str | None, model: str) -> Mapping[str, Any]:
+    """The settings that a run of this dataset, task (None: the first) and architecture has where nothing else is said.
+
+    The tables "task", "model" and "training"; empty where one of the names is unknown here.
+    """
+    names = {"dataset": dataset, "task": task, "model": model}
+    try:
+        data = RunSpec.parse({key: name for key, name in names.items() if name is not None}).model_dump()
+    except InputError:
+        return {}
+    return {key: data[key] for key in ("task", "model", "training")}
+
+
+def standard_of(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``standard`` for the names in a spec's tables."""
+    return standard(spec["dataset"]["name"], (spec.get("task") or {}).get("name"), spec["model"]["name"])
+
+
+def component_text(part: Mapping[str, Any], catalogue: Catalogue, defaults: Mapping[str, Any] | None = None) -> str:
+    """A dataset, task or architecture as the grammar writes it, defaults left out: ``sbm(nodes=500)``.
+
+    ``defaults``: what counts as such; None: those of the entry's class.
+    """
     name = str(part["name"])
-    options = _changed(part, _spec_class(catalogue, name))
+    options = changed(part, class_defaults(_spec_class(catalogue, name)) if defaults is None else defaults)
     return name + (f"({','.join(f'{key}={print_value(value)}' for key, value in options.items())})" if options else "")
 
 
-def training_text(training: Mapping[str, Any]) -> str:
+def training_text(training: Mapping[str, Any], defaults: Mapping[str, Any] | None = None) -> str:
     """Training settings that differ from the defaults: ``epochs=20, lr=0.05``."""
-    return ", ".join(f"{key}={print_value(value)}" for key, value in _changed(training, TrainingSpec).items())
+    found = changed(training, class_defaults(TrainingSpec) if defaults is None else defaults)
+    return ", ".join(f"{key}={print_value(value)}" for key, value in found.items())
 
 
 @lru_cache(maxsize=20_000)
 def spec_texts(spec: str) -> tuple[str, str, str]:
-    """(dataset, architecture, other settings) of a spec's JSON text, as short as they can be said."""
+    """(dataset and task, architecture, other settings) of a spec's JSON text, as short as they can be said.
+
+    The task is left out where it is the dataset's first, with the usual options.
+    """
     data = json.loads(spec)
-    settings = training_text(data.get("training", {}))
+    usual = standard_of(data)
+    settings = training_text(data.get("training", {}), usual.get("training"))
     device = data.get("device", "auto")
     if device != "auto":
         settings += (", " if settings else "") + f"device={device}"
-    return component_text(data["dataset"], DATASETS), component_text(data["model"], MODELS), settings
+    dataset = component_text(data["dataset"], DATASETS)
+    task = data.get("task") or {}
+    entry = DATASETS.get(data["dataset"]["name"])
+    if task.get("name"):
+        text = component_text({k: v for k, v in task.items() if k != "fold"}, OBJECTIVES, usual.get("task"))
+        dataset += "" if entry and text == entry.tasks[0] else f", {text}"
+    return dataset, component_text(data["model"], MODELS, usual.get("model")), settings
 
 
 def _spec_class(catalogue: Catalogue, name: str) -> type[BaseModel] | None:
-    try:
-        return catalogue[name].spec
-    except InputError:
-        return None
+    entry = catalogue.get(name)
+    return entry.spec if entry else None
 
 
-def _changed(part: Mapping[str, Any], owner: type[BaseModel] | None) -> dict[str, Any]:
-    defaults = {key: field.default for key, field in owner.model_fields.items()} if owner else {}
+def class_defaults(owner: type[BaseModel] | None) -> dict[str, Any]:
+    """The defaults of a spec's class."""
+    return {key: field.default for key, field in owner.model_fields.items()} if owner else {}
+
+
+def changed(part: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that differ from the defaults."""
     return {
         key: value
         for key, value in part.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
 import streamlit as st
@@ -15,36 +16,40 @@ def option_names(spec: type[BaseModel]) -> list[str]:
     return [name for name in spec.model_fields if name != "name"]
 
 
-def spec_form(spec: type[BaseModel], prefix: str) -> dict[str, Any]:
+def spec_form(spec: type[BaseModel], prefix: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """Draw a widget for each option of ``spec``, to be laid out by the caller (a grid, as a rule).
 
-    Gives their values; each is part of the link as ``prefix.field``.
+    Gives their values; each is part of the link as ``prefix.field``. ``defaults``: in place of the class's own.
     """
-    return {name: _widget(name, spec.model_fields[name], f"{prefix}.{name}") for name in option_names(spec)}
+    given = defaults or {}
+    found = {name: spec.model_fields[name] for name in option_names(spec)}
+    return {
+        name: _widget(name, field, f"{prefix}.{name}", given.get(name, field.default)) for name, field in found.items()
+    }
 
 
-def _widget(name: str, field: FieldInfo, key: str) -> Any:
+def _widget(name: str, field: FieldInfo, key: str, default: Any) -> Any:
     label = field.title or (name.upper() if len(name) < 3 else name.replace("_", " ").capitalize())
     kind = _plain_type(field.annotation)
     shared: dict[str, Any] = {"key": key, "bind": "query-params", "help": field.description}
     if get_origin(kind) is Literal:
         options = list(get_args(kind))
-        return st.selectbox(label, options, index=options.index(field.default), **shared)
+        return st.selectbox(label, options, index=options.index(default), **shared)
     if kind is bool:
-        return st.toggle(label, value=field.default, **shared)
+        return st.toggle(label, value=default, **shared)
     if kind is int:
         low, high = _bounds(field)
         return st.number_input(
             label,
-            value=field.default,
+            value=default,
             step=1,
             min_value=None if low is None else int(low),
             max_value=None if high is None else int(high),
             **shared,
         )
     if kind is float:
-        return st.number_input(label, value=field.default, step=_step(field.default), format="%g", **shared)
-    return st.text_input(label, value=str(field.default), **shared)
+        return st.number_input(label, value=default, step=_step(default), format="%g", **shared)
+    return st.text_input(label, value=str(default), **shared)
 
 
 def _plain_type(annotation: Any) -> Any:

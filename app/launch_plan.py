@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from app.describe import component_text
+from app.describe import changed, class_defaults, component_text, standard
 from engine.datasets import DATASETS
 from engine.errors import InputError
 from engine.grammar import print_value
 from engine.models import MODELS
+from engine.objectives import OBJECTIVES
 from engine.spec import RunSpec, TrainingSpec
 
 MOST_RUNS = 10_000
@@ -51,16 +52,27 @@ class LaunchPlan:
     seeds: tuple[int, ...]
     training: Mapping[str, Any] = field(default_factory=dict)
     device: str = "auto"
+    task: Mapping[str, Any] = field(default_factory=dict)
+    """Empty: the dataset's first task."""
+    every_fold: bool = False
+    """Whether every fold of the task's cross-validation is trained, or only the one that it names."""
+
+    @property
+    def folds(self) -> tuple[int | None, ...]:
+        """The folds to train; None: the one that the task names."""
+        return tuple(range(self.task["folds"])) if self.every_fold and self.task.get("folds") else (None,)
 
     @property
     def size(self) -> int:
-        return len(self.schemes) * len(self.seeds)
+        return len(self.schemes) * len(self.seeds) * len(self.folds)
 
-    def spec(self, scheme: str, seed: int) -> RunSpec:
+    def spec(self, scheme: str, seed: int, fold: int | None = None) -> RunSpec:
         """One run. Raises InputError, one sentence."""
+        task = dict(self.task) if fold is None else {**self.task, "fold": fold}
         return RunSpec.parse(
             {
                 "dataset": dict(self.dataset),
+                "task": task,
                 "model": dict(self.model),
                 "scheme": scheme,
                 "training": dict(self.training),
@@ -97,7 +109,23 @@ class LaunchPlan:
 
     def specs(self) -> list[RunSpec]:
         """Every run, seed by seed, so that each scheme has a first result early. Raises InputError."""
-        return [self.spec(scheme, seed) for seed in self.seeds for scheme in self.schemes]
+        return [self.spec(scheme, seed, fold) for seed in self.seeds for fold in self.folds for scheme in self.schemes]
+
+    @property
+    def usual(self) -> Mapping[str, Any]:
+        """The tables "task", "model" and "training" as they are where nothing is said."""
+        return standard(self.dataset["name"], self.task.get("name"), self.model["name"])
+
+    @property
+    def said(self) -> dict[str, str]:
+        """Dataset, task and architecture in the grammar, as short as can be; no task where it is the usual one."""
+        task = {key: value for key, value in self.task.items() if key not in ("folds", "fold") or not self.every_fold}
+        texts = {"dataset": component_text(self.dataset, DATASETS)}
+        if task:
+            text = component_text(task, OBJECTIVES, self.usual.get("task"))
+            if text != DATASETS[self.dataset["name"]].tasks[0]:
+                texts["task"] = text
+        return {**texts, "model": component_text(self.model, MODELS, self.usual.get("model"))}
 
 
 def _seeds_text(seeds: tuple[int, ...]) -> str:
@@ -107,19 +135,16 @@ def _seeds_text(seeds: tuple[int, ...]) -> str:
 
 
 def _changed_training(plan: LaunchPlan) -> dict[str, Any]:
-    fields = TrainingSpec.model_fields
-    return {key: value for key, value in plan.training.items() if key in fields and fields[key].default != value}
+    known = {key: value for key, value in plan.training.items() if key in TrainingSpec.model_fields}
+    return changed(known, plan.usual.get("training") or class_defaults(TrainingSpec))
 
 
 def command_lines(plan: LaunchPlan) -> str:
     """One ``bitfront run`` for each scheme."""
-    common = [
-        "--dataset",
-        shlex.quote(component_text(plan.dataset, DATASETS)),
-        "--model",
-        shlex.quote(component_text(plan.model, MODELS)),
-    ]
+    common = [word for key, text in plan.said.items() for word in (f"--{key}", shlex.quote(text))]
     rest = ["--seeds", _seeds_text(plan.seeds)]
+    if len(plan.folds) > 1:
+        rest += ["--folds", str(len(plan.folds))]
     training = _changed_training(plan)
     if "epochs" in training:
         rest += ["--epochs", str(training.pop("epochs"))]
@@ -134,24 +159,26 @@ def command_lines(plan: LaunchPlan) -> str:
 def python_text(plan: LaunchPlan) -> str:
     """The same runs in a notebook."""
     seeds = f"range({len(plan.seeds)})" if plan.seeds == tuple(range(len(plan.seeds))) else repr(list(plan.seeds))
-    arguments = [
-        f"dataset={component_text(plan.dataset, DATASETS)!r}",
-        f"model={component_text(plan.model, MODELS)!r}",
-        "scheme=scheme",
-        "seed=seed",
-    ]
+    arguments = {key: repr(text) for key, text in plan.said.items()} | {"scheme": "scheme", "seed": "seed"}
+    loop = ""
+    if len(plan.folds) > 1:
+        loop = f"for fold in range({len(plan.folds)}):"
+        task = {key: value for key, value in plan.task.items() if key != "fold"}
+        kept = {"name": task["name"], **changed(task, plan.usual.get("task", {})), "folds": len(plan.folds)}
+        arguments["task"] = "{" + ", ".join(f"{key!r}: {value!r}" for key, value in kept.items()) + ", 'fold': fold}"
     training = _changed_training(plan)
     if training:
-        arguments.append(f"training={training!r}")
+        arguments["training"] = repr(training)
     if plan.device != "auto":
-        arguments.append(f"device={plan.device!r}")
-    return (
-        "import engine\n\n"
-        f"for scheme in {list(plan.schemes)!r}:\n"
-        f"    for seed in {seeds}:\n"
-        f"        spec = engine.RunSpec({', '.join(arguments)})\n"
-        "        print(scheme, seed, engine.run(spec))\n"
-    )
+        arguments["device"] = repr(plan.device)
+    loops = [f"for scheme in {list(plan.schemes)!r}:", f"for seed in {seeds}:", *([loop] if loop else [])]
+    body = [
+        f"spec = engine.RunSpec({', '.join(f'{key}={text}' for key, text in arguments.items())})",
+        "print(scheme, seed, engine.run(spec))",
+    ]
+    lines = [*(line for line in loops), *body]
+    insets = [*range(len(loops)), *[len(loops)] * len(body)]
+    return "import engine\n\n" + "".join(f"{'    ' * inset}{line}\n" for inset, line in zip(insets, lines, strict=True))
 
 
 def sweep_toml(plan: LaunchPlan, name: str, priority: int = 5) -> str:
@@ -160,11 +187,12 @@ def sweep_toml(plan: LaunchPlan, name: str, priority: int = 5) -> str:
     lines = [f"name = {json.dumps(name)}", f"seeds = {json.dumps(list(plan.seeds)) if ',' in seeds else seeds}"]
     if priority != 5:
         lines.append(f"priority = {priority}")
+    if len(plan.folds) > 1:
+        lines.append(f"folds = {len(plan.folds)}")
     lines += [
         "",
         "[spec]",
-        f"dataset = {json.dumps(component_text(plan.dataset, DATASETS))}",
-        f"model = {json.dumps(component_text(plan.model, MODELS))}",
+        *(f"{key} = {json.dumps(text)}" for key, text in plan.said.items()),
         f"scheme = {json.dumps(list(plan.schemes))}",
     ]
     if plan.device != "auto":

@@ -12,12 +12,10 @@ from engine import grammar
 from engine.controllers import CONTROLLERS
 from engine.controllers.plan import plan
 from engine.controllers.replay import Replay, replay
-from engine.datasets import DATASETS
 from engine.datasets.known_size import known_size
 from engine.errors import InputError
 from engine.formats import Format, get_format, is_format
 from engine.ledger import epoch_bits
-from engine.objectives import OBJECTIVES
 from engine.schedule import START, Signals, Step, formats_like
 from engine.scheme import parse_scheme
 from engine.settings import Settings
@@ -26,15 +24,10 @@ from engine.spec import RunSpec
 Row = Mapping[str, Any]
 
 
-def task_of(spec: RunSpec) -> str:
-    """The run's task, by its name in the catalogue of objectives."""
-    return DATASETS[spec.dataset.name].task
-
-
 def planned(spec: RunSpec, settings: Settings) -> list[Planned]:
     """The stages of a run before it is launched. Raises InputError where this installation cannot read its scheme."""
     scheme = spec.parsed_scheme
-    stages = plan(scheme, spec.training.epochs, OBJECTIVES[task_of(spec)].plateau_ratio)
+    stages = plan(scheme, spec.training.epochs, spec.plateau_ratio)
     bits = step_bits(spec, settings)
     return [
         Planned(
@@ -87,7 +80,7 @@ def replay_run(
     """
     if not has_signals(columns):
         raise InputError("this run logged no signals: it was trained by an older Bitfront, so nothing can be replayed")
-    found = replay(scheme, spec.scheme, task_of(spec), columns, epochs)
+    found = replay(scheme, spec, columns, epochs)
     bits = step_bits(with_scheme(spec, scheme), settings)
     start = {"epoch": 1, "label": found.start, "signal": START, "reason": "start", "value": None, "threshold": None}
     decisions = [start, *(asdict(switch) for switch in found.switches)]

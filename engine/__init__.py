@@ -17,6 +17,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.follow import follow
     from engine.formats import get_format, list_formats
     from engine.instrument import quantize, unquantize
     from engine.ledger import preview
@@ -28,6 +29,7 @@ __all__ = [
     "RunResult",
     "RunSpec",
     "Scheme",
+    "follow",
     "get_format",
     "list_formats",
     "parse_scheme",
@@ -42,6 +44,7 @@ _HOMES = {
     "RunSpec": "engine.spec",
     "RunResult": "engine.training",
     "Scheme": "engine.scheme",
+    "follow": "engine.follow",
     "get_format": "engine.formats",
     "list_formats": "engine.formats",
     "parse_scheme": "engine.scheme",

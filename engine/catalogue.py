@@ -104,6 +104,10 @@ class Catalogue(Mapping[str, E], Generic[E]):
             self._made[name] = self.families[family].make(self[other])
         return self._made[name]
 
+    def get(self, name: object, default: E | None = None) -> E | None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The entry, or ``default`` where there is none."""
+        return self._entries.get(name, default) if isinstance(name, str) else default
+
     def __contains__(self, name: object) -> bool:
         if name in self._entries:
             return True

@@ -82,6 +82,8 @@ class EpochFinished(_Body):
     test_metric: Number = None
     seconds: Number = None
     """Wall time of the epoch, evaluation included."""
+    also: dict[str, Number] = {}
+    """Other metrics of the test split, by name and unit ("accuracy at ½ (%)"), kept in the summary."""
     counts: bool = True
     """Whether the epoch may be selected: false while a phase only prepares (fp32 training before calibration)."""
     loss_ratio: Number = None
@@ -92,6 +94,10 @@ class EpochFinished(_Body):
     """Signal of DSQ: epochs since the best validation loss."""
     average_bits: Number = None
     """Bits an element of this epoch's quantized part (engine.ledger), in the headline's scope."""
+
+
+EPOCH_COLUMNS = tuple(name for name in EpochFinished.model_fields if name not in ("type", "also"))
+"""The per-epoch table's columns: one number each."""
 
 
 class DiagnosticRow(_Body):
@@ -206,13 +212,15 @@ class Summary(_Body):
     epochs: int
     best_epoch: int
     """The epoch of best validation metric (the first of equals)."""
-    val_best: float
-    """Validation metric there."""
-    test_at_best_val: float
+    val_best: Number
+    """Validation metric there; None where no split validates, and the last epoch is selected."""
+    test_at_best_val: Number
     """Headline: test metric there."""
-    test_last: float
-    test_max: float
+    test_last: Number
+    test_max: Number
     """Best test metric over the epochs: stored, never the headline."""
+    also: dict[str, Number] = {}
+    """Other test metrics at the best epoch, by name and unit."""
     densities: list[Densities]
     """Each scope × coverage; the first is the headline."""
     seconds: float
@@ -231,8 +239,7 @@ class History(_Body):
     @classmethod
     def of(cls, epochs: Iterable[EpochFinished]) -> History:
         rows = list(epochs)
-        names = [name for name in EpochFinished.model_fields if name != "type"]
-        return cls(columns={name: [getattr(row, name) for row in rows] for name in names})
+        return cls(columns={name: [getattr(row, name) for row in rows] for name in EPOCH_COLUMNS})
 
     def rows(self) -> list[EpochFinished]:
         names = list(self.columns)

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import pickle
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -19,7 +19,7 @@ from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import caveat
 from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
 from engine.datasets.known_size import keep_size, kept_file
-from engine.errors import RunError
+from engine.graph_checks import check_graph
 from engine.settings import Settings
 from engine.topology import Topology
 
@@ -64,7 +64,7 @@ def fingerprint(*tensors: Tensor) -> str:
 
 
 def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
-    """Load a dataset. Raises RunError in one sentence where it cannot be had or holds non-finite values."""
+    """Load a dataset. Raises RunError, or InputError for a person's own files, in one sentence."""
     entry = DATASETS[spec.name]
     tensors = _load_tensors(spec, settings)
     edge_index, y, graph = tensors["edge_index"], tensors["y"], tensors.get("graph")
@@ -73,11 +73,11 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     else:
         assert isinstance(spec, DegreeFeaturesSpec), f"{spec.name} has no features and no degree_cap"
         x = degree_features(edge_index, int(tensors["nodes"]), spec.degree_cap)
-    if not torch.isfinite(x).all():
-        raise RunError(f"the features of {spec.name} hold NaN or infinity: mend the data")
     masks = {split: tensors[f"{split}_mask"] for split in SPLITS if f"{split}_mask" in tensors}
+    check_graph(spec.name, x, edge_index, y, graph, masks)
     size = _size(x, edge_index, y, graph)
-    keep_size(spec, settings, size)
+    if not entry.changeable:
+        keep_size(spec, settings, size)
     notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
     by_graph = graph is not None and y.shape[0] == size.graphs
     provenance = {
@@ -116,7 +116,7 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     the data, under a name that its options and PyG's version are part of.
     """
     entry = DATASETS[spec.name]
-    if entry.synthetic:
+    if entry.synthetic or entry.changeable:
         return _from_loader(spec, settings)
     form = f" torch_geometric {metadata.version('torch_geometric')} form {KEPT_FORM}"
     kept = kept_file(spec, settings, ".pt", form)
@@ -134,7 +134,7 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
 
 def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     found = DATASETS[spec.name].load(spec, settings)
-    tensors = _one_graph(found) if isinstance(found, Mapping) or hasattr(found, "edge_index") else _many_graphs(found)
+    tensors = _many_graphs(found) if isinstance(found, Sequence) else _one_graph(found)
     if "x" in tensors:
         tensors["x"] = tensors["x"].float()
     if tensors["y"].dim() == 2:  # several labels or targets

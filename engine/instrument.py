@@ -309,14 +309,20 @@ def quantize(model: nn.Module, scheme: str | Scheme, *, seed: int = 0) -> nn.Mod
     return model
 
 
+def live_scheme(model: nn.Module) -> InstrumentedScheme:
+    """The live scheme of an instrumented model. Raises InputError where it was not quantized."""
+    live = getattr(model, CHILD, None)
+    if not isinstance(live, InstrumentedScheme):
+        raise InputError(f"this {type(model).__name__} was not quantized by engine.quantize")
+    return live
+
+
 def unquantize(model: nn.Module) -> nn.Module:
     """Undo ``quantize``: the model's own layers, with the parameters as they are now, and no hook left.
 
     Raises InputError where the model was not quantized.
     """
-    live = getattr(model, CHILD, None)
-    if not isinstance(live, InstrumentedScheme):
-        raise InputError(f"this {type(model).__name__} was not quantized by engine.quantize")
+    live = live_scheme(model)
     for handle in live.handles:
         handle.remove()
     for name, module in list(model.named_modules()):
@@ -334,10 +340,7 @@ def unquantize(model: nn.Module) -> nn.Module:
 
 def report(model: nn.Module) -> tuple[Reach, ...]:
     """What the scheme reaches in an instrumented model, and what it does not, each with its reason."""
-    live = getattr(model, CHILD, None)
-    if not isinstance(live, InstrumentedScheme):
-        raise InputError(f"this {type(model).__name__} was not quantized by engine.quantize")
-    return live.reaches
+    return live_scheme(model).reaches
 
 
 def _refuse(model: nn.Module) -> None:

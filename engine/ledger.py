@@ -17,12 +17,12 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, Literal, Protocol
 
 from engine.controllers.plan import stretches as planned_stretches
-from engine.datasets import DATASETS, GraphSize
+from engine.datasets import GraphSize
 from engine.datasets.known_size import known_size
 from engine.errors import InputError
 from engine.events import Densities, LedgerRow
@@ -85,6 +85,25 @@ def linear_products(layer: int, rows: int, inputs: int, outputs: int, *, input_g
     if input_gradient:
         products.append(Product("grad_input", layer, macs, (gradient, weight)))
     return products
+
+
+def readout_products(layer: int, size: GraphSize, inputs: int, layers: int) -> list[Product]:
+    """The linear layers after a pool: ``layers`` of them, the last one as wide as the output; the rows are graphs."""
+    found: list[Product] = []
+    for wide, outputs in itertools.pairwise([inputs] * layers + [size.classes]):
+        for product in linear_products(layer, size.graphs, wide, outputs, input_gradient=True):
+            operands = tuple(replace(operand, of=None) for operand in product.operands)
+            found.append(replace(product, operands=operands))
+    return found
+
+
+def over_batches(products: Sequence[Product], batches: int) -> list[Product]:
+    """The products of an epoch of several steps: its rows are those of all batches, its weights are read in each."""
+
+    def all_of(operand: Operand) -> Operand:
+        return replace(operand, rows=operand.rows * batches) if operand.sites == ("weight",) else operand
+
+    return [replace(product, operands=tuple(map(all_of, product.operands))) for product in products]
 
 
 def aggregate_products(layer: int, nodes: int, edges: int, width: int, *, by_edge: bool = False) -> list[Product]:
@@ -215,7 +234,8 @@ def _resolve(
     """The parts of an operand by format: quantized at the first of its sites that a rule covers, else fp32."""
     for site in operand.sites:
         rules = scheme.covering(site, product.name, product.layer)
-        if rules:
+        # What has no degree (a readout's graphs) is not quantized by degree.
+        if rules and (rules[0].bucket is None or operand.of is not None):
             return _parts(operand, site, rules, product.layer, scheme, degrees, spread)
     if operand.otherwise is not None:
         return _resolve(operand.otherwise, product, scheme, degrees, spread)
@@ -372,12 +392,12 @@ def run_ledger(
     may raise it, so that the densities are the least that the run can have. A phase that is not quantized (fp32
     training before fine-tuning) is charged as fp32.
     """
-    products = MODELS[spec.model.name].products(spec.model, size)
+    products = _products(spec, size)
     scheme, rows, first = spec.parsed_scheme, [], 1
     spread = _as_planned if live is None else live.spread
     for phase in scheme.phases or (Phase("train"),):
         epochs = spec.training.epochs if phase.epochs is None else phase.epochs
-        for start, end, now in _within(scheme, first, first + epochs - 1, stretches, _plateau_ratio(spec)):
+        for start, end, now in _within(scheme, first, first + epochs - 1, stretches, spec.plateau_ratio):
             now = now if phase.quantized else Scheme()
             rows += ledger_rows(products, now, end - start + 1, size.degrees, spread, start)
         first += epochs
@@ -399,15 +419,15 @@ def _within(
     ]
 
 
-def _plateau_ratio(spec: RunSpec) -> float:
-    return OBJECTIVES[DATASETS[spec.dataset.name].task].plateau_ratio
+def _products(spec: RunSpec, size: GraphSize) -> list[Product]:
+    """The work of an epoch."""
+    return over_batches(MODELS[spec.model.name].products(spec.model, size), size.batches)
 
 
 def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None, live: _Learner | None = None) -> float:
     """Bits an element of an epoch's quantized part, in the scope of the scheme's headline (32 where there is none)."""
     scheme = spec.parsed_scheme if step is None else spec.parsed_scheme.at(step)
-    products = MODELS[spec.model.name].products(spec.model, size)
-    rows = ledger_rows(products, scheme, 1, size.degrees, _as_planned if live is None else live.spread)
+    rows = ledger_rows(_products(spec, size), scheme, 1, size.degrees, _as_planned if live is None else live.spread)
     return densities(rows, headline_scope(scheme), "quantized part").average_bits
 
 
@@ -423,4 +443,5 @@ def preview(spec: RunSpec, settings: Settings | None = None) -> list[Densities]:
     Raises InputError where they depend on the graph's degrees and the dataset was never loaded here.
     """
     size = known_size(spec.dataset, settings or Settings())
+    size = OBJECTIVES[spec.task.name].expect(spec.task, size, spec)
     return all_densities(run_ledger(spec, size), spec.parsed_scheme)

@@ -228,7 +228,7 @@ class Sites:
             made: dict[tuple[int, ...], tuple[str, nn.Module]] = {}
             for product in ALL_PRODUCTS:
                 rules = scheme.covering(site, product, layer)
-                if not rules:
+                if not rules or (self.of == "graphs" and rules[0].bucket is not None):
                     continue
                 same = tuple(id(rule) for rule in rules)
                 if same not in made:
@@ -301,7 +301,8 @@ class Sites:
             return x
         key, quantizer, format, blocked = bound
         protected = bucket = None
-        if rows is not None and self.of != "graphs":
+        rows = None if self.of == "graphs" else rows
+        if rows is not None:
             protected = live.protected(self.layer, self.of)
             bucket = live.buckets if isinstance(quantizer, ByBucket) else None
             if isinstance(rows, Tensor):

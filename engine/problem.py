@@ -18,12 +18,15 @@ from torch import Tensor
 
 from engine.datasets import GraphSize
 from engine.layers.operand import Activation
+from engine.splits import SPLITS
 from engine.topology import Topology
 
-SPLITS = ("train", "val", "test")
+__all__ = ["SPLITS", "Batch", "Measure", "Predict", "Problem", "Values"]
 
 Predict = Callable[[Activation, Topology], Tensor]
 """The model in evaluation mode: node features and a structure → outputs [N, C], or [graphs, C] after a readout."""
+
+Values = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,17 @@ class Batch:
     """Which of the outputs carry the loss (a mask, or numbers); None: all."""
     weight: int = 1
     """How many targets the loss is a mean of: the weight of this batch in the epoch's training loss."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What outputs are judged by: scalars of the (outputs, targets) of a split."""
+
+    metric: str
+    unit: str
+    higher_is_better: bool
+    loss: Callable[[Tensor, Tensor], Tensor]
+    score: Callable[[Tensor, Tensor], Tensor]
 
 
 class Problem(Protocol):
@@ -65,6 +79,9 @@ class Problem(Protocol):
         """The mean loss of a batch, fp32, a scalar with gradient."""
         ...
 
-    def evaluate(self, predict: Predict) -> tuple[dict[str, float | None], dict[str, float | None]]:
-        """Split → loss, and split → metric in ``unit``; None where a split is empty."""
+    def evaluate(self, predict: Predict) -> tuple[Values, Values]:
+        """Split → loss, and split → metric in ``unit``; None where a split is empty.
+
+        A score by another name than a split's is one more metric of the test split ("accuracy at ½ (%)").
+        """
         ...

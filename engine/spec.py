@@ -26,8 +26,11 @@ from pydantic import (
 from engine import grammar
 from engine.catalogue import unknown
 from engine.datasets import DATASETS, DatasetSpec
+from engine.defaults import NONE, fill
 from engine.errors import InputError
 from engine.models import MODELS, ModelSpec
+from engine.objectives import OBJECTIVES, TaskSpec
+from engine.sampling import BATCHINGS, BatchingSpec
 from engine.scheme import Scheme, parse_scheme
 
 
@@ -44,6 +47,24 @@ class TrainingSpec(_Part):
     """Adam's learning rate."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     """L2 penalty on every weight, added to its gradient."""
+    batch_size: Annotated[int, Field(ge=0, le=1_000_000)] = 0
+    """Graphs a batch, where the data is a set of graphs; 0: all in one."""
+    lr_step: Annotated[int, Field(ge=0, le=100_000)] = 0
+    """Epochs after which the learning rate is multiplied by lr_factor, again and again; 0: it stays."""
+    lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
+    """What the learning rate is multiplied by every lr_step epochs."""
+    batching: str = "full"
+    """How one graph's nodes are batched: full, clusters(parts=50,per_batch=5), neighbours(fanout=10)."""
+
+    @field_validator("batching")
+    @classmethod
+    def _batching(cls, value: str) -> str:
+        return _component_text(_component(value, BATCHINGS))
+
+    @property
+    def parsed_batching(self) -> BatchingSpec:
+        """The batching's value (the spec itself keeps its text)."""
+        return _component(self.batching, BATCHINGS)
 
 
 def component_table(text: str, kind: str) -> dict[str, Any]:
@@ -52,6 +73,21 @@ def component_table(text: str, kind: str) -> dict[str, Any]:
     if part.steps:
         raise InputError(f"cannot read the {kind} {text!r}: a list in brackets is not allowed here")
     return {"name": part.name, **dict(part.options)}
+
+
+def _table(value: Any, key: str) -> dict[str, Any] | None:
+    """A component's table as far as it is told, empty where nothing is; None where it cannot be read."""
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        try:
+            value = component_table(value, key)
+        except InputError:
+            return None
+    if isinstance(value, BaseModel):
+        named = {"name": value.name} if hasattr(value, "name") else {}  # pyright: ignore[reportAttributeAccessIssue]
+        value = named | value.model_dump(exclude_unset=True)
+    return dict(value) if isinstance(value, Mapping) else None
 
 
 def _component(value: Any, catalogue: Any) -> Any:
@@ -68,19 +104,57 @@ def _component(value: Any, catalogue: Any) -> Any:
         raise InputError(explain(error, catalogue[value["name"]].spec, f"{catalogue.kind}.")) from None
 
 
+def _component_text(spec: BaseModel) -> str:
+    """A component as the grammar writes it, defaults left out: ``clusters(parts=20)``."""
+    values = spec.model_dump(exclude_defaults=True) | {"name": spec.name}  # pyright: ignore[reportAttributeAccessIssue]
+    return str(grammar.Part(str(values.pop("name")), options=tuple(values.items())))
+
+
 class RunSpec(_Part):
-    """One run: dataset, architecture, scheme, training, seed, device.
+    """One run: dataset, task, architecture, scheme, training, seed, device.
 
     Strings are shorthand: ``RunSpec(dataset="cora", model="gcn", scheme="int8", seed=0)``.
     Raises pydantic's ValidationError; ``RunSpec.parse`` turns it into one clear sentence.
     """
 
     dataset: SerializeAsAny[DatasetSpec]
+    task: SerializeAsAny[TaskSpec]
+    """What is learned of the dataset; left out: the dataset's first task."""
     model: SerializeAsAny[ModelSpec]
     scheme: str = "fp32"
     training: TrainingSpec = TrainingSpec()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults(cls, data: Any) -> Any:
+        """Fill in what is left out: the task's and the dataset's defaults."""
+        if not isinstance(data, Mapping):
+            return data
+        tables = {key: _table(data.get(key), key) for key in ("dataset", "task", "model", "training")}
+        dataset = DATASETS.get((tables["dataset"] or {}).get("name"))
+        if dataset is None:
+            # The dataset's fault is said alone: which task there is follows from it.
+            return {"task": next(iter(OBJECTIVES)), **data}
+        task = tables["task"]
+        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", dataset.tasks[0]))
+        if task is None or objective is None:
+            return data
+        own = dataset.defaults.get(objective.name, NONE)
+        filled = {**data, "task": fill(task, objective.defaults.task, own.task)}
+        if (training := tables["training"]) is not None:
+            filled["training"] = fill(training, objective.defaults.training, own.training)
+        model = MODELS.get((tables["model"] or {}).get("name"))
+        if model is not None:
+            layers = (found.model(model.name, model.spec) for found in (objective.defaults, own))
+            filled["model"] = fill(tables["model"] or {}, *layers)
+        return filled
+
+    @field_validator("task", mode="before")
+    @classmethod
+    def _task(cls, value: Any) -> Any:
+        return _component(value, OBJECTIVES)
 
     @field_validator("dataset", mode="before")
     @classmethod
@@ -100,6 +174,36 @@ class RunSpec(_Part):
     @model_validator(mode="after")
     def _fits(self) -> RunSpec:
         MODELS[self.model.name].check(self.model, self.parsed_scheme)
+        objective = OBJECTIVES[self.task.name]
+        allowed = DATASETS[self.dataset.name].tasks
+        if self.task.name not in allowed:
+            raise InputError(
+                f"{self.dataset.name} cannot be trained for {self.task.name}: its tasks are {', '.join(allowed)}"
+            )
+        readout = getattr(self.model, "readout", "none")
+        if objective.pools and readout == "none":
+            raise InputError(
+                f"{self.task.name} has an output a graph, so model.readout = 'none' is not allowed: "
+                "use mean, sum or max"
+            )
+        if not objective.pools and readout != "none":
+            raise InputError(
+                f"{self.task.name} has an output a node, so model.readout = {readout!r} is not allowed: use none"
+            )
+        batching = self.training.parsed_batching
+        entry = BATCHINGS[batching.name]
+        if entry.make is not None:
+            if not objective.samples:
+                raise InputError(
+                    f"training.batching = {self.training.batching!r} is not allowed: {self.task.name} does not train "
+                    "on batches of one graph's nodes; use full"
+                )
+            if DATASETS[self.dataset.name].size(self.dataset).graphs > 1:
+                raise InputError(
+                    f"training.batching = {self.training.batching!r} is not allowed: {self.dataset.name} is a set of "
+                    "graphs; use full, and training.batch_size for the graphs a batch"
+                )
+            entry.check(batching, MODELS[self.model.name].layers(self.model))
         return self
 
     @property
@@ -149,10 +253,28 @@ class RunSpec(_Part):
 
     @property
     def group(self) -> str:
-        """Content hash without the seed (16 hex digits): runs that differ in the seed only share it."""
-        data = self.model_dump(mode="json", exclude={"seed"})
-        text = json.dumps(data, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Content hash without the seed and the fold (16 hex digits): runs that differ in these only share it."""
+        return group_of(self.model_dump(mode="json"))
+
+    @property
+    def plateau_ratio(self) -> float:
+        """θ of ADQ for this task and dataset: the ratio of training losses above which they have stopped falling."""
+        own = DATASETS[self.dataset.name].defaults.get(self.task.name, NONE).plateau_ratio
+        return OBJECTIVES[self.task.name].plateau_ratio if own is None else own
+
+    @property
+    def fold(self) -> int | None:
+        """The part of a cross-validation that this run tests on, from 0; None where there are no folds."""
+        return getattr(self.task, "fold", None) if getattr(self.task, "folds", 0) else None
+
+
+def group_of(spec: Mapping[str, Any]) -> str:
+    """``RunSpec.group`` of a spec's JSON, for specs whose dataset or recipe may not be installed here."""
+    data = {key: value for key, value in spec.items() if key != "seed"}
+    if isinstance(task := data.get("task"), Mapping):
+        data["task"] = {key: value for key, value in task.items() if key != "fold"}
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def read_toml(text: str, what: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
     name = "formats-on-cora"
     seeds = 3                          # or a list of seeds
+    folds = 10                         # every fold of a cross-validation; without it, the one that the task names
     [spec]
     dataset = ["cora", "citeseer"]     # a list means: each of these
     model = "gcn"
@@ -89,6 +90,7 @@ class _SweepFile(BaseModel):
 
     name: Annotated[str, Field(min_length=1, max_length=100)] = "sweep"
     seeds: int | list[int] = 1
+    folds: Annotated[int, Field(ge=3, le=1000)] | None = None
     priority: Annotated[int, Field(ge=0, le=9)] = 5
     spec: dict[str, Any]
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)] = [{}]
@@ -110,8 +112,9 @@ class Sweep:
 
     @property
     def cells(self) -> tuple[RunSpec, ...]:
-        """One run of each seed group, in the file's order."""
-        return tuple(run for run in self.runs if run.seed == self.runs[0].seed)
+        """One run of each group, in the file's order."""
+        first = self.runs[0]
+        return tuple(run for run in self.runs if (run.seed, run.fold) == (first.seed, first.fold))
 
 
 def expand(table: Mapping[str, Any], *, seeds: int | None = None, epochs: int | None = None) -> Sweep:
@@ -135,13 +138,14 @@ def expand(table: Mapping[str, Any], *, seeds: int | None = None, epochs: int | 
     blocks = [_merged(file.spec, block) for block in file.runs]
     if any("seed" in block for block in blocks):
         raise InputError("spec.seed is not allowed in a sweep: name the seeds by 'seeds'")
-    count = len(seed_list) * sum(map(_size, blocks))
+    count = len(seed_list) * (file.folds or 1) * sum(map(_size, blocks))
     if count > MOST_RUNS:
         raise InputError(f"the sweep has {count} runs; at most {MOST_RUNS} are allowed")
     cells = [cell for block in blocks for cell in _cells(block)]
     if epochs is not None:
         cells = [with_settings(cell, {"training.epochs": epochs}) for cell in cells]
-    runs = tuple(RunSpec.parse({**cell, "seed": seed}) for seed in seed_list for cell in cells)
+    folded = [cells] if file.folds is None else list(zip(*(in_folds(cell, file.folds) for cell in cells), strict=True))
+    runs = tuple(RunSpec.parse({**cell, "seed": seed}) for seed in seed_list for fold in folded for cell in fold)
     groups = _by_group(runs[: len(cells)])
     return Sweep(file.name, file.priority, runs, _pairs(file, groups), tuple(file.published))
 
@@ -211,7 +215,9 @@ def _partner(cell: RunSpec, scheme: str, groups: Mapping[str, RunSpec]) -> str |
     """The group of this scheme that is nearest to the cell: equal but for the scheme; else of one dataset and model
     with other training; else with other options of the model too. None where there is none."""
     others = {
-        group: other for group, other in groups.items() if other.scheme == scheme and other.dataset == cell.dataset
+        group: other
+        for group, other in groups.items()
+        if other.scheme == scheme and other.dataset == cell.dataset and other.task == cell.task
     }
     for same in (
         lambda other: (other.model, other.training, other.device) == (cell.model, cell.training, cell.device),
@@ -245,6 +251,11 @@ def _with_values(table: Mapping[str, Any], values: list[tuple[tuple[str, ...], A
             inner = inner[key]
         inner[path[-1]] = value
     return data
+
+
+def in_folds(data: Mapping[str, Any], folds: int) -> list[dict[str, Any]]:
+    """A run's table, once for each fold of a cross-validation."""
+    return [with_settings(data, {"task.folds": folds, "task.fold": fold}) for fold in range(folds)]
 
 
 def with_settings(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from engine.events import DiagnosticsRecorded, EpochFinished
 from engine.layers.operand import Activation
 from engine.live import LiveScheme, bind
 from engine.models import MODELS
-from engine.problem import Batch, Problem
+from engine.problem import SPLITS, Batch, Problem, Values
 from engine.scheme import Phase
 from engine.spec import RunSpec
 from engine.topology import Topology
@@ -32,11 +32,13 @@ class Trainer:
         self.live: LiveScheme = bind(spec.parsed_scheme, self.model, nodes=problem.size.nodes, seed=spec.seed)
         self.live.to(device)
         self.steps = 0
+        self.empty: frozenset[str] = frozenset()
+        """Splits that hold nothing to judge, as the last evaluation found."""
         self.enter(Phase("train"))
 
-    def enter(self, phase: Phase) -> None:
-        """Begin a phase, with a fresh optimizer."""
-        self.phase = phase
+    def enter(self, phase: Phase, first: int = 1) -> None:
+        """Begin a phase, with a fresh optimizer; ``first``: its first epoch, where the learning rate is whole."""
+        self.phase, self.first = phase, first
         self.live.enabled = phase.quantized
         training = self.spec.training
         self.optimizer = torch.optim.Adam(
@@ -44,6 +46,16 @@ class Trainer:
             lr=training.lr,
             weight_decay=training.weight_decay,
         )
+        self._rates = [group["lr"] for group in self.optimizer.param_groups]
+
+    def _step_rate(self, epoch: int) -> None:
+        """The learning rates of an epoch: those of the phase's start, times lr_factor every lr_step epochs."""
+        training = self.spec.training
+        if not training.lr_step:
+            return
+        factor = training.lr_factor ** ((epoch - self.first) // training.lr_step)
+        for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
 
     def state(self) -> dict[str, Any]:
         """Parameters, optimizer, ranges and draws, and the count of steps."""
@@ -65,6 +77,7 @@ class Trainer:
         """Train on every batch of an epoch (from 1) and evaluate; ``record``: with diagnostics of its first step."""
         began = time.perf_counter()
         diagnostics = None
+        self._step_rate(epoch)
         shares: list[tuple[float, int]] = []
         for batch in self.problem.batches(epoch):
             if record and diagnostics is None:
@@ -75,6 +88,7 @@ class Trainer:
                 loss = self._step(batch)
             shares.append((loss, batch.weight))
         losses, scores = self._evaluate()
+        self.empty = frozenset(split for split in SPLITS if losses[split] is None)
         total = sum(weight for _, weight in shares)
         event = EpochFinished(
             epoch=epoch,
@@ -86,6 +100,7 @@ class Trainer:
             test_metric=scores["test"],
             seconds=time.perf_counter() - began,
             counts=self.phase.counts,
+            also={name: value for name, value in scores.items() if name not in SPLITS},
         )
         return event, diagnostics
 
@@ -106,7 +121,7 @@ class Trainer:
         return loss.item()
 
     @torch.no_grad()
-    def _evaluate(self) -> tuple[dict[str, float | None], dict[str, float | None]]:
+    def _evaluate(self) -> tuple[Values, Values]:
         self.model.eval()
         self.live.eval()
         return self.problem.evaluate(self._predict)

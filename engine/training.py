@@ -7,7 +7,6 @@ for event in engine.train(RunSpec(dataset="cora", model="gcn", scheme="int8")):
 from __future__ import annotations
 
 import copy
-import math
 import os
 import platform
 import socket
@@ -20,7 +19,6 @@ from typing import Any, Protocol
 import torch
 
 from engine.checkpoint import Checkpoint
-from engine.datasets import DATASETS
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
@@ -109,14 +107,11 @@ class Training:
         device = choose_device(spec.device)
         torch.set_num_threads(settings.threads)
         graph = load_graph(spec.dataset, settings)
-        objective = OBJECTIVES[DATASETS[spec.dataset.name].task]
-        problem = objective.prepare(objective.spec(name=objective.name), graph, spec, device)
+        problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
         self.trainer = trainer = Trainer(spec, problem, device)
         phases = trainer.live.phases(spec.training.epochs)
         total = sum(phase.epochs or 0 for phase in phases)
-        self.precision = Precision(
-            spec, trainer.live, problem.size, epochs=total, plateau_ratio=objective.plateau_ratio
-        )
+        self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
         self._parameters = list(trainer.model.parameters())
         yield RunStarted(
@@ -149,7 +144,7 @@ class Training:
                 continue
             if len(self.rows) < first:
                 self._phase = index
-                trainer.enter(phase)
+                trainer.enter(phase, first)
                 yield from self._say(self.precision.enter(phase, first))
             for epoch in range(max(first, len(self.rows) + 1), last + 1):
                 heard = self._epoch(epoch, record=epoch in to_record and phase.quantized)
@@ -196,7 +191,7 @@ class Training:
 
     def _check_finite(self, row: EpochFinished) -> None:
         for split, value in zip(SPLITS, (row.train_loss, row.val_loss, row.test_loss), strict=True):
-            if value is None:
+            if value is None and split not in self.trainer.empty:
                 raise RunError(
                     f"the {split} loss is no longer a finite number at epoch {row.epoch}: "
                     f"lower training.lr (now {self.spec.training.lr:g}) or use a wider format (now {self.spec.scheme})"
@@ -219,7 +214,9 @@ class Training:
         self.said = list(checkpoint.said)
         self.rows = [body for body in self.said if isinstance(body, EpochFinished)]
         self.elapsed, self._phase = state["elapsed"], state["phase"]
-        self.trainer.enter(self.trainer.live.phases(self.spec.training.epochs)[self._phase])
+        phases = self.trainer.live.phases(self.spec.training.epochs)
+        first = 1 + sum(phase.epochs or 0 for phase in phases[: self._phase])
+        self.trainer.enter(phases[self._phase], first)
         self.precision.restore(state["precision"])
         self.trainer.restore(state["trainer"])
         self.signals.restore(state["signals"])
@@ -243,32 +240,31 @@ def summarize(
 ) -> Summary:
     """The three selections and the rest of a finished run's row.
 
-    Best validation is the headline: the first epoch of the best validation metric, among those that count.
-    The best test epoch is stored beside it and never selected by.
+    Best validation is the headline: the first epoch of the best validation metric, among those that count; the last
+    one where nothing validates. The best test epoch is stored beside it and never selected by.
     """
     sign = 1 if problem.higher_is_better else -1
     total = len(epochs)
     epochs = [row for row in epochs if row.counts]
-    best = max(epochs, key=lambda row: (sign * _number(row.val_metric), -row.epoch))
+    judged = [row for row in epochs if row.val_metric is not None] or epochs[-1:]
+    best = max(judged, key=lambda row: (sign * (row.val_metric or 0.0), -row.epoch))
+    tested = [row.test_metric for row in epochs if row.test_metric is not None]
     return Summary(
         metric=problem.metric,
         unit=problem.unit,
         higher_is_better=problem.higher_is_better,
         epochs=total,
         best_epoch=best.epoch,
-        val_best=_number(best.val_metric),
-        test_at_best_val=_number(best.test_metric),
-        test_last=_number(epochs[-1].test_metric),
-        test_max=sign * max(sign * _number(row.test_metric) for row in epochs),
+        val_best=best.val_metric,
+        test_at_best_val=best.test_metric,
+        test_last=epochs[-1].test_metric,
+        test_max=sign * max(sign * value for value in tested) if tested else None,
+        also=best.also,
         densities=densities,
         seconds=seconds,
         peak_memory=peak,
         parameters=parameters,
     )
-
-
-def _number(value: float | None) -> float:
-    return -math.inf if value is None else value
 
 
 def software() -> dict[str, Any]:

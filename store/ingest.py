@@ -7,6 +7,7 @@ rest of the batch is applied all the same.
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
@@ -18,7 +19,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from engine.errors import InputError
-from engine.events import VERSION, Envelope, EpochFinished, FormatChange, PrecisionChanged, WorkerHeartbeat
+from engine.events import EPOCH_COLUMNS, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
 from store.database import read_meta, write_meta
 from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 
@@ -28,7 +29,7 @@ BEGINNING = "0-0"
 _SCHEMAS: dict[str, pa.Schema] = {}
 """Arrow schemas of the tables, read once: schema.sql fixes them."""
 
-_EPOCH = [name for name in EpochFinished.model_fields if name != "type"]
+_EPOCH = list(EPOCH_COLUMNS)
 _RUN = [column.name for column in fields(Run)]
 _FORGET_WORKER_AFTER = "7 DAYS"
 
@@ -241,7 +242,8 @@ def _by_site(run: str, body: PrecisionChanged) -> list[dict[str, Any]]:
 def _write_summaries(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
     summaries, densities = [], []
     for run, body in changes.finished.items():
-        summaries.append({"run": run} | body.summary.model_dump(exclude={"densities"}))
+        also = json.dumps(body.summary.also, sort_keys=True) if body.summary.also else None
+        summaries.append({"run": run} | body.summary.model_dump(exclude={"densities"}) | {"also": also})
         for rank, density in enumerate(body.summary.densities, start=1):
             densities.append({"run": run, "rank": rank} | density.model_dump())
     insert_rows(connection, "summary", summaries)

@@ -16,7 +16,6 @@ out for ``store.ingest`` to write in bulk. The rules:
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
@@ -40,6 +39,8 @@ from engine.events import (
     RunStarted,
     WorkerHeartbeat,
 )
+from engine.objectives import OBJECTIVES
+from engine.spec import group_of
 
 _RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -73,7 +74,7 @@ class Run:
         """Take over what the trained data turned out to be."""
         self.metric = provenance.get("metric") or self.metric
         self.unit = provenance.get("unit") or self.unit
-        self.higher_is_better = provenance.get("higher_is_better") is not False and self.higher_is_better
+        self.higher_is_better = bool(provenance.get("higher_is_better", self.higher_is_better))
         self.synthetic = bool(provenance.get("synthetic", self.synthetic))
         self.caveat = provenance.get("caveat") or self.caveat
 
@@ -363,7 +364,7 @@ def _read_history(body: RunFinished | RunFailed | RunCancelled) -> list[EpochFin
 def describe_spec(spec: dict[str, Any]) -> dict[str, Any]:
     """The columns of `runs` that come from a spec, which must be a whole one (``RunSpec.to_json``).
 
-    The group is ``RunSpec.group``, computed from the JSON, so that a run of a dataset or a recipe which is
+    The group is ``RunSpec.group``, from the JSON itself, so that a run of a dataset or a recipe which is
     not installed where the store runs is kept all the same. Raises UnfitEventError.
     """
     try:
@@ -379,13 +380,14 @@ def describe_spec(spec: dict[str, Any]) -> dict[str, Any]:
         }
     except (KeyError, TypeError, ValueError) as error:
         raise UnfitEventError(f"the spec is not a whole RunSpec: {type(error).__name__} {error}") from None
-    rest = json.dumps({k: v for k, v in spec.items() if k != "seed"}, sort_keys=True, separators=(",", ":"))
     entry = DATASETS.get(row["dataset"])
+    task = (spec.get("task") or {}).get("name") or (entry.tasks[0] if entry else None)
+    objective = OBJECTIVES.get(task)
     return row | {
-        "group_id": hashlib.sha256(rest.encode()).hexdigest()[:16],
-        "metric": entry.metric if entry else None,
-        "unit": None,
-        "higher_is_better": True,
+        "group_id": group_of(spec),
+        "metric": objective.metric if objective else None,
+        "unit": objective.unit if objective else None,
+        "higher_is_better": objective.higher_is_better if objective else True,
         "synthetic": bool(entry and entry.synthetic),
         "caveat": entry.caveat if entry else None,
     }

@@ -1,4 +1,4 @@
--- The store's tables. Times are UTC; metrics are in the task's unit (accuracy in percent); seconds; bytes.
+-- The store's tables. Times are UTC; metrics are in the task's unit (accuracy in percent, an error in the target's own); seconds; bytes.
 -- One writer (store.writer) changes them, by bulk statements in short transactions (store.ingest).
 
 CREATE TABLE meta (
@@ -9,7 +9,7 @@ CREATE TABLE meta (
 CREATE TABLE runs (
     run VARCHAR PRIMARY KEY,                -- 14 characters, sorted by time
     spec JSON NOT NULL,                     -- the whole RunSpec
-    group_id VARCHAR NOT NULL,              -- hash of the spec without its seed
+    group_id VARCHAR NOT NULL,              -- hash of the spec without its seed and fold
     dataset VARCHAR NOT NULL,
     model VARCHAR NOT NULL,
     scheme VARCHAR NOT NULL,
@@ -142,7 +142,8 @@ CREATE TABLE summary (                      -- one row a finished run
     test_max DOUBLE,
     seconds DOUBLE,
     peak_memory BIGINT,
-    parameters BIGINT NOT NULL
+    parameters BIGINT NOT NULL,
+    also JSON                               -- other test metrics at best validation: {"name (unit)": value}
 );
 
 CREATE TABLE densities (

@@ -54,7 +54,8 @@ SELECT
     d.memory AS memory_density, d.arithmetic AS arithmetic_density, d.arithmetic_label, d.average_bits,
     d.arithmetic_thesis AS arithmetic_density_thesis, d.memory_thesis AS memory_density_thesis, d.peak_memory_density,
     CAST(r.spec AS VARCHAR) AS spec,
-    s.peak_memory, r.origin, s.parameters,
+    s.peak_memory, r.origin, s.parameters, CAST(s.also AS VARCHAR) AS also,
+    coalesce(s.higher_is_better, r.higher_is_better) AS higher_is_better,
     CAST(a.provenance AS VARCHAR) AS provenance
 FROM runs r
 LEFT JOIN attempts a ON a.run = r.run AND a.attempt = r.attempt
@@ -62,10 +63,11 @@ LEFT JOIN summary s ON s.run = r.run
 LEFT JOIN densities d ON d.run = r.run AND d.rank = 1
 LEFT JOIN queue q ON q.run = r.run;
 
--- What statistics over seeds count: the newest finished run of each seed of a group, with its summary.
+-- What statistics over seeds and folds count: the newest finished run of each of a group, with its summary.
 CREATE OR REPLACE VIEW counted_runs AS
-SELECT r.group_id, r.seed, s.*
+SELECT r.group_id, r.seed, TRY_CAST(json_extract(r.spec, '$.task.fold') AS INTEGER) AS fold, s.*
 FROM runs r
 JOIN summary s ON s.run = r.run
 WHERE r.state = 'finished'
-QUALIFY row_number() OVER (PARTITION BY r.group_id, r.seed ORDER BY r.ended_at DESC, r.run DESC) = 1;
+QUALIFY row_number() OVER (
+    PARTITION BY r.group_id, r.seed, json_extract(r.spec, '$.task.fold') ORDER BY r.ended_at DESC, r.run DESC) = 1;

@@ -10,9 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.datasets import DATASETS
+from engine.datasets.archives import caveat, missing_packages, whereabouts
+from engine.datasets.entry import default_spec
+from engine.datasets.known_size import known_size
 from engine.formats import list_formats
 from engine.models import MODELS
 from engine.schemes import RECIPES
+from engine.settings import Settings
 
 Kind = Literal["datasets", "models", "schemes", "formats"]
 
@@ -39,15 +43,26 @@ def list_(
     columns = COLUMNS[kind]
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in columns:
-        numeric = isinstance(rows[0][column], int | float)
-        table.add_column(column.replace("_", " "), justify="right" if numeric else "left", overflow="fold")
+        numeric = any(isinstance(row[column], int | float) for row in rows)
+        justify, wraps = ("right", True) if numeric else ("left", column == "name")
+        table.add_column(column.replace("_", " "), justify=justify, overflow="fold", no_wrap=wraps)
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)
 
 
 COLUMNS: dict[Kind, tuple[str, ...]] = {
-    "datasets": ("name", "nodes", "edges", "features", "classes", "summary"),
+    "datasets": (
+        "name",
+        "tasks",
+        "graphs",
+        "nodes",
+        "edges",
+        "features",
+        "classes",
+        "where",
+        "needs",
+    ),
     "models": ("name", "summary", "options"),
     "schemes": ("name", "summary", "examples", "source"),
     "formats": ("name", "bits_an_element", "memory_density", "arithmetic_density", "arithmetic_density_is"),
@@ -57,28 +72,40 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
 
 def _cell(value: Any) -> str:
     if isinstance(value, list):
-        return " ".join(value)
+        return ", ".join(value)
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", " ")
     if isinstance(value, float):
         return f"{value:.4g}"
     return "" if value is None else str(value)
 
 
 def datasets() -> list[dict[str, Any]]:
+    settings = Settings()
+    place = whereabouts(settings)
     rows = []
     for entry in DATASETS.values():
-        size = entry.size(entry.spec(name=entry.name))
+        spec = default_spec(entry)
+        size = known_size(spec, settings) if spec else None
+        caveats = [entry.caveat, caveat(entry.name, settings)]
         rows.append(
             {
                 "name": entry.name,
-                "task": entry.task,
-                "nodes": size.nodes,
-                "edges": size.edges,
-                "features": size.features,
-                "classes": size.classes,
+                "tasks": list(entry.tasks),
+                "metric": entry.metric,
+                "graphs": size and size.graphs,
+                "nodes": size and size.nodes,
+                "edges": size and size.edges,
+                "features": size and size.features,
+                "classes": size and size.classes,
+                "where": place[entry.name],
                 "needs": entry.needs,
+                "missing_packages": missing_packages(entry.name),
+                "splits": entry.splits,
+                "licence": entry.licence,
                 "synthetic": entry.synthetic,
                 "summary": entry.summary,
-                "caveat": entry.caveat,
+                "caveat": "; ".join(filter(None, caveats)) or None,
                 "options": _options(entry.spec),
             }
         )
@@ -125,4 +152,8 @@ def formats() -> list[dict[str, Any]]:
 
 
 def _options(spec: Any) -> list[str]:
-    return [f"{name}={json.dumps(field.default)}" for name, field in spec.model_fields.items() if name != "name"]
+    return [
+        name if field.is_required() else f"{name}={json.dumps(field.default)}"
+        for name, field in spec.model_fields.items()
+        if name != "name"
+    ]

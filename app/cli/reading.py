@@ -10,6 +10,7 @@ import pyarrow as pa
 from rich.console import Console
 from rich.table import Table
 
+from app.digits import number
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -57,15 +58,16 @@ def print_json(value: Any) -> None:
 
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for number, title in enumerate(titles):
+    for place, title in enumerate(titles):
         # The first column is what is copied (a run's id): it is never folded.
-        table.add_column(title, overflow="fold", no_wrap=number == 0)
+        table.add_column(title, overflow="fold", no_wrap=place == 0)
     for row in rows:
         table.add_row(*row)
     Console().print(table)
 
 
-def mean_and_std(mean: float | None, std: float | None) -> str:
+def mean_and_std(mean: float | None, std: float | None, unit: str | None = "%") -> str:
+    """Both in the digits of the unit."""
     if mean is None:
         return ""
-    return f"{mean:.2f}" if std is None else f"{mean:.2f} ± {std:.2f}"
+    return number(mean, unit) if std is None else f"{number(mean, unit)} ± {number(std, unit)}"

@@ -17,22 +17,27 @@ from rich.table import Table
 
 from app.cli.reading import mean_and_std
 from app.cli.recording import Recorder, find_store
+from app.cli.resuming import Kept
 from app.cli.settings_option import parse_settings
-from engine.errors import InputError, RunError
-from engine.events import EpochFinished, History, RunCancelled, RunFailed, RunFinished, Summary
+from app.digits import number
+from engine.errors import BitfrontError, InputError
+from engine.events import EpochFinished, History, RunCancelled, RunFailed, RunFinished, RunStarted, Summary
 from engine.settings import Settings
 from engine.spec import RunSpec
-from engine.sweep import with_settings
+from engine.sweep import in_folds, with_settings
 
 
 def run(
     *,
     dataset: str = "cora",
+    task: str | None = None,
     model: str = "gcn",
     scheme: str = "fp32",
     seeds: str = "1",
+    folds: int | None = None,
     epochs: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Train here, now: no server is needed.
@@ -41,35 +46,46 @@ def run(
     ----------
     dataset
         A dataset's name, with options if need be: sbm(nodes=500).
+    task
+        What is learned of the dataset, with options if need be: link-prediction(test=0.2). Left out: its first task.
     model
         An architecture, with options if need be: gcn(layers=3,hidden=32).
     scheme
         A quantization scheme: fp32, int8, msfp13, int8:weight,input.
     seeds
         A number of seeds (3 means 0, 1, 2), a list of them (0,4,7), or one of them (7,).
+    folds
+        Train on every fold of a cross-validation of so many, each with every seed; all are one group.
     epochs
         The same as --set training.epochs=N.
     set_
         Any other setting, as often as need be: --set training.lr=0.02 --set model.layers=3.
+    resume
+        Keep a checkpoint while training. The same command later skips the runs that have ended and goes on with
+        the rest where they were left.
     json_
         Print one JSON object on standard output and nothing else.
     """
     settings = Settings()
     data: dict[str, Any] = {"dataset": dataset, "model": model, "scheme": scheme}
+    if task is not None:
+        data["task"] = task
     overrides = parse_settings(set_ or [])
     if "seed" in overrides:
         raise InputError("--set seed is not allowed: name the seeds by --seeds")
     if epochs is not None:
         overrides["training.epochs"] = epochs
     data = with_settings(data, overrides)
-    specs = [RunSpec.parse({**data, "seed": seed}) for seed in parse_seeds(seeds)]
+    cells = [data] if folds is None else in_folds(data, folds)
+    specs = [RunSpec.parse({**cell, "seed": seed}) for seed in parse_seeds(seeds) for cell in cells]
 
     console = Console(stderr=True)
     client = find_store(settings)
     results = []
     with _progress(console, quiet=json_) as progress:
         for spec in specs:
-            results.append(_train(spec, Recorder(spec, settings, client), settings, progress))
+            kept = Kept(spec, settings) if resume else None
+            results.append((kept and kept.result()) or _train(spec, settings, client, progress, kept))
     report = describe(specs, results)
     if json_:
         print(json.dumps(report))
@@ -109,24 +125,39 @@ def _progress(console: Console, *, quiet: bool) -> Iterator[Progress]:
         yield progress
 
 
-def _train(spec: RunSpec, recorder: Recorder, settings: Settings, progress: Progress) -> tuple[str, Summary]:
-    import engine
+def _train(
+    spec: RunSpec, settings: Settings, client: Any, progress: Progress, kept: Kept | None
+) -> tuple[str, Summary]:
+    from engine.training import Training
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.home / "cache" / "numba"))
-    task = progress.add_task(f"{spec.scheme} seed {spec.seed}", total=spec.training.epochs, note="")
+    recorder = Recorder(spec, settings, client)
+    fold = "" if spec.fold is None else f" fold {spec.fold}"
+    task = progress.add_task(f"{spec.scheme} seed {spec.seed}{fold}", total=spec.training.epochs, note="")
     rows: list[EpochFinished] = []
+    training = Training(spec, settings, resume=kept and kept.checkpoint())
+    unit = ""
     try:
-        for event in engine.train(spec, settings):
+        for event in training:
             recorder.record(event)
             if isinstance(event, EpochFinished):
                 rows.append(event)
-                progress.update(task, advance=1, note=f"val {event.val_metric:.1f}" if event.val_metric else "")
+                value = event.val_metric
+                progress.update(task, advance=1, note="" if value is None else f"val {number(value, unit)}")
+                if kept:
+                    kept.save(training)
+            elif isinstance(event, RunStarted):
+                unit = event.provenance["unit"]
             elif isinstance(event, RunFinished):
+                if kept:
+                    kept.finish(recorder.run, event.summary)
                 return recorder.run, event.summary
-    except RunError as error:
+    except BitfrontError as error:
         recorder.record(RunFailed(reason=str(error), history=History.of(rows)))
         raise
     except KeyboardInterrupt:
+        if kept:
+            kept.save(training, now=True)
         recorder.record(RunCancelled(history=History.of(rows)))
         raise
     except Exception as error:
@@ -144,14 +175,18 @@ def describe(specs: Sequence[RunSpec], results: Sequence[tuple[str, Summary]]) -
     first, headline = specs[0], summaries[0].densities[0]
     return {
         "dataset": first.dataset.name,
+        "task": first.task.name,
         "model": first.model.name,
         "scheme": first.scheme,
-        "seeds": [spec.seed for spec in specs],
+        "seeds": list(dict.fromkeys(spec.seed for spec in specs)),
+        "folds": list(dict.fromkeys(spec.fold for spec in specs if spec.fold is not None)),
         "metric": summaries[0].metric,
         "unit": summaries[0].unit,
+        "higher_is_better": summaries[0].higher_is_better,
         "test": spread([summary.test_at_best_val for summary in summaries]),
         "test_last": spread([summary.test_last for summary in summaries]),
         "test_max": spread([summary.test_max for summary in summaries]),
+        "also": {name: spread([summary.also.get(name) for summary in summaries]) for name in summaries[0].also},
         "average_bits": headline.average_bits,
         "memory_density": headline.memory,
         "arithmetic_density": headline.arithmetic,
@@ -163,15 +198,19 @@ def describe(specs: Sequence[RunSpec], results: Sequence[tuple[str, Summary]]) -
         "density_coverage": headline.coverage,
         "seconds": sum(summary.seconds for summary in summaries),
         "runs": [
-            {"run": name, "seed": spec.seed, "group": spec.group, **summary.model_dump(mode="json")}
+            {"run": name, "seed": spec.seed, "fold": spec.fold, "group": spec.group, **summary.model_dump(mode="json")}
             for spec, (name, summary) in zip(specs, results, strict=True)
         ],
     }
 
 
-def spread(values: Sequence[float]) -> dict[str, float | None]:
-    """Mean and sample standard deviation (None for a single value)."""
-    return {"mean": statistics.fmean(values), "std": statistics.stdev(values) if len(values) > 1 else None}
+def spread(values: Sequence[float | None]) -> dict[str, float | None]:
+    """Mean and sample standard deviation of what is known (None for nothing, no deviation for a single value)."""
+    known = [value for value in values if value is not None]
+    return {
+        "mean": statistics.fmean(known) if known else None,
+        "std": statistics.stdev(known) if len(known) > 1 else None,
+    }
 
 
 def _thesis_means(report: dict[str, Any], scope: str) -> dict[str, str]:
@@ -186,11 +225,13 @@ def _thesis_means(report: dict[str, Any], scope: str) -> dict[str, str]:
 def _table(report: dict[str, Any]) -> Table:
     scope = f"{report['density_scope']}, {report['density_coverage']}"
     unit = report["unit"]
+    folds = f", folds {', '.join(map(str, report['folds']))}" if report["folds"] else ""
     rows = {
-        "run": f"{report['dataset']} × {report['model']} × {report['scheme']}, "
-        f"seeds {', '.join(map(str, report['seeds']))}",
-        f"test {report['metric']} at best validation": f"{mean_and_std(**report['test'])} {unit}",
-        f"test {report['metric']} at the last epoch": f"{mean_and_std(**report['test_last'])} {unit}",
+        "run": f"{report['dataset']} × {report['model']} × {report['scheme']}, {report['task']}, "
+        f"seeds {', '.join(map(str, report['seeds']))}{folds}",
+        f"test {report['metric']} at best validation": f"{mean_and_std(**report['test'], unit=unit)} {unit}",
+        f"test {report['metric']} at the last epoch": f"{mean_and_std(**report['test_last'], unit=unit)} {unit}",
+        **{f"test {name} at best validation": mean_and_std(**value) for name, value in report["also"].items()},
         f"memory density, harmonic mean ({scope})": f"{report['memory_density']:.2f}×",
         f"arithmetic density, harmonic mean ({scope})": f"{report['arithmetic_density']:.2f}×, "
         f"{report['arithmetic_density_is']}",

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Any, get_args
 
 import streamlit as st
 
 from app.charts.layout import CONFIG
 from app.charts.precision import Planned, schedule_chart
 from app.connection import ask_rows, settings
+from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.phrases import count, duration, literal
@@ -18,6 +20,7 @@ from engine.datasets import DATASETS
 from engine.errors import BitfrontError, InputError
 from engine.ledger import preview
 from engine.models import MODELS
+from engine.objectives import OBJECTIVES
 from engine.scheme import parse_scheme
 from engine.schemes import RECIPES
 from engine.spec import RunSpec, TrainingSpec
@@ -36,30 +39,69 @@ def densities(spec: str) -> list[dict]:
     return [found.model_dump() for found in preview(RunSpec.from_json(spec))]
 
 
-def _choose(label: str, names: list[str], first: str, key: str) -> str:
-    return st.selectbox(label, names, index=names.index(first) if first in names else 0, key=key, bind="query-params")
+def _choose(label: str, names: list[str], first: str, key: str, **options: Any) -> str:
+    index = names.index(first) if first in names else 0
+    return st.selectbox(label, names, index=index, key=key, bind="query-params", **options)
+
+
+def take_defaults(chosen: str) -> None:
+    """After another dataset, task or architecture is chosen: the fields get the defaults that it has."""
+    state = st.session_state
+    if chosen == "dataset":
+        state["task"] = DATASETS[state["dataset"]].tasks[0]
+    for part, options in standard(state["dataset"], state["task"], state["model"]).items():
+        for name, value in options.items():
+            if name != "name":
+                state[f"{part}.{name}"] = value
 
 
 def choose_dataset() -> dict:
-    name = _choose("Dataset", list(DATASETS), FIRST_DATASET, "dataset")
+    name = _choose("Dataset", list(DATASETS), FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",))
     entry = DATASETS[name]
-    st.caption(f"{entry.summary} · {entry.task} · {entry.licence}")
+    st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:
         st.badge("Synthetic data", icon=":material/science:", color="violet")
     return {"name": name, **_options(entry.spec, "dataset", f"Options of {name}")}
 
 
-def choose_model() -> dict:
-    name = _choose("Architecture", list(MODELS), FIRST_MODEL, "model")
+def choose_task(dataset: str) -> dict:
+    """The task, its options, and whether every fold is trained (``every_fold``)."""
+    names = list(DATASETS[dataset].tasks)
+    changed = {"on_change": take_defaults, "args": ("task",)}
+    name = _choose("Task", names, names[0], "task", format_func=lambda name: OBJECTIVES[name].label, **changed)
+    objective = OBJECTIVES[name]
+    better = "higher" if objective.higher_is_better else "lower"
+    st.caption(f"{objective.summary} · {better} is better")
+    usual = standard(dataset, name, FIRST_MODEL).get("task")
+    return {"name": name, **_options(objective.spec, "task", f"Options of {objective.label}", usual)}
+
+
+def choose_model(dataset: str, task: str) -> dict:
+    changed = {"on_change": take_defaults, "args": ("model",)}
+    name = _choose("Architecture", list(MODELS), FIRST_MODEL, "model", **changed)
     st.caption(f"{MODELS[name].summary} · {MODELS[name].source}")
-    return {"name": name, **_options(MODELS[name].spec, "model", f"Options of {name}")}
+    usual = standard(dataset, task, name).get("model")
+    return {"name": name, **_options(MODELS[name].spec, "model", f"Options of {name}", usual)}
 
 
-def _options(spec: type, prefix: str, title: str) -> dict:
+def choose_folds(task: Mapping[str, Any]) -> bool:
+    """Whether every fold of a cross-validation is trained."""
+    if not task.get("folds"):
+        return False
+    return st.toggle(
+        f"Every one of the {task['folds']} folds",
+        value=True,
+        key="every_fold",
+        bind="query-params",
+        help="Each seed is trained on each fold, all of them one group. Off: only the fold that the options name.",
+    )
+
+
+def _options(spec: type, prefix: str, title: str, defaults: Mapping[str, Any] | None = None) -> dict:
     if not option_names(spec):
         return {}
     with st.expander(title), st.grid(3, min_column_width=120):
-        return spec_form(spec, prefix)
+        return spec_form(spec, prefix, defaults)
 
 
 def choose_schemes() -> tuple[str, ...] | None:
@@ -116,15 +158,19 @@ def read_seeds(text: str) -> tuple[int, ...] | None:
 
 def choose() -> tuple[LaunchPlan | None, int]:
     """Draw the form; gives the plan (None where a field says what is wrong) and the priority."""
-    left, right = st.columns(2)
+    left, middle, right = st.columns(3)
     with left:
         dataset = choose_dataset()
+    with middle:
+        task = choose_task(dataset["name"])
     with right:
-        model = choose_model()
+        model = choose_model(dataset["name"], task["name"])
     schemes = choose_schemes()
+    every_fold = choose_folds(task)
+    usual = standard(dataset["name"], task["name"], model["name"]).get("training")
     with st.grid(4, min_column_width=120):
         seeds_text = seeds_field()
-        training = spec_form(TrainingSpec, "training")
+        training = spec_form(TrainingSpec, "training", usual)
     seeds = read_seeds(seeds_text)
     with st.expander("Device and priority"):
         left, right = st.columns(2)
@@ -144,7 +190,8 @@ def choose() -> tuple[LaunchPlan | None, int]:
             )
     if schemes is None or seeds is None:
         return None, priority
-    return LaunchPlan(dataset, model, schemes, seeds, training, device or DEVICES[0]), priority
+    device = device or DEVICES[0]
+    return LaunchPlan(dataset, model, schemes, seeds, training, device, task, every_fold), priority
 
 
 def seconds_each(plan: LaunchPlan) -> dict[str, float]:
@@ -171,9 +218,12 @@ def workers_alive() -> int:
 def show_estimate(plan: LaunchPlan) -> None:
     times = seconds_each(plan)
     workers = workers_alive()
-    total = sum(times.get(scheme, 0.0) for scheme in plan.firsts) * len(plan.seeds)
+    total = sum(times.get(scheme, 0.0) for scheme in plan.firsts) * len(plan.seeds) * len(plan.folds)
+    parts = [count(len(plan.schemes), "scheme"), count(len(plan.seeds), "seed")]
+    if len(plan.folds) > 1:
+        parts.append(count(len(plan.folds), "fold"))
     runs, time = st.columns(2)
-    runs.metric("Runs", plan.size, help=f"{count(len(plan.schemes), 'scheme')} × {count(len(plan.seeds), 'seed')}")
+    runs.metric("Runs", plan.size, help=" × ".join(parts))
     time.metric(
         "Expected time",
         duration(total / max(workers, 1)) if times else "unknown",

@@ -15,9 +15,9 @@ from engine import grammar
 from engine.controllers import CONTROLLERS
 from engine.errors import InputError
 from engine.formats import Format
-from engine.objectives import OBJECTIVES
 from engine.schedule import WINDOW, Course, Parameter, Signals
 from engine.scheme import Scheme, parse_scheme
+from engine.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,13 @@ class Replay:
     """The same in words."""
 
 
-def replay(scheme_text: str, ran_text: str, task: str, columns: Mapping[str, Sequence[Any]], epochs: int) -> Replay:
-    """The schedule ``scheme_text`` on the per-epoch table of a run that trained with ``ran_text``.
+def replay(scheme_text: str, run: RunSpec, columns: Mapping[str, Sequence[Any]], epochs: int) -> Replay:
+    """The schedule ``scheme_text`` on the per-epoch table of a run.
 
     ``columns``: lists by name, among them "epoch" and those of ``Signals.COLUMNS``; ``epochs``: what the run was to
     have. Raises InputError where the scheme has no schedule, or its signal was not recorded as it needs it.
     """
-    scheme, ran = parse_scheme(scheme_text), parse_scheme(ran_text)
+    scheme, ran = parse_scheme(scheme_text), run.parsed_scheme
     if scheme.schedule is None:
         raise InputError(f"the scheme {scheme_text!r} has no schedule to replay: give one of {', '.join(CONTROLLERS)}")
     recorded = ran.schedule.controller.window if ran.schedule is not None else WINDOW
@@ -60,7 +60,7 @@ def replay(scheme_text: str, ran_text: str, task: str, columns: Mapping[str, Seq
             f"the scheme {scheme_text!r} needs the gradients' diversity in windows of "
             f"{scheme.schedule.controller.window} epochs, and the run recorded windows of {recorded}: set r={recorded}"
         )
-    plateau = OBJECTIVES[task].plateau_ratio
+    plateau = run.plateau_ratio
     mine = scheme.schedule.begin(epochs, plateau)
     its = None if ran.schedule is None else ran.schedule.begin(epochs, plateau)
     start, switches = mine.label, []
@@ -79,7 +79,7 @@ def replay(scheme_text: str, ran_text: str, task: str, columns: Mapping[str, Seq
             )
         # The first decision that parts them is still taken on the right signals.
         alike = alike and _formats(scheme, mine) == _formats(ran, its)
-    return Replay(start, switches, exact, _note(exact, len(columns.get("epoch", ())), ran_text))
+    return Replay(start, switches, exact, _note(exact, len(columns.get("epoch", ())), run.scheme))
 
 
 def read_signals(columns: Mapping[str, Sequence[Any]]) -> list[Signals]:

@@ -13,12 +13,13 @@ import hashlib
 import importlib.util
 import json
 import shutil
+import sys
 import tarfile
 import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -76,14 +77,22 @@ def _fetch(mirror: str, name: str, what: str | None = None) -> bytes:
         raise RunError(f"the mirror's {place} cannot be read: {error}; set BITFRONT_MIRROR right or unset it") from None
 
 
-def find_archive(dataset: str, mirror: str) -> Archive | None:
-    """The mirror's archive of this dataset; None where it has none. RunError for a mirror that cannot be read."""
+def read_index(mirror: str) -> dict[str, Archive]:
+    """The mirror's archives by dataset. RunError for a mirror that cannot be read."""
     try:
-        index: list[dict[str, Any]] = json.loads(_fetch(mirror, "index.json"))
-        rows = [row for row in index if dataset in row["datasets"]]
-        return Archive(rows[0]["archive"], rows[0]["sha256"], rows[0].get("caveat")) if rows else None
+        rows: list[dict[str, Any]] = json.loads(_fetch(mirror, "index.json"))
+        archives: dict[str, Archive] = {}
+        for row in rows:
+            for dataset in row["datasets"]:
+                archives.setdefault(dataset, Archive(row["archive"], row["sha256"], row.get("caveat")))
+        return archives
     except (ValueError, KeyError, TypeError) as error:
         raise RunError(f"the mirror's index.json at {mirror} is broken: {error!r}") from None
+
+
+def find_archive(dataset: str, mirror: str) -> Archive | None:
+    """The mirror's archive of this dataset; None where it has none. RunError for a mirror that cannot be read."""
+    return read_index(mirror).get(dataset)
 
 
 def source_of(dataset: str, settings: Settings) -> Archive | None:
@@ -112,6 +121,15 @@ def is_here(dataset: str, settings: Settings) -> bool:
     """Whether the dataset is on this machine, ready to load."""
     origin = DATASETS[dataset].origin
     return origin is None or (settings.data_root / origin.folder / origin.processed).exists()
+
+
+def whereabouts(settings: Settings) -> dict[str, str]:
+    """Each dataset's place: "here", "in the mirror" or "to download". RunError for a mirror that cannot be read."""
+    mirrored = read_index(settings.mirror) if settings.mirror else {}
+    return {
+        name: "here" if is_here(name, settings) else "in the mirror" if name in mirrored else "to download"
+        for name in DATASETS
+    }
 
 
 def unpack(archive: Archive, mirror: str, root: Path) -> None:
@@ -183,7 +201,7 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
         staging = Path(temporary)
         staged, taken = staging / origin.folder, None
         if (target / "raw").is_dir():
-            shutil.copytree(target / "raw", staged / "raw")
+            shutil.copytree(target, staged)
         elif archive is not None and settings.mirror is not None:
             tell(f"unpacking {archive.file}")
             unpack(archive, settings.mirror, staging)
@@ -191,7 +209,8 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
         else:
             _reach(dataset, origin, settings)
         try:
-            with watched(f"downloading {dataset}", staging, round(origin.megabytes * 1e6)):
+            # Standard output is the result's; PyG and ogb talk on it.
+            with watched(f"downloading {dataset}", staging, round(origin.megabytes * 1e6)), redirect_stdout(sys.stderr):
                 read(staging)
         except BitfrontError:
             raise

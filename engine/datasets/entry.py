@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
+
+from engine.defaults import Defaults
 
 if TYPE_CHECKING:
     from torch_geometric.data import Data
@@ -21,6 +23,9 @@ class DatasetSpec(BaseModel):
 
     name: str
 
+    def check_elsewhere(self) -> None:
+        """Raise InputError where another machine, or a service, could not load this."""
+
 
 @dataclass(frozen=True)
 class GraphSize:
@@ -34,7 +39,9 @@ class GraphSize:
     degrees: tuple[tuple[int, int], ...] | None = None
     """(in-degree, how many nodes have it), ascending; None until the graph was loaded."""
     graphs: int = 1
-    """Graphs in a batch; ``nodes`` and ``edges`` are those of all of them."""
+    """How many graphs; ``nodes`` and ``edges`` are those of all of them."""
+    batches: int = 1
+    """Into how many batches an epoch parts them: the weights are read once in each."""
 
 
 @dataclass(frozen=True)
@@ -76,10 +83,16 @@ class Dataset:
     """What the options mean, in words, for the result's page; None: the summary says all."""
     caveat: str | None = None
     synthetic: bool = False
+    changeable: bool = False
+    """Whether the content may change while the options stay: then nothing that was loaded is kept."""
+    own_files: bool = False
+    """Whether a person brings the files: the Launch page then takes an upload."""
     origin: Origin | None = None
     """None: generated, or inside an installed package, or a person's own."""
     packages: tuple[str, ...] = ()
     """Import names of optional packages that loading needs."""
+    defaults: Mapping[str, Defaults] = field(default_factory=dict)
+    """By task: the settings that a paper trains it with, where they are not the task's own."""
 
     @property
     def task(self) -> str:
@@ -89,5 +102,12 @@ class Dataset:
     @property
     def needs(self) -> str:
         """What loading needs, in words: "nothing", or a download or mirror archive, or packages."""
-        needs = [f"a download of {self.origin.megabytes:,.4g} MB, or a mirror archive"] if self.origin else []
-        return "; ".join([*needs, *self.packages]) or "nothing"
+        needs = [f"{self.origin.megabytes:g} MB download or mirror archive"] if self.origin else []
+        return "; ".join([*needs, *(f"package {name}" for name in self.packages)]) or "nothing"
+
+
+def default_spec(entry: Dataset) -> DatasetSpec | None:
+    """The entry's spec with every option left out; None where it has options that must be given."""
+    if any(field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"):
+        return None
+    return entry.spec(name=entry.name)

@@ -1,13 +1,15 @@
 """Look-alikes: generated graphs of another dataset's size, ``like:reddit(factor=0.1)``; synthetic wherever shown.
 
-The same number of nodes, edges, features and classes (all but the last two scaled by ``factor``), undirected
-without loops or repeated edges, log-normal expected degrees, and homophily, so that training learns. Nothing of
-the original's content: for time, memory and behaviour at its size, never for its accuracy.
+The same number of nodes, edges (an even one, as each is there both ways), features and classes, the first two
+scaled by ``factor``; undirected without loops or repeated edges; log-normal expected degrees, and homophily, so
+that training learns. Nothing of the original's content: for time, memory and behaviour at its size, never for its
+accuracy.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 LEAST_A_CLASS = 5
 """Nodes of the smallest class: each split then has one."""
+LABELS = {"node-classification": 1, "multi-label-node-classification": 3}
+"""Labels of a node, by the task: its class, and the classes that follow."""
 
 
 class LikeSpec(DatasetSpec):
@@ -34,7 +38,7 @@ class LikeSpec(DatasetSpec):
     """σ of the log-normal expected degrees: at 1.2 the largest is 30 to 90 times the mean, as in real graphs."""
     homophily: Annotated[float, Field(ge=0, le=1)] = 0.75
     """Probability that an edge is drawn within its class."""
-    signal: Annotated[float, Field(ge=0, le=10)] = 1.0
+    signal: Annotated[float, Field(ge=0, le=100)] = 4.0
     """Distance of a class's mean features from the origin, in standard deviations of the noise."""
     train: Annotated[float, Field(gt=0, lt=1)] = 0.6
     """Share of each class that trains."""
@@ -58,8 +62,8 @@ def scaled(name: str, original: GraphSize, factor: float) -> GraphSize:
     least = min(class_sizes(nodes, original.classes))
     if least < LEAST_A_CLASS:
         raise InputError(
-            f"{name}(factor={factor:g}) is too small: {nodes} nodes in {original.classes} classes leave {max(least, 0)} "
-            f"to the smallest, {LEAST_A_CLASS} are needed; take a larger factor"
+            f"{name}(factor={factor:g}) is too small: {nodes} nodes in {original.classes} classes leave "
+            f"{max(least, 0)} to the smallest, {LEAST_A_CLASS} are needed; take a larger factor"
         )
     if pairs > nodes * (nodes - 1) // 4:
         raise InputError(
@@ -76,18 +80,21 @@ def class_sizes(nodes: int, classes: int) -> list[int]:
     for share in shares:
         total += share
         ends.append(round(nodes * total / sum(shares)))
-    return [stop - start for start, stop in zip(ends, ends[1:], strict=False)]
+    return [stop - start for start, stop in pairwise(ends)]
 
 
 def make(original: Dataset) -> Dataset:
-    """The look-alike of a dataset."""
+    """The look-alike of a dataset. Raises InputError for a set of graphs."""
     name = f"like:{original.name}"
+    labels = LABELS.get(original.tasks[0])
+    if labels is None or original.size(original.spec(name=original.name)).graphs > 1:
+        raise InputError(f"there is no look-alike of {original.name}, which is a set of graphs: take a single graph's")
 
     def size(spec: LikeSpec) -> GraphSize:
         return scaled(name, original.size(original.spec(name=original.name)), spec.factor)
 
     def load(spec: LikeSpec, settings: Settings) -> Data:
-        return draw(spec, size(spec))
+        return draw(spec, size(spec), labels)
 
     class Spec(LikeSpec):
         @model_validator(mode="after")
@@ -98,19 +105,22 @@ def make(original: Dataset) -> Dataset:
     return replace(
         original,
         name=name,
-        summary=f"generated look-alike of {original.name}: its size and kind of degrees, nothing of its content (synthetic)",
+        summary=f"generated look-alike of {original.name}: its size, nothing of its content (synthetic)",
         licence="generated here",
         spec=Spec,
         size=size,
         load=load,
+        splits="generated: 60 % of each class train, 20 % validate, unless the options say otherwise",
+        about=None,
         caveat=f"generated in the size of {original.name}: accuracies say nothing about {original.name}",
         synthetic=True,
-        needs="nothing",
+        origin=None,
+        packages=(),
     )
 
 
-def draw(spec: LikeSpec, size: GraphSize) -> Data:
-    """The graph of these options and exactly this size."""
+def draw(spec: LikeSpec, size: GraphSize, labels: int = 1) -> Data:
+    """The graph of these options and exactly this size; ``labels`` a node."""
     import torch
     from torch_geometric.data import Data
 
@@ -128,8 +138,8 @@ def draw(spec: LikeSpec, size: GraphSize) -> Data:
 
     normal = torch.special.ndtri(uniform(key("degree"), (size.nodes,)).double().add_(2.0**-25))
     expected = torch.exp(normal * spec.tail)
-    # No node draws more than an eighth of all others, so that each finds as many as it wants.
-    expected = expected.div_(expected.mean()).clamp_(max=max(1.0, size.nodes**2 / (8 * max(size.edges, 1))))
+    # No node wants more than a quarter of all others, so that each finds as many as it wants.
+    expected = expected.div_(expected.mean()).clamp_(max=max(1.0, size.nodes**2 / (4 * max(size.edges, 1))))
     edge_index = plant_edges(
         expected, label, members, sizes, homophily=spec.homophily, key=key("edges"), pairs=size.edges // 2
     )
@@ -144,7 +154,11 @@ def draw(spec: LikeSpec, size: GraphSize) -> Data:
     share = torch.empty(size.nodes, dtype=torch.float64)
     share[members] = place / sizes[in_order]
     train, val = share < spec.train, (share >= spec.train) & (share < spec.train + spec.val)
-    return Data(x=x, edge_index=edge_index, y=label, train_mask=train, val_mask=val, test_mask=~(train | val))
+    y = label
+    if labels > 1:
+        several = (label.unsqueeze(1) + torch.arange(labels)) % size.classes
+        y = torch.zeros(size.nodes, size.classes).scatter_(1, several, 1)
+    return Data(x=x, edge_index=edge_index, y=y, train_mask=train, val_mask=val, test_mask=~(train | val))
 
 
 FAMILIES = [Family("like", "generated look-alike of the dataset after the colon, of any size (synthetic)", make)]

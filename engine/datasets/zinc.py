@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from engine.datasets.entry import Dataset, DatasetSpec, GraphSize, Origin
+from engine.defaults import ANY, Defaults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,6 +49,17 @@ def load(spec: ZINCSpec, settings: Settings) -> list[Data]:
     return provide(spec.name, read, settings)
 
 
+DEFAULTS = Defaults(
+    source="Degree-Quant's sizes; rate and epochs of A²Q",
+    training={"epochs": 200, "lr": 1e-3, "weight_decay": 0.0, "batch_size": 128},
+    models={
+        ANY: {"layers": 4, "batch_norm": True, "residual": True, "readout_layers": 2, "readout_dropout": 0.0},
+        "gcn": {"hidden": 146},
+        "gat": {"hidden": 19, "heads": 8},
+        "gin": {"hidden": 110, "readout": "sum"},
+    },
+)
+
 ENTRIES = [
     Dataset(
         name="zinc",
@@ -65,5 +77,6 @@ ENTRIES = [
             210,
             processed="subset/processed",
         ),
+        defaults={"graph-regression": DEFAULTS},
     )
 ]

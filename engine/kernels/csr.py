@@ -184,7 +184,7 @@ class Csr:
         return out
 
     def transpose(self) -> Csr:
-        """The transpose, with this matrix' numbers; it shares the columns where the two are equal (an undirected graph)."""
+        """The transpose, with this matrix' numbers; an undirected graph's shares the columns, which are equal."""
         if self.columns.device.type != "cpu":
             rows = segments.row_of_entry(self)
             order = torch.argsort(self.columns, stable=True)

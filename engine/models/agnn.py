@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
-from engine.models.entry import Model, ModelSpec
+from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from engine.layers.stack import Stack
     from engine.ledger import Product
 
@@ -33,27 +35,40 @@ class AGNNSpec(ModelSpec):
     """Share of the linear layers' inputs that is dropped."""
     input_dropout: bool = True
     """Whether the first layer's input is dropped too."""
+    readout: Pool = "none"
+    """How a graph's nodes are pooled; none: every node has an output."""
+    readout_layers: ReadoutLayers = 2
+    """Linear layers after the pool, in place of the last linear layer."""
+    readout_dropout: ReadoutDropout = 0.5
+    """Share of the last linear layer's input that is dropped, after a pool."""
 
 
 def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import attention_products, linear_products
+    from engine.ledger import attention_products, linear_products, readout_products
 
     last, edges = spec.layers - 1, size.edges + size.nodes
     found: list[Product] = [*linear_products(0, size.nodes, size.features, spec.hidden, input_gradient=False)]
     for layer in range(1, last):
         found += attention_products(layer, size.nodes, edges, 1, spec.hidden, vectors=False)
+    if spec.readout != "none":
+        return [*found, *readout_products(last, size, spec.hidden, spec.readout_layers)]
     return [*found, *linear_products(last, size.nodes, spec.hidden, size.classes, input_gradient=True)]
 
 
 def build(spec: AGNNSpec, size: GraphSize) -> Stack:
     from engine.layers.agnn import AGNNLayer
     from engine.layers.dense import DenseLayer
+    from engine.layers.readout import Readout
     from engine.layers.stack import Stack
 
     inner = [AGNNLayer(train_beta=spec.train_beta) for _ in range(spec.layers - 2)]
+    last: nn.Module = DenseLayer(spec.hidden, size.classes)
+    if spec.readout != "none":
+        last = Readout(spec.hidden, size.classes, pool=spec.readout, layers=spec.readout_layers)
+    ending = spec.dropout if spec.readout == "none" else spec.readout_dropout
     return Stack(
-        [DenseLayer(size.features, spec.hidden, relu=True), *inner, DenseLayer(spec.hidden, size.classes)],
-        dropout=[spec.dropout, *[0.0] * len(inner), spec.dropout],
+        [DenseLayer(size.features, spec.hidden, relu=True), *inner, last],
+        dropout=[spec.dropout, *[0.0] * len(inner), ending],
         input_dropout=spec.input_dropout,
         activation=None,
     )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from engine.errors import InputError
 from engine.scheme import Scheme
@@ -24,6 +24,12 @@ class ModelSpec(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     name: str
+
+
+Pool = Literal["none", "mean", "sum", "max"]
+"""How a graph's nodes are pooled."""
+ReadoutLayers = Annotated[int, Field(ge=1, le=8)]
+ReadoutDropout = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
-from engine.models.entry import Model, ModelSpec
+from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from engine.layers.stack import Stack
     from engine.ledger import Product
 
@@ -26,7 +28,7 @@ class GATSpec(ModelSpec):
     heads: Annotated[int, Field(ge=1, le=64)] = 8
     """Heads of the hidden layers, side by side."""
     output_heads: Annotated[int, Field(ge=1, le=64)] = 1
-    """Heads of the last layer, averaged."""
+    """Heads of the last layer, averaged; with a readout the last layer has the others' heads, side by side."""
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.6
     """Share of a layer's input that is dropped."""
     input_dropout: bool = True
@@ -41,18 +43,24 @@ class GATSpec(ModelSpec):
     """Whether each layer adds a linear product of its input, as PyG's GATConv(residual=True)."""
     batch_norm: bool = False
     """Whether every layer but the last is followed by batch normalization, before its ELU."""
+    readout: Pool = "none"
+    """How a graph's nodes are pooled; none: every node has an output."""
+    readout_layers: ReadoutLayers = 2
+    """Linear layers after the pool."""
+    readout_dropout: ReadoutDropout = 0.5
+    """Share of the last linear layer's input that is dropped, after a pool."""
 
 
 def shapes(spec: GATSpec, size: GraphSize) -> list[tuple[int, int, int]]:
-    """(inputs, heads, channels) of each layer."""
+    """(inputs, heads, channels) of each layer, without a readout."""
     inner = [(spec.heads, spec.hidden)] * (spec.layers - 1)
     inputs = [size.features, *[heads * channels for heads, channels in inner]]
-    outputs = [*inner, (spec.output_heads, size.classes)]
+    outputs = [*inner, (spec.output_heads, size.classes) if spec.readout == "none" else (spec.heads, spec.hidden)]
     return [(width, heads, channels) for width, (heads, channels) in zip(inputs, outputs, strict=True)]
 
 
 def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import attention_products, linear_products
+    from engine.ledger import attention_products, linear_products, readout_products
 
     found: list[Product] = []
     for layer, (inputs, heads, channels) in enumerate(shapes(spec, size)):
@@ -61,8 +69,10 @@ def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
         found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
         found += attention_products(layer, size.nodes, edges, heads, channels, vectors=True)
         if spec.residual:
-            wide = channels if layer + 1 == spec.layers else outputs
+            wide = channels if layer + 1 == spec.layers and spec.readout == "none" else outputs
             found += linear_products(layer, size.nodes, inputs, wide, input_gradient=layer > 0)
+    if spec.readout != "none":
+        found += readout_products(spec.layers, size, spec.heads * spec.hidden, spec.readout_layers)
     return found
 
 
@@ -70,28 +80,39 @@ def build(spec: GATSpec, size: GraphSize) -> Stack:
     from torch.nn import functional
 
     from engine.layers.gat import GATLayer
+    from engine.layers.readout import Readout
     from engine.layers.stack import Stack
 
-    layers = [
+    hidden = spec.layers if spec.readout != "none" else spec.layers - 1
+    layers: list[nn.Module] = [
         GATLayer(
             inputs,
             channels,
             heads=heads,
-            concat=layer + 1 < spec.layers,
+            concat=layer < hidden,
             negative_slope=spec.negative_slope,
             bias=spec.bias,
             residual=spec.residual,
-            batch_norm=spec.batch_norm and layer + 1 < spec.layers,
+            batch_norm=spec.batch_norm and layer < hidden,
         )
         for layer, (inputs, heads, channels) in enumerate(shapes(spec, size))
     ]
+    rates = [spec.dropout] * len(layers)
+    if spec.readout != "none":
+        width = spec.heads * spec.hidden
+        layers.append(Readout(width, size.classes, pool=spec.readout, layers=spec.readout_layers))
+        rates.append(spec.readout_dropout)
     return Stack(
         layers,
-        dropout=spec.dropout,
+        dropout=rates,
         input_dropout=spec.input_dropout,
         attention_dropout=spec.attention_dropout,
         activation=functional.elu,
     )
+
+
+def addressed(spec: GATSpec) -> int:
+    return spec.layers + (spec.readout != "none")
 
 
 ENTRIES = [
@@ -105,5 +126,6 @@ ENTRIES = [
         spec=GATSpec,
         products=products,
         build=build,
+        layers=addressed,
     )
 ]  # fmt: skip

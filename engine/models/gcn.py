@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
-from engine.models.entry import Model, ModelSpec
+from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from engine.layers.stack import Stack
     from engine.ledger import Product
 
@@ -35,45 +37,60 @@ class GCNSpec(ModelSpec):
     """Whether every layer but the last is followed by batch normalization, before its ReLU."""
     residual: bool = False
     """Whether a hidden layer as wide as its input adds that input after its ReLU."""
+    readout: Pool = "none"
+    """How a graph's nodes are pooled; none: every node has an output."""
+    readout_layers: ReadoutLayers = 2
+    """Linear layers after the pool."""
+    readout_dropout: ReadoutDropout = 0.5
+    """Share of the last linear layer's input that is dropped, after a pool."""
 
 
 def widths(spec: GCNSpec, size: GraphSize) -> list[tuple[int, int]]:
-    """(inputs, outputs) of each layer."""
+    """(inputs, outputs) of each layer, without a readout."""
     inner = [spec.hidden] * (spec.layers - 1)
-    return list(zip([size.features, *inner], [*inner, size.classes], strict=True))
+    last = size.classes if spec.readout == "none" else spec.hidden
+    return list(zip([size.features, *inner], [*inner, last], strict=True))
 
 
 def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import aggregate_products, linear_products
+    from engine.ledger import aggregate_products, linear_products, readout_products
 
     found: list[Product] = []
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
         found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
         edges = size.edges + size.nodes
         found += aggregate_products(layer, size.nodes, edges, outputs, by_edge=spec.message == "edge")
+    if spec.readout != "none":
+        found += readout_products(spec.layers, size, spec.hidden, spec.readout_layers)
     return found
 
 
 def build(spec: GCNSpec, size: GraphSize) -> Stack:
     from engine.layers.gcn import GCNLayer
+    from engine.layers.readout import Readout
     from engine.layers.stack import Stack
 
     pairs = widths(spec, size)
-    return Stack(
-        [
-            GCNLayer(
-                inputs,
-                outputs,
-                bias=spec.bias,
-                message=spec.message,
-                batch_norm=spec.batch_norm and index + 1 < len(pairs),
-            )
-            for index, (inputs, outputs) in enumerate(pairs)
-        ],
-        dropout=spec.dropout,
-        input_dropout=spec.input_dropout,
-        residual=spec.residual,
-    )
+    hidden = len(pairs) if spec.readout != "none" else len(pairs) - 1
+    layers: list[nn.Module] = [
+        GCNLayer(
+            inputs,
+            outputs,
+            bias=spec.bias,
+            message=spec.message,
+            batch_norm=spec.batch_norm and index < hidden,
+        )
+        for index, (inputs, outputs) in enumerate(pairs)
+    ]
+    rates = [spec.dropout] * len(layers)
+    if spec.readout != "none":
+        layers.append(Readout(spec.hidden, size.classes, pool=spec.readout, layers=spec.readout_layers))
+        rates.append(spec.readout_dropout)
+    return Stack(layers, dropout=rates, input_dropout=spec.input_dropout, residual=spec.residual)
+
+
+def addressed(spec: GCNSpec) -> int:
+    return spec.layers + (spec.readout != "none")
 
 
 ENTRIES = [
@@ -85,5 +102,6 @@ ENTRIES = [
         spec=GCNSpec,
         products=products,
         build=build,
+        layers=addressed,
     )
 ]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
-from engine.models.entry import Model, ModelSpec
+from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
     from engine.layers.stack import Stack
@@ -39,11 +39,11 @@ class GINSpec(ModelSpec):
     """Share of a layer's input that is dropped."""
     input_dropout: bool = True
     """Whether the first layer's input is dropped too."""
-    readout: Literal["none", "mean", "sum", "max"] = "none"
-    """How a graph's nodes are pooled; none: every node is classified."""
-    readout_layers: Annotated[int, Field(ge=1, le=8)] = 2
+    readout: Pool = "none"
+    """How a graph's nodes are pooled; none: every node has an output."""
+    readout_layers: ReadoutLayers = 2
     """Linear layers after the pool."""
-    readout_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    readout_dropout: ReadoutDropout = 0.5
     """Share of the last linear layer's input that is dropped, after a pool."""
 
 
@@ -59,7 +59,7 @@ def shapes(spec: GINSpec, size: GraphSize) -> list[list[int]]:
 
 
 def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import linear_products, message_products
+    from engine.ledger import linear_products, message_products, readout_products
 
     found: list[Product] = []
     for layer, widths in enumerate(shapes(spec, size)):
@@ -69,9 +69,7 @@ def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
             needed = layer > 0 or index > 0 or spec.train_eps
             found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=needed)
     if spec.readout != "none":
-        widths = [spec.hidden] * spec.readout_layers + [size.classes]
-        for inputs, outputs in pairwise(widths):
-            found += linear_products(spec.layers, size.graphs, inputs, outputs, input_gradient=True)
+        found += readout_products(spec.layers, size, spec.hidden, spec.readout_layers)
     return found
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.catalogue import Catalogue
-from engine.objectives.entry import Objective
+from engine.objectives.entry import Objective, TaskSpec
 
-__all__ = ["OBJECTIVES", "Objective"]
+__all__ = ["OBJECTIVES", "Objective", "TaskSpec"]
 
 OBJECTIVES: Catalogue[Objective] = Catalogue("task", "engine.objectives")

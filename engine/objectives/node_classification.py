@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
-from engine.objectives.entry import Objective, TaskSpec
+from pydantic import Field
+
+from engine.objectives.entry import Objective, TaskSpec, sampled
 
 if TYPE_CHECKING:
     import torch
-    from torch import Tensor
 
     from engine.graph import Graph
     from engine.problem import Problem
@@ -16,37 +17,37 @@ if TYPE_CHECKING:
 
 
 class NodeClassificationSpec(TaskSpec):
-    """Single-label node classification has no options."""
+    """Options of single-label node classification; they matter where the dataset brings no split of its own."""
 
-    name: Literal["node classification"] = "node classification"
-
-
-def loss(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Mean cross entropy of class scores [n, C] and labels [n]."""
-    from torch.nn.functional import cross_entropy
-
-    return cross_entropy(outputs.float(), targets)
-
-
-def score(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Share of the nodes whose highest score is their label, in percent."""
-    return (outputs.argmax(dim=1) == targets).double().mean() * 100
+    name: Literal["node-classification"] = "node-classification"
+    train_per_class: Annotated[int, Field(ge=1)] = 20
+    """Training nodes a class, where the dataset brings no split."""
+    val_per_class: Annotated[int, Field(ge=1)] = 30
+    """Validation nodes a class, where the dataset brings no split; all others test (Shchur et al., 2018)."""
+    split_seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of that split (the run's seed is another)."""
 
 
 def prepare(task: NodeClassificationSpec, graph: Graph, run: RunSpec, device: torch.device) -> Problem:
-    from engine.full_batch import FullBatch
+    from engine.full_batch import node_problem
+    from engine.metrics import accuracy, cross_entropy
+    from engine.problem import Measure
+    from engine.splits import per_class_split
 
-    return FullBatch(graph, device, objective=ENTRIES[0], loss=loss, score=score)
+    masks = graph.masks or per_class_split(graph.y, task.train_per_class, task.val_per_class, task.split_seed)
+    return node_problem(graph, run, device, masks, Measure("accuracy", "%", True, cross_entropy, accuracy))
 
 
 ENTRIES = [
     Objective(
-        name="node classification",
+        name="node-classification",
         summary="one label a node; cross entropy, accuracy",
         metric="accuracy",
         unit="%",
         higher_is_better=True,
         spec=NodeClassificationSpec,
         prepare=prepare,
+        expect=sampled,
+        samples=True,
     )
 ]

@@ -10,6 +10,7 @@ ALTER TABLE densities ADD COLUMN memory_thesis DOUBLE;
 ALTER TABLE densities ADD COLUMN peak_memory_density DOUBLE;
 UPDATE densities SET arithmetic_thesis = arithmetic, memory_thesis = memory, peak_memory_density = memory
 WHERE scope = 'inference' OR coverage = 'quantized part';
+ALTER TABLE summary ADD COLUMN also JSON;
 ALTER TABLE precision RENAME TO older_precision;
 CREATE TABLE precision (
     run VARCHAR NOT NULL,

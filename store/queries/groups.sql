@@ -1,5 +1,5 @@
--- Runs that differ in the seed only, as mean, sample standard deviation and 95 % interval (Student's t, half width)
--- over the newest finished run of each seed; groups without a finished run have n = 0.
+-- Runs that differ in the seed and fold only, as mean, sample standard deviation and 95 % interval (Student's t, half
+-- width) over the newest finished run of each; groups without a finished run have n = 0.
 -- A filter chooses groups with a run that fits; it never changes which runs count.
 -- $dataset text=: only this dataset
 -- $model text=: only this architecture
@@ -31,7 +31,7 @@ members AS (
         any_value(dataset) AS dataset, any_value(model) AS model, any_value(scheme) AS scheme,
         bool_or(synthetic) AS synthetic, any_value(caveat) AS caveat,
         any_value(metric) AS metric, any_value(unit) AS unit,
-        arg_min(CAST(json_merge_patch(spec, '{"seed": null}') AS VARCHAR), run) AS spec
+        arg_min(CAST(json_merge_patch(spec, '{"seed": null, "task": {"fold": null}}') AS VARCHAR), run) AS spec
     FROM runs SEMI JOIN asked USING (group_id)
     GROUP BY group_id
 ),
@@ -41,8 +41,8 @@ counted AS (
 statistics AS (
     SELECT
         group_id,
-        list(seed ORDER BY seed) AS seeds,
-        list(run ORDER BY seed) AS runs,
+        list(DISTINCT seed ORDER BY seed) AS seeds,
+        list(run ORDER BY seed, fold) AS runs,
         count(*) AS n,
         avg(test_at_best_val) AS test_mean, stddev_samp(test_at_best_val) AS test_std,
         avg(test_last) AS last_mean, stddev_samp(test_last) AS last_std,

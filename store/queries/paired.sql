@@ -1,5 +1,5 @@
--- The difference of two seed groups, seed by seed: a minus b in the test metric at best validation, with its mean,
--- sample standard deviation and 95 % interval (Student's t over the differences). Only seeds that both have count.
+-- The difference of two groups, seed by seed and fold by fold: a minus b in the test metric at best validation, with its
+-- mean, sample standard deviation and 95 % interval (Student's t over the differences). Only what both have counts.
 -- $pairs list: pairs of group ids, a:b
 WITH asked AS (
     SELECT place, split_part(pair, ':', 1) AS a, split_part(pair, ':', 2) AS b
@@ -14,11 +14,12 @@ differences AS (
     FROM asked
     JOIN counted_runs a ON a.group_id = asked.a
     JOIN counted_runs b ON b.group_id = asked.b AND b.seed = a.seed
+        AND b.fold IS NOT DISTINCT FROM a.fold
 ),
 statistics AS (
     SELECT
         a, b,
-        list(seed ORDER BY seed) AS seeds, count(*) AS n,
+        list(DISTINCT seed ORDER BY seed) AS seeds, count(*) AS n,
         avg(test_a) AS mean_a, avg(test_b) AS mean_b,
         avg(test_a - test_b) AS difference, stddev_samp(test_a - test_b) AS std,
         any_value(metric) AS metric, any_value(unit) AS unit, any_value(higher_is_better) AS higher_is_better

@@ -77,3 +77,14 @@ def test_a_component_is_one_part():
     assert str(caught.value) == (
         "cannot read the dataset 'sbm+cora': one name with options is allowed, such as name(key=value)"
     )
+
+
+def test_a_components_name_may_be_a_familys():
+    part = grammar.parse_part("like:reddit(factor=0.1)", "dataset")
+    assert (part.name, part.options) == ("like:reddit", (("factor", 0.1),))
+    assert str(part) == "like:reddit(factor=0.1)"
+    with pytest.raises(InputError) as caught:
+        grammar.parse_part("like:", "dataset")
+    assert str(caught.value) == (
+        "cannot read the dataset 'like:': one name with options is allowed, such as name(key=value)"
+    )

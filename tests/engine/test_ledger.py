@@ -7,7 +7,15 @@ import pytest
 from engine.datasets import GraphSize
 from engine.errors import InputError
 from engine.events import LedgerRow
-from engine.ledger import all_densities, densities, ledger_rows, preview, run_ledger
+from engine.ledger import (
+    all_densities,
+    arithmetic_mean,
+    densities,
+    harmonic_mean,
+    ledger_rows,
+    preview,
+    run_ledger,
+)
 from engine.models import MODELS
 from engine.models.gcn import GCNSpec
 from engine.scheme import Quantization, Rule, Scheme, get_format, parse_scheme
@@ -162,3 +170,35 @@ def test_a_phase_in_full_precision_is_charged_in_training_and_not_in_inference()
     rows = ledger_rows(products, Scheme(), 30) + ledger_rows(products, scheme, 10, first_epoch=31)
     assert densities(rows, "inference", "whole step").average_bits == 8
     assert 24 < densities(rows, "training", "whole step").average_bits < 32
+
+
+def test_the_example_of_both_means():
+    """METHODS §9: 57 % MSFP12 + 43 % MSFP13, from the published table's densities."""
+    arithmetic, memory = [(57, 31.9), (43, 18.3)], [(57, 7.1), (43, 5.8)]
+    assert round(float(arithmetic_mean(arithmetic)), 2) == 26.05
+    assert round(float(arithmetic_mean(memory)), 2) == 6.54
+    assert round(float(harmonic_mean(arithmetic)), 2) == 24.17
+    assert round(float(harmonic_mean(memory)), 2) == 6.48
+
+
+def test_the_example_as_a_runs_ledger():
+    """The same mix over 100 epochs of a real ledger; its memory is of exact bits (4.5 and 5.5), not of rounded ones."""
+    spec = RunSpec.parse(
+        {"dataset": "cora", "model": "gcn", "scheme": "sdq[msfp12,msfp13](starts=58)", "training": {"epochs": 100}}
+    )
+    headline = preview(spec)[0]
+    assert headline.scope == "training"
+    assert headline.arithmetic_thesis is not None
+    assert headline.memory_thesis is not None
+    assert round(headline.arithmetic, 2) == 24.17
+    assert round(headline.arithmetic_thesis, 2) == 26.05
+    assert headline.memory == pytest.approx(32 / (0.57 * 4.5 + 0.43 * 5.5))
+    assert headline.memory_thesis == pytest.approx(0.57 * 32 / 4.5 + 0.43 * 32 / 5.5)
+    assert headline.peak_memory_density == pytest.approx(32 / 5.5)
+
+
+def test_a_preview_of_signals_is_the_least_density_that_a_run_can_have():
+    def at(scheme: str) -> float:
+        return preview(RunSpec.parse({"dataset": "cora", "model": "gcn", "scheme": scheme}))[0].arithmetic
+
+    assert at("int8") < at("adq[int4,int8]") < at("int4")

@@ -300,7 +300,9 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
     [
         (
             ("run", "--dataset", "coar"),
-            "unknown dataset 'coar': did you mean cora? Allowed: karate, cora, citeseer, pubmed, sbm",
+            "unknown dataset 'coar': did you mean cora or collab or coauthor-cs? Allowed: amazon-computers, amazon-photo, "
+            "coauthor-cs, cornell5, karate, reddit, flickr, yelp, amazon-products, esol, freesolv, lipo, bbbp, bace, "
+            "sider, clintox, tox21, pcba, ogbn-arxiv, file, folder, cora, citeseer, pubmed, … (38 in all)",
         ),
         (
             ("run", "--model", "gnc"),

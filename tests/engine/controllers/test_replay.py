@@ -11,15 +11,16 @@ from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.training import Training
 
-TASK = "node classification"
+
+def run_of(scheme: str, epochs: int = 30) -> RunSpec:
+    return RunSpec.parse(
+        {"dataset": "karate", "model": "gcn", "scheme": scheme, "training": {"epochs": epochs}, "device": "cpu"}
+    )
 
 
 def trained(scheme: str, settings: Settings, epochs: int = 30) -> tuple[dict, list[tuple[int, str]]]:
     """A real run's per-epoch columns, and its switches as (epoch, label)."""
-    run = RunSpec.parse(
-        {"dataset": "karate", "model": "gcn", "scheme": scheme, "training": {"epochs": epochs}, "device": "cpu"}
-    )
-    training = Training(run, settings)
+    training = Training(run_of(scheme, epochs), settings)
     switches = [(event.epoch, event.label) for event in training if isinstance(event, PrecisionChanged)]
     return History.of(training.rows).columns, switches[1:]
 
@@ -38,7 +39,7 @@ def trained(scheme: str, settings: Settings, epochs: int = 30) -> tuple[dict, li
 def test_a_runs_own_controller_is_replayed_exactly(scheme: str, settings: Settings):
     columns, switches = trained(scheme, settings)
     assert switches
-    again = replay(scheme, scheme, TASK, columns, 30)
+    again = replay(scheme, run_of(scheme), columns, 30)
     assert [(switch.epoch, switch.label) for switch in again.switches] == switches
     assert again.exact_until == 30
     assert again.note == "exact: the run trained with the formats that this schedule chooses"
@@ -47,7 +48,7 @@ def test_a_runs_own_controller_is_replayed_exactly(scheme: str, settings: Settin
 def test_a_static_run_is_exact_up_to_the_first_switch(settings: Settings):
     columns, _ = trained("int3", settings)
     _, switches = trained("adq[int3,int8](theta=0.6)", settings)
-    again = replay("adq[int3,int8](theta=0.6)", "int3", TASK, columns, 30)
+    again = replay("adq[int3,int8](theta=0.6)", run_of("int3"), columns, 30)
     # The first switch is the one that the real run makes; what follows is an estimate.
     assert (again.switches[0].epoch, again.switches[0].label) == switches[0]
     assert again.exact_until == switches[0][0] - 1
@@ -59,7 +60,7 @@ def test_a_static_run_is_exact_up_to_the_first_switch(settings: Settings):
 
 def test_another_threshold_parts_where_the_decisions_first_differ(settings: Settings):
     columns, switches = trained("adq[int3,int8](theta=0.6)", settings)
-    eager = replay("adq[int3,int8](theta=0.01)", "adq[int3,int8](theta=0.6)", TASK, columns, 30)
+    eager = replay("adq[int3,int8](theta=0.01)", run_of("adq[int3,int8](theta=0.6)"), columns, 30)
     assert [switch.epoch for switch in eager.switches] == [12, 17, 22, 27]
     mine = {switch.epoch for switch in eager.switches}
     first_other = min(mine ^ {epoch for epoch, _ in switches}, default=31)
@@ -68,7 +69,7 @@ def test_another_threshold_parts_where_the_decisions_first_differ(settings: Sett
 
 def test_other_formats_are_an_estimate_from_the_first_epoch_on(settings: Settings):
     columns, _ = trained("fp32", settings)
-    again = replay("adq[int4,int8]", "fp32", TASK, columns, 30)
+    again = replay("adq[int4,int8]", run_of("fp32"), columns, 30)
     assert again.exact_until == 0
     assert again.start == "int4"
     assert again.note == "an estimate: the run trained with fp32, other formats than this schedule begins with"
@@ -76,7 +77,7 @@ def test_other_formats_are_an_estimate_from_the_first_epoch_on(settings: Setting
 
 def test_a_window_that_was_not_recorded_is_refused():
     with pytest.raises(InputError) as error:
-        replay("muppet[int4,int8](r=5)", "int4", TASK, {"epoch": []}, 30)
+        replay("muppet[int4,int8](r=5)", run_of("int4"), {"epoch": []}, 30)
     assert str(error.value) == (
         "the scheme 'muppet[int4,int8](r=5)' needs the gradients' diversity in windows of 5 epochs, and the run "
         "recorded windows of 3: set r=3"
@@ -85,7 +86,7 @@ def test_a_window_that_was_not_recorded_is_refused():
 
 def test_a_static_scheme_is_refused():
     with pytest.raises(InputError) as error:
-        replay("int8", "int8", TASK, {"epoch": []}, 30)
+        replay("int8", run_of("int8"), {"epoch": []}, 30)
     assert str(error.value) == (
         "the scheme 'int8' has no schedule to replay: give one of adq, cpt, dsq, muppet, pfq, sdq"
     )

@@ -1,46 +1,26 @@
-"""Datasets: their statistics, splits and determinism, and archives that are checked before use."""
+"""Graphs from datasets: features, splits, determinism, kept copies."""
 
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from engine.datasets import DATASETS
-from engine.errors import InputError, RunError
+from engine.errors import InputError
 from engine.graph import load_graph
 from engine.settings import Settings
-from engine.spec import RunSpec
+from tests.engine.datasets.specs import dataset
 
 
-def dataset(text: str):
-    return RunSpec.parse({"dataset": text, "model": "gcn"}).dataset
-
-
-@pytest.mark.parametrize(
-    ("name", "nodes", "edges", "features", "classes", "splits"),
-    [
-        ("cora", 2708, 10556, 1433, 7, (140, 500, 1000)),
-        ("citeseer", 3327, 9104, 3703, 6, (120, 500, 1000)),
-        ("pubmed", 19717, 88648, 500, 3, (60, 500, 1000)),
-    ],
-)
-def test_the_citation_graphs_come_from_the_mirror(
-    settings: Settings, mirror: Path, name: str, nodes: int, edges: int, features: int, classes: int, splits
-):
-    graph = load_graph(dataset(name), settings)
-    size = graph.size
-    assert (size.nodes, size.edges, size.features, size.classes) == (nodes, edges, features, classes)
-    assert tuple(int(graph.masks[split].sum()) for split in ("train", "val", "test")) == splits
-    assert replace(size, degrees=None) == DATASETS[name].size(dataset(name)), "the catalogue's size is the real one"
-    sums = graph.x.sum(1)
+def test_features_of_words_are_divided_by_their_sum(settings: Settings, mirror: Path):
+    sums = load_graph(dataset("cora"), settings).x.sum(1)
     torch.testing.assert_close(sums[sums > 0], torch.ones(int((sums > 0).sum())))
+    counts = load_graph(dataset("cora(normalize_features=false)"), settings).x.sum(1)
+    assert counts.max() > 1
 
 
 def test_a_caveat_of_the_mirror_travels_with_the_result(settings: Settings, mirror: Path):
@@ -124,41 +104,3 @@ def test_impossible_sizes_are_refused(text: str, message: str):
     with pytest.raises(InputError) as caught:
         dataset(text)
     assert str(caught.value) == message
-
-
-def damaged_mirror(mirror: Path, folder: Path) -> Path:
-    """A copy of Cora's row and archive with one byte of the archive changed."""
-    folder.mkdir()
-    rows = [row for row in json.loads((mirror / "index.json").read_text()) if "cora" in row["datasets"]]
-    (folder / "index.json").write_text(json.dumps(rows))
-    archive = folder / rows[0]["archive"]
-    shutil.copyfile(mirror / rows[0]["archive"], archive)
-    content = bytearray(archive.read_bytes())
-    content[100] ^= 1
-    archive.write_bytes(content)
-    return folder
-
-
-def test_a_damaged_archive_is_refused_and_leaves_nothing(settings: Settings, mirror: Path, tmp_path: Path):
-    bad = damaged_mirror(mirror, tmp_path / "mirror")
-    root = tmp_path / "data"
-    with pytest.raises(
-        RunError, match=r"^the archive planetoid_cora\.tar\.xz of the mirror .* is damaged: its SHA-256"
-    ):
-        load_graph(dataset("cora"), settings.model_copy(update={"mirror": str(bad), "data": root}))
-    assert [path.name for path in root.iterdir() if not path.name.startswith(".")] == []
-
-
-def test_a_mirror_that_is_not_there_is_named(settings: Settings, tmp_path: Path):
-    gone = tmp_path / "gone"
-    with pytest.raises(RunError) as caught:
-        load_graph(dataset("cora"), settings.model_copy(update={"mirror": str(gone), "data": tmp_path / "data"}))
-    assert str(caught.value).startswith(f"the mirror's {gone}/index.json cannot be read: ")
-    assert str(caught.value).endswith("set BITFRONT_MIRROR right or unset it")
-
-
-def test_a_data_folder_that_cannot_be_written_is_named(settings: Settings, tmp_path: Path):
-    blocked = tmp_path / "file"
-    blocked.write_text("")
-    with pytest.raises(RunError, match=r"^the data folder .* cannot be written: .*; set BITFRONT_DATA$"):
-        load_graph(dataset("cora"), settings.model_copy(update={"data": blocked / "data"}))

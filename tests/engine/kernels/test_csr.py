@@ -25,7 +25,8 @@ def test_the_entries_come_sorted_by_row_and_column(graph):
     matrix = csr(rows, columns, nodes)
     assert entries(matrix) == sorted(zip(rows.tolist(), columns.tolist(), strict=True))
     assert matrix.columns.dtype == torch.int32
-    again = csr(*(torch.tensor(entries(matrix), dtype=torch.int64).reshape(-1, 2).t()), nodes)
+    first, second = torch.tensor(entries(matrix), dtype=torch.int64).reshape(-1, 2).unbind(1)
+    again = csr(first, second, nodes)
     assert torch.equal(again.columns, matrix.columns), "sorted entries stay where they are"
 
 
@@ -68,5 +69,5 @@ def test_a_directed_graph_has_a_transpose_of_its_own():
 
 @pytest.mark.parametrize("edge", [(0, 3), (3, 0), (-1, 0)])
 def test_an_edge_to_a_node_that_there_is_not_is_refused(edge):
-    with pytest.raises(ValueError, match="^an edge names a node that there is not: the numbers go from 0 to 2$"):
+    with pytest.raises(ValueError, match=r"^an edge names a node that there is not: the numbers go from 0 to 2$"):
         Adjacency.from_edges(torch.tensor([[0, edge[0]], [1, edge[1]]]), 3)
