@@ -195,23 +195,45 @@ def test_another_schedule_is_replayed_into_the_chart(dashboard: Dashboard, store
     store.client.post_events(lives.climbing(run, scheme="int4", climb={1: ("int4", 4.0)}))
     dashboard.use(store)
     page = dashboard.open("runs", run=run, replay="true")
-    assert page.text_input(key="replayed").value == "adq[int4,int8]"
+    assert schedule(page).value == "adq[int4,int8]"
     assert ":blue-badge[exact up to epoch 11]" in " ".join(messages(page.markdown))
     assert replayed(page) == {"adq[int4,int8]": [1, 12, 17]}
 
-    page.slider(key="replay-theta").set_value(1.1).run()
-    assert page.text_input(key="replayed").value == "adq[int4,int8](theta=1.1)"
+    page.slider[0].set_value(1.1).run()
+    assert schedule(page).value == "adq[int4,int8](theta=1.1)"
     assert replayed(page) == {"adq[int4,int8](theta=1.1)": [1]}
     assert ":green-badge[exact up to epoch 20]" in " ".join(messages(page.markdown))
 
-    page.get_by_key("replay-controller").set_value("dsq").run()
-    assert page.text_input(key="replayed").value == "dsq[int4,int4,int4,int16 -> int16,int6,int6,int16]"
+    page.get_by_key("replay-controller-adq").set_value("dsq").run()
+    assert schedule(page).value == "dsq[int4,int4,int4,int16 -> int16,int6,int6,int16]"
     assert ":gray-badge[an estimate]" in " ".join(messages(page.markdown))
 
-    page.text_input(key="replayed").set_value("int8").run()
+    schedule(page).set_value("int8").run()
     assert messages(page.error) == [
         literal("the scheme 'int8' has no schedule to replay: give one of adq, cpt, dsq, muppet, pfq, sdq")
     ]
+
+
+def test_the_schedule_that_is_asked_is_part_of_the_link(dashboard: Dashboard, store: Service) -> None:
+    run, other = new_run_id(), new_run_id()
+    static = {"climb": {1: ("int4", 4.0)}}
+    store.client.post_events([*lives.climbing(run, "int4", **static), *lives.climbing(other, "int5", **static)])
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, replay="true", replayed="pfq[int4,int8](epsilon=0.3)")
+    assert schedule(page).value == "pfq[int4,int8](epsilon=0.3)"
+    assert [slider.value for slider in page.slider] == [0.3, 0.3]
+
+    page.slider[0].set_value(0.1).run()
+    assert page.query_params["replayed"] == "pfq[int4,int8](epsilon=0.1)"
+    page.query_params["run"] = other
+    page.query_params.pop("replayed")
+    page.run()
+    assert schedule(page).value == "adq[int5,int9]"
+
+
+def schedule(page: AppTest):
+    (field,) = (field for field in page.text_input if field.label == "Schedule")
+    return field
 
 
 def replayed(page: AppTest) -> dict[str, list[int]]:
