@@ -29,7 +29,7 @@ allowed = True
 
 
 def forbid() -> None:
-    """From now on this process refuses a scheme or dataset that names a file: for services, which read others' texts."""
+    """From now on this process refuses what names a file: for services, which read others' texts."""
     global allowed
     allowed = False
 

@@ -12,13 +12,14 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from app.cli.reading import mean_and_std
 from app.cli.recording import Recorder, find_store
 from app.cli.resuming import Kept
 from app.cli.settings_option import parse_settings
+from app.cli.time_left import TimeLeft, TimeLeftColumn
 from app.digits import number
 from engine.errors import BitfrontError, InputError
 from engine.events import EpochFinished, History, RunCancelled, RunFailed, RunFinished, RunStarted, Summary
@@ -118,7 +119,7 @@ def _progress(console: Console, *, quiet: bool) -> Iterator[Progress]:
         TextColumn("{task.description}"),
         BarColumn(),
         TextColumn("{task.completed}/{task.total} epochs"),
-        TimeRemainingColumn(),
+        TimeLeftColumn(),
         TextColumn("{task.fields[note]}"),
     )
     with Progress(*columns, console=console, disable=quiet or not console.is_terminal) as progress:
@@ -133,21 +134,27 @@ def _train(
     os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.home / "cache" / "numba"))
     recorder = Recorder(spec, settings, client)
     fold = "" if spec.fold is None else f" fold {spec.fold}"
-    task = progress.add_task(f"{spec.scheme} seed {spec.seed}{fold}", total=spec.training.epochs, note="")
+    left = TimeLeft(spec.training.epochs)
+    title = f"{spec.scheme} seed {spec.seed}{fold}"
+    task = progress.add_task(title, total=spec.training.epochs, note="", left=left)
     rows: list[EpochFinished] = []
-    training = Training(spec, settings, resume=kept and kept.checkpoint())
+    training = Training(spec, settings, resume=kept and kept.checkpoint(), stepped=left.step)
     unit = ""
     try:
         for event in training:
             recorder.record(event)
             if isinstance(event, EpochFinished):
                 rows.append(event)
+                left.epoch(event.seconds or 0.0)
                 value = event.val_metric
                 progress.update(task, advance=1, note="" if value is None else f"val {number(value, unit)}")
                 if kept:
                     kept.save(training)
             elif isinstance(event, RunStarted):
                 unit = event.provenance["unit"]
+                left.epochs = event.total_epochs
+                left.begin()
+                progress.update(task, total=event.total_epochs)
             elif isinstance(event, RunFinished):
                 if kept:
                     kept.finish(recorder.run, event.summary)

@@ -14,6 +14,7 @@ from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
+from app.own_files import choose_own_files
 from app.phrases import count, duration, literal
 from app.schedules import planned
 from engine.datasets import DATASETS
@@ -61,7 +62,8 @@ def choose_dataset() -> dict:
     st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:
         st.badge("Synthetic data", icon=":material/science:", color="violet")
-    return {"name": name, **_options(entry.spec, "dataset", f"Options of {name}")}
+    own = choose_own_files(entry) if entry.own_files else {}
+    return {"name": name, **own, **_options(entry.spec, "dataset", f"Options of {name}")}
 
 
 def choose_task(dataset: str) -> dict:

@@ -85,6 +85,8 @@ class Dataset:
     synthetic: bool = False
     changeable: bool = False
     """Whether the content may change while the options stay: then nothing that was loaded is kept."""
+    default_task: Callable[[Mapping[str, Any]], str] | None = None
+    """The default task where the options decide it; None: the first of ``tasks``."""
     own_files: bool = False
     """Whether a person brings the files: the Launch page then takes an upload."""
     origin: Origin | None = None
@@ -93,6 +95,10 @@ class Dataset:
     """Import names of optional packages that loading needs."""
     defaults: Mapping[str, Defaults] = field(default_factory=dict)
     """By task: the settings that a paper trains it with, where they are not the task's own."""
+
+    def task_for(self, options: Mapping[str, Any]) -> str:
+        """The default task of this dataset with these options."""
+        return self.default_task(options) if self.default_task else self.tasks[0]
 
     @property
     def task(self) -> str:
@@ -107,7 +113,8 @@ class Dataset:
 
 
 def default_spec(entry: Dataset) -> DatasetSpec | None:
-    """The entry's spec with every option left out; None where it has options that must be given."""
-    if any(field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"):
+    """The entry's spec with every option left out; None where it has options that must be given, as one's files."""
+    required = [field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"]
+    if entry.own_files or any(required):
         return None
     return entry.spec(name=entry.name)

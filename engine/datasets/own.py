@@ -5,11 +5,13 @@ What the files look like is told in engine/own_data. A path is read where `bitfr
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
+from pydantic.config import JsonDict
 
 from engine import recipe_files
 from engine.datasets.degree_features import DegreeFeaturesSpec
@@ -23,11 +25,11 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
     from engine.own_data import Content, ContentSet
-    from engine.own_data.folders import Labels
+    from engine.own_data.content import Labels
 
 TRAIN, VAL = 0.6, 0.2
 """Shares of each class, where the files bring no split."""
-HIDDEN = {"form": "hidden"}
+HIDDEN: JsonDict = {"form": "hidden"}
 """Options that the Launch page sets by other means than a field."""
 
 
@@ -45,17 +47,30 @@ class OwnSpec(DegreeFeaturesSpec, RandomSplitSpec):
     def _one_source(self) -> OwnSpec:
         from engine.own_data.uploads import check_id
 
-        if bool(self.path) == bool(self.upload):
-            raise InputError(
-                f'the dataset {self.name} needs either a path, such as {self.name}(path="./mine"), or an upload\'s id'
-            )
         if self.upload:
             check_id(self.upload)
-        elif not recipe_files.allowed:
+        if self.upload and self.path:
+            raise self._no_source()
+        if self.path and not recipe_files.allowed:
             raise InputError(f"the path {self.path!r} is not read here: a service takes uploads only")
         return self
 
+    def _no_source(self) -> InputError:
+        return InputError(
+            f'the dataset {self.name} needs either a path, such as {self.name}(path="./mine"), or an upload\'s id'
+        )
+
+    def place(self, settings: Settings) -> Path:
+        """Where the files are. Raises InputError where nothing says so, RunError where an upload cannot be had."""
+        from engine.own_data.uploads import locate
+
+        if not self.path and not self.upload:
+            raise self._no_source()
+        return locate(self.upload, settings) if self.upload else Path(self.path).expanduser()
+
     def check_elsewhere(self) -> None:
+        if not self.path and not self.upload:
+            raise InputError(f"the dataset {self.name} has no files yet: upload them on the Launch page")
         if self.path:
             raise InputError(
                 f"the dataset {self.name} names the path {self.path}, which other machines do not have: "
@@ -67,27 +82,23 @@ class FileSpec(OwnSpec):
     """Options of one graph."""
 
     name: Literal["file"] = "file"
+    labels: Annotated[Literal["classes", "several"], Field(json_schema_extra=HIDDEN)] = "classes"
+    """Whether a node has one class, or several labels of 0 and 1."""
 
 
 class FolderSpec(OwnSpec):
     """Options of a set of graphs."""
 
     name: Literal["folder"] = "folder"
-    labels: Annotated[Literal["classes", "numbers"], Field(json_schema_extra=HIDDEN)] = "classes"
-    """What is predicted: classes (or several labels of 0 and 1), or numbers (a regression)."""
+    labels: Annotated[Literal["classes", "several", "numbers"], Field(json_schema_extra=HIDDEN)] = "classes"
+    """Whether a graph has one class, several labels of 0 and 1 (some may be missing), or numbers (a regression)."""
 
 
-def _place(spec: OwnSpec, settings: Settings) -> Path:
-    from engine.own_data.uploads import locate
-
-    return locate(spec.upload, settings) if spec.upload else Path(spec.path).expanduser()
-
-
-def size(spec: OwnSpec) -> GraphSize:
+def size(spec: FileSpec | FolderSpec) -> GraphSize:
     """Read from the files, degrees and all. Raises InputError, RunError."""
-    place = _place(spec, Settings())
-    labels = spec.labels if isinstance(spec, FolderSpec) else None
-    return _size(place, _changed(place), labels, spec.undirected, spec.degree_cap)
+    place = spec.place(Settings())
+    many = isinstance(spec, FolderSpec)
+    return _size(place, _changed(place), many, spec.labels, spec.undirected, spec.degree_cap)
 
 
 def _changed(place: Path) -> tuple[int, ...]:
@@ -97,13 +108,15 @@ def _changed(place: Path) -> tuple[int, ...]:
 
 
 @lru_cache(maxsize=64)
-def _size(place: Path, changed: tuple[int, ...], labels: Labels | None, undirected: bool, degree_cap: int) -> GraphSize:
+def _size(
+    place: Path, changed: tuple[int, ...], many: bool, labels: Labels, undirected: bool, degree_cap: int
+) -> GraphSize:
     import numpy as np
 
     from engine.own_data import read_many, read_one
 
-    whole = read_many(place, labels) if labels else None
-    graphs = whole.graphs if whole else [read_one(place)]
+    whole = read_many(place, labels) if many else None
+    graphs = whole.graphs if whole else [read_one(place, labels)]
     y = whole.y if whole else graphs[0].y
     degrees = np.concatenate(
         [np.bincount(_both_ways(graph, undirected)[1], minlength=graph.nodes) for graph in graphs], dtype=np.int64
@@ -142,13 +155,14 @@ def load_file(spec: FileSpec, settings: Settings) -> Data:
     from engine.datasets.random_split import by_shares, stratified
     from engine.own_data import read_one
 
-    content = read_one(_place(spec, settings))
+    content = read_one(spec.place(settings), spec.labels)
     data = _data(content, spec.undirected)
-    data.y = torch.from_numpy(content.y)
+    labels = torch.from_numpy(content.y)
+    data.y = labels
     if content.masks:
         data.update({f"{split}_mask": torch.from_numpy(mask) for split, mask in content.masks.items()})
     elif content.y.ndim == 1:
-        data.update(stratified(data.y, TRAIN, VAL, spec.split_seed))
+        data.update(stratified(labels, TRAIN, VAL, spec.split_seed))
     else:
         data.update(by_shares(content.nodes, TRAIN, VAL, spec.split_seed))
     return data
@@ -159,7 +173,7 @@ def load_folder(spec: FolderSpec, settings: Settings) -> list[Data]:
 
     from engine.own_data import read_many
 
-    found: ContentSet = read_many(_place(spec, settings), spec.labels)
+    found: ContentSet = read_many(spec.place(settings), spec.labels)
     graphs = [_data(content, spec.undirected) for content in found.graphs]
     labels = torch.from_numpy(found.y)
     for index, graph in enumerate(graphs):
@@ -168,6 +182,12 @@ def load_folder(spec: FolderSpec, settings: Settings) -> list[Data]:
             {f"{split}_mask": torch.from_numpy(mask[index : index + 1]) for split, mask in found.masks.items()}
         )
     return graphs
+
+
+def _task(several: str, **others: str) -> Callable[[Mapping[str, Any]], str]:
+    """The default task by the option ``labels``."""
+    tasks = {"several": several, **others}
+    return lambda options: tasks.get(str(options.get("labels")), tasks["classes"])
 
 
 def about(spec: OwnSpec) -> str:
@@ -187,6 +207,7 @@ ENTRIES = [
         splits="the files', else 60/20/20 % of each class, by split_seed",
         about=about,
         changeable=True,
+        default_task=_task("multi-label-node-classification", classes="node-classification"),
         own_files=True,
     ),
     Dataset(
@@ -201,6 +222,9 @@ ENTRIES = [
         splits="the files', else made by the task",
         about=about,
         changeable=True,
+        default_task=_task(
+            "multi-task-graph-classification", classes="graph-classification", numbers="graph-regression"
+        ),
         own_files=True,
     ),
 ]

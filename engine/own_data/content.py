@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from engine.errors import InputError
 
+Labels = Literal["classes", "several", "numbers"]
+"""What is predicted: one class, several labels of 0 and 1, or (of whole graphs) numbers."""
 SPLITS = ("train", "val", "test")
 Place = Callable[[int], str]
 """Where element i is written: "nodes.csv, line 7"."""
@@ -71,14 +74,16 @@ def check_structure(content: Content) -> None:
         )
 
 
-def check_labels(labels: np.ndarray, place: Place, names: tuple[str, ...] = ()) -> None:
+def check_labels(labels: np.ndarray, place: Place) -> None:
     """Raise InputError unless the labels, int64, are 0 … C − 1, each used (−1 marks none)."""
-    used = np.unique(labels[labels != -1])
+    for row in np.flatnonzero(labels < -1).tolist():
+        raise InputError(f"{place(row)}: the label {int(labels[row])} is out of range: labels go from 0 up")
+    used = np.unique(labels[labels >= 0])
     if used.size == 0:
         raise InputError(f"{place(0)}: no label is given anywhere; at least two classes are needed")
     if used.size == 1:
         raise InputError(f"{place(0)}: all labels are the same class; at least two classes are needed")
-    wrong = np.flatnonzero((labels < -1) | (labels >= used.size))
+    wrong = np.flatnonzero(labels >= used.size)
     if wrong.size:
         row = int(wrong[0])
         raise InputError(

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from engine.errors import InputError
 from engine.own_data.arrays import read_arrays
-from engine.own_data.content import Content, ContentSet, Place, check_labels, check_split
+from engine.own_data.content import Content, ContentSet, Labels, Place, check_labels, check_split
 from engine.own_data.csv_rows import Rows, classes, numbers, read_rows, splits
 from engine.own_data.tables import read_tables
 
-Labels = Literal["classes", "numbers"]
 LABELS = "graphs.csv"
 
 
@@ -113,14 +111,18 @@ def _labelled(graphs: list[Content], table: Rows, labels: Labels) -> ContentSet:
         raise InputError(f"{table.file} needs either the column y or columns y_NAME")
     masks = splits(table)
     names: tuple[str, ...] = ()
-    if labels == "classes" and not several:
+    if labels == "classes" and several:
+        raise InputError(f"{table.file} has several labels a graph: set labels=several (or numbers for a regression)")
+    if labels == "several" and not several:
+        raise InputError(f"{table.file} has the column y: for several labels a graph give columns y_NAME")
+    if labels == "classes":
         y, names = classes(table, "y")
         for index in np.flatnonzero(y < 0).tolist():
             raise InputError(f"{table.place(index)}: the label is empty")
-        check_labels(y, table.place, names)
+        check_labels(y, table.place)
     else:
         y = _numbers_or_missing(table, several or ["y"])
-        if labels == "classes":
+        if labels == "several":
             _check_tasks(y, several, table.place)
     check_split(masks, y, table.place, names)
     return ContentSet(graphs, y, masks, names)
@@ -163,9 +165,11 @@ def _own_labels(graphs: list[Content], labels: Labels) -> tuple[np.ndarray, Plac
         if len(infinite):
             raise InputError(f"{place(int(infinite[0][0]))}: y is infinite")
         return y.astype(np.float32), place
-    if width > 1:
+    if labels == "several":
         _check_tasks(y, [f"label {index}" for index in range(width)], place)
         return y.astype(np.float32), place
+    if width > 1:
+        raise InputError(f"{place(0)} has {width} labels: set labels=several (or numbers for a regression)")
     for index in np.flatnonzero(y[:, 0] != np.floor(y[:, 0])).tolist():
         raise InputError(
             f"{place(index)}: the label {y[index, 0]:g} is not a whole number (for a regression: labels=numbers)"

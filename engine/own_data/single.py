@@ -8,17 +8,23 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.own_data.arrays import read_arrays
-from engine.own_data.content import Content, check_labels, check_split
+from engine.own_data.content import Content, Labels, check_labels, check_split
 from engine.own_data.tables import read_tables
 
 
-def read_one(path: Path) -> Content:
-    """Read and check one graph with labelled nodes. Raises InputError, with the row or the name."""
+def read_one(path: Path, labels: Labels = "classes") -> Content:
+    """Read and check one graph with labelled nodes, a class or several labels each. Raises InputError with the row."""
     content = _read(path)
     if content.edges.size == 0:
         raise InputError(f"{content.name} has no edges: at least one is needed")
+    if labels == "numbers":
+        raise InputError(f"{content.name}: labels = 'numbers' is for sets of graphs: use classes or several")
+    if labels == "several" and content.y.ndim == 1:
+        raise InputError(f"{content.name} has one label a node: set labels=classes, or give columns y_NAME (y [N, C])")
+    if labels == "classes" and content.y.ndim == 2:
+        raise InputError(f"{content.name} has several labels a node: set labels=several")
     if content.y.ndim == 1:
-        check_labels(content.y, content.node_place, content.classes)
+        check_labels(content.y, content.node_place)
     check_split(content.masks, content.y, content.node_place, content.classes)
     _check_columns(content)
     return content

@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import IO, Literal
 
 from engine.errors import InputError, RunError
-from engine.own_data.folders import Labels, read_many
+from engine.own_data.content import Labels
+from engine.own_data.folders import read_many
 from engine.own_data.single import read_one
 from engine.settings import Settings
 
@@ -56,7 +57,7 @@ class Upload:
     @property
     def dataset(self) -> str:
         """The text that names it in a run."""
-        options = [f"upload={self.id}"] + (["labels=numbers"] if self.labels == "numbers" else [])
+        options = [f"upload={self.id}"] + ([f"labels={self.labels}"] if self.labels != "classes" else [])
         return f"{self.kind}({','.join(options)})"
 
 
@@ -131,7 +132,7 @@ def unpack(packed: IO[bytes], target: Path) -> int:
 
 
 def _statistics(files: Path, kind: Kind, labels: Labels) -> tuple[int, int, int, int]:
-    graphs = [read_one(files)] if kind == "file" else read_many(files, labels).graphs
+    graphs = [read_one(files, labels)] if kind == "file" else read_many(files, labels).graphs
     width = graphs[0].x
     return (
         len(graphs),
