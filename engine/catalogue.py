@@ -106,15 +106,13 @@ class Catalogue(Mapping[str, E], Generic[E]):
 
     def get(self, name: object, default: E | None = None) -> E | None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The entry, or ``default`` where there is none."""
-        return self._entries.get(name, default) if isinstance(name, str) else default
+        try:
+            return self[name] if isinstance(name, str) else default
+        except InputError:
+            return default
 
     def __contains__(self, name: object) -> bool:
-        if name in self._entries:
-            return True
-        try:
-            return isinstance(name, str) and ":" in name and bool(self[name])
-        except InputError:
-            return False
+        return self.get(name) is not None
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

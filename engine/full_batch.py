@@ -9,7 +9,9 @@ from torch import Tensor
 
 from engine.graph import Graph
 from engine.layers.operand import Constant
+from engine.models import MODELS
 from engine.problem import SPLITS, Batch, Measure, Predict, Problem, Values
+from engine.sampling import BATCHINGS
 from engine.spec import RunSpec
 
 
@@ -57,6 +59,14 @@ def node_problem(
     from engine.graph_batches import GraphBatches
 
     if graph.graph is None:
-        return FullBatch(graph, device, masks, measure)
+        batching = run.training.parsed_batching
+        make = BATCHINGS[batching.name].make
+        if make is None:
+            return FullBatch(graph, device, masks, measure)
+        from engine.node_batches import NodeBatches
+
+        rounds = MODELS[run.model.name].layers(run.model)
+        sampler = make(batching, graph.topology, graph.size, masks["train"], rounds, run.seed)
+        return NodeBatches(graph, device, masks, measure, sampler)
     size = run.training.batch_size
     return GraphBatches(graph, device, masks, measure, seed=run.seed, batch_size=size, by_node=True)

@@ -30,6 +30,7 @@ from engine.defaults import NONE, fill
 from engine.errors import InputError
 from engine.models import MODELS, ModelSpec
 from engine.objectives import OBJECTIVES, TaskSpec
+from engine.sampling import BATCHINGS, BatchingSpec
 from engine.scheme import Scheme, parse_scheme
 
 
@@ -52,6 +53,18 @@ class TrainingSpec(_Part):
     """Epochs after which the learning rate is multiplied by lr_factor, again and again; 0: it stays."""
     lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What the learning rate is multiplied by every lr_step epochs."""
+    batching: str = "full"
+    """How one graph's nodes are batched: full, clusters(parts=50,per_batch=5), neighbours(fanout=10)."""
+
+    @field_validator("batching")
+    @classmethod
+    def _batching(cls, value: str) -> str:
+        return _component_text(_component(value, BATCHINGS))
+
+    @property
+    def parsed_batching(self) -> BatchingSpec:
+        """The batching's value (the spec itself keeps its text)."""
+        return _component(self.batching, BATCHINGS)
 
 
 def component_table(text: str, kind: str) -> dict[str, Any]:
@@ -91,6 +104,12 @@ def _component(value: Any, catalogue: Any) -> Any:
         raise InputError(explain(error, catalogue[value["name"]].spec, f"{catalogue.kind}.")) from None
 
 
+def _component_text(spec: BaseModel) -> str:
+    """A component as the grammar writes it, defaults left out: ``clusters(parts=20)``."""
+    values = spec.model_dump(exclude_defaults=True) | {"name": spec.name}  # pyright: ignore[reportAttributeAccessIssue]
+    return str(grammar.Part(str(values.pop("name")), options=tuple(values.items())))
+
+
 class RunSpec(_Part):
     """One run: dataset, task, architecture, scheme, training, seed, device.
 
@@ -119,7 +138,8 @@ class RunSpec(_Part):
             # The dataset's fault is said alone: which task there is follows from it.
             return {"task": next(iter(OBJECTIVES)), **data}
         task = tables["task"]
-        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", dataset.tasks[0]))
+        default = dataset.task_for(tables["dataset"] or {})
+        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", default))
         if task is None or objective is None:
             return data
         own = dataset.defaults.get(objective.name, NONE)
@@ -171,6 +191,20 @@ class RunSpec(_Part):
             raise InputError(
                 f"{self.task.name} has an output a node, so model.readout = {readout!r} is not allowed: use none"
             )
+        batching = self.training.parsed_batching
+        entry = BATCHINGS[batching.name]
+        if entry.make is not None:
+            if not objective.samples:
+                raise InputError(
+                    f"training.batching = {self.training.batching!r} is not allowed: {self.task.name} does not train "
+                    "on batches of one graph's nodes; use full"
+                )
+            if DATASETS[self.dataset.name].size(self.dataset).graphs > 1:
+                raise InputError(
+                    f"training.batching = {self.training.batching!r} is not allowed: {self.dataset.name} is a set of "
+                    "graphs; use full, and training.batch_size for the graphs a batch"
+                )
+            entry.check(batching, MODELS[self.model.name].layers(self.model))
         return self
 
     @property

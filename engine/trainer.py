@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,11 +22,14 @@ from engine.topology import Topology
 class Trainer:
     """What one run holds in memory. ``steps`` counts the optimizer's steps, and those of phases that learn nothing.
 
-    The gradients of an epoch's last batch stay in the parameters' ``.grad`` until the next step.
+    The gradients of an epoch's last batch stay in the parameters' ``.grad`` until the next step. ``stepped`` hears of
+    each step: its number in the epoch, from 1, and how many the epoch has.
     """
 
-    def __init__(self, spec: RunSpec, problem: Problem, device: torch.device) -> None:
-        self.spec, self.problem = spec, problem
+    def __init__(
+        self, spec: RunSpec, problem: Problem, device: torch.device, stepped: Callable[[int, int], None] | None = None
+    ) -> None:
+        self.spec, self.problem, self.stepped = spec, problem, stepped
         self.model = MODELS[spec.model.name].build(spec.model, problem.size)
         self.model.reset_parameters(spec.seed)  # pyright: ignore[reportCallIssue]
         self.model.to(device)
@@ -87,6 +91,8 @@ class Trainer:
             else:
                 loss = self._step(batch)
             shares.append((loss, batch.weight))
+            if self.stepped is not None:
+                self.stepped(len(shares), self.problem.size.batches)
         losses, scores = self._evaluate()
         self.empty = frozenset(split for split in SPLITS if losses[split] is None)
         total = sum(weight for _, weight in shares)

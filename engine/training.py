@@ -11,7 +11,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
@@ -90,13 +90,21 @@ class Training:
 
     An epoch says EpochFinished, DiagnosticsRecorded after a few, and PrecisionChanged where the next one has other
     formats. ``resume``: go on after a checkpoint's last epoch, bit for bit as if the run had not been left; what it
-    had said before comes first. Raises RunError where the checkpoint is another spec's.
+    had said before comes first. ``stepped`` hears of each step: its number in the epoch, and the epoch's. Raises
+    RunError where the checkpoint is another spec's.
     """
 
-    def __init__(self, spec: RunSpec, settings: Settings | None = None, *, resume: Checkpoint | None = None) -> None:
+    def __init__(
+        self,
+        spec: RunSpec,
+        settings: Settings | None = None,
+        *,
+        resume: Checkpoint | None = None,
+        stepped: Callable[[int, int], None] | None = None,
+    ) -> None:
         if resume is not None and resume.spec != spec:
             raise RunError("the checkpoint belongs to another run: resume with the spec that it was made with")
-        self.spec, self.settings, self.resume = spec, settings or Settings(), resume
+        self.spec, self.settings, self.resume, self.stepped = spec, settings or Settings(), resume, stepped
         self.said: list[Body] = []
         self.rows: list[EpochFinished] = []
         self.elapsed = 0.0
@@ -108,7 +116,7 @@ class Training:
         torch.set_num_threads(settings.threads)
         graph = load_graph(spec.dataset, settings)
         problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
-        self.trainer = trainer = Trainer(spec, problem, device)
+        self.trainer = trainer = Trainer(spec, problem, device, self.stepped)
         phases = trainer.live.phases(spec.training.epochs)
         total = sum(phase.epochs or 0 for phase in phases)
         self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)

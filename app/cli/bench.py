@@ -8,10 +8,14 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from app.cli.reading import print_json, print_table
+from engine.bench import BENCHES, Bench
+from engine.catalogue import unknown
+from engine.errors import InputError
 
 
 def bench(
     *names: str,
+    set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Measure the engine's parts on this machine, each variant in a fresh process (minutes).
@@ -20,16 +24,16 @@ def bench(
     ----------
     names
         Benches to run; all of them without a name.
+    set_
+        A number that the named benches take, as often as need be: bench large --set fraction=1 --set threads=2.
     json_
         Print one JSON object instead of tables.
     """
-    from engine.bench import BENCHES
-    from engine.catalogue import unknown
-
     for name in names:
         if name not in BENCHES:
             raise unknown("bench", name, list(BENCHES))
-    reports = {name: BENCHES[name].run() for name in names or BENCHES}
+    options = {name: _options(BENCHES[name], set_ or []) for name in names or BENCHES}
+    reports = {name: BENCHES[name].run(**options[name]) for name in options}
     if json_:
         print_json(
             {
@@ -53,6 +57,21 @@ def bench(
             console.print(f"{'met    ' if goal.met else 'NOT MET'}  {goal.goal}: {goal.value}", highlight=False)
         for note in report.notes:
             console.print(note, style="dim", highlight=False)
+
+
+def _options(bench: Bench, texts: list[str]) -> dict[str, int | float]:
+    """``key=value`` texts as a bench takes them. Raises InputError."""
+    options: dict[str, int | float] = {}
+    allowed = bench.numbers if texts else {}
+    for text in texts:
+        key, _, value = text.partition("=")
+        if key not in allowed:
+            raise unknown(f"number of the bench {bench.name!r}:", key, list(allowed))
+        try:
+            options[key] = type(allowed[key])(value)
+        except ValueError:
+            raise InputError(f"--set {text} is not allowed: {key} is a number, such as {allowed[key]}") from None
+    return options
 
 
 def _cell(value: Any) -> str:

@@ -6,6 +6,7 @@ A bench gives rows (one a case), goals (what was promised, and whether it is met
 from __future__ import annotations
 
 import importlib
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +42,12 @@ class Bench:
     def run(self, **options: Any) -> Report:
         """Measure; takes minutes. ``options`` are those of the target's ``run``."""
         return importlib.import_module(self.target).run(**options)
+
+    @property
+    def numbers(self) -> Mapping[str, int | float]:
+        """The options of ``run`` that are numbers, with their defaults."""
+        parameters = inspect.signature(importlib.import_module(self.target).run).parameters.values()
+        return {each.name: each.default for each in parameters if isinstance(each.default, int | float)}
 
 
 BENCHES: dict[str, Bench] = {
@@ -95,6 +102,26 @@ BENCHES: dict[str, Bench] = {
                 "share": "share, %",
             },
             "engine.bench.signals",
+        ),
+        Bench(
+            "large",
+            "training on a generated graph of Reddit's size (or a fraction of it): seconds an epoch, peak memory",
+            {
+                "nodes": "nodes",
+                "edges": "edges",
+                "model": "model",
+                "scheme": "scheme",
+                "batching": "batching",
+                "load": "generated, s",
+                "first": "first epoch, s",
+                "seconds": "an epoch, s",
+                "load_peak": "peak generating, GB",
+                "training_peak": "peak training, GB",
+                "peak": "peak, GB",
+                "first_loss": "first loss",
+                "last_loss": "last loss",
+            },
+            "engine.bench.large",
         ),
     )
 }

@@ -32,6 +32,15 @@ def whole(task: TaskSpec, size: GraphSize, run: RunSpec) -> GraphSize:
     return size
 
 
+def sampled(task: TaskSpec, size: GraphSize, run: RunSpec) -> GraphSize:
+    """An epoch trains on the batches of ``training.batching``."""
+    from engine.models import MODELS
+    from engine.sampling import BATCHINGS
+
+    batching = run.training.parsed_batching
+    return BATCHINGS[batching.name].expect(batching, size, MODELS[run.model.name].layers(run.model))
+
+
 @dataclass(frozen=True)
 class Objective:
     """A catalogue entry: what a task reports, its defaults, and how it is prepared on a graph for a run.
@@ -50,6 +59,8 @@ class Objective:
     """What an epoch will train on, told from the dataset's size without loading it."""
     pools: bool = False
     """Whether an output is a graph's, so that the architecture needs a readout."""
+    samples: bool = False
+    """Whether one graph's nodes can be trained in batches (``training.batching``)."""
     defaults: Defaults = NONE
     plateau_ratio: float = 0.90
     """θ of ADQ: the ratio of training losses above which they have stopped falling (METHODS §8)."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from engine.objectives.entry import Objective, TaskSpec
+from engine.objectives.entry import Objective, TaskSpec, sampled
 
 if TYPE_CHECKING:
     import torch
@@ -47,5 +47,7 @@ ENTRIES = [
         higher_is_better=True,
         spec=NodeClassificationSpec,
         prepare=prepare,
+        expect=sampled,
+        samples=True,
     )
 ]
