@@ -93,7 +93,7 @@ def pareto_chart(
         clickmode="event+select",
         dragmode="zoom",
         xaxis=axis(axes.title, type="log" if axes.log_x else "linear", **_ticks(densities, axes.log_x)),
-        yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std{better}"),
+        yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std over seeds{better}"),
     )
     return figure
 

@@ -174,10 +174,7 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
     metric = metrics[0] if len(metrics) == 1 else "metric"
     percent = all(row["unit"] == "%" for row in groups if row["metric"])
     digits = "%.2f" if percent else "%.4g"
-    hidden = [
-        *([] if any(row["settings"] for row in groups) else ["Settings"]),
-        *(["Metric"] if len(metrics) < 2 else []),
-    ]
+    needed = {"Settings": any(row["settings"] for row in groups), "Metric": len(metrics) > 1}
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -187,7 +184,7 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
         placeholder="",
         on_select=lambda: _row_clicked(key, shown),
         selection_mode="single-row",
-        column_order=[name for name in COLUMNS if name not in hidden],
+        column_order=[name for name in COLUMNS if needed.get(name, True)],
         selection_default={"selection": {"rows": [shown.index(picked)] if picked in shown else []}},
         alt="Seed groups with mean and standard deviation, and densities",
         column_config={
@@ -221,22 +218,19 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
 def show_group(group: dict) -> None:
     """The picked group: its numbers, its runs, its densities, its configuration."""
     unit = group["unit"] or ""
+
+    def spread(selection: str) -> str:
+        return f"{mean_std(group[f'{selection}_mean'], group[f'{selection}_std'], unit)} {unit}".rstrip()
+
     title = f"{group['scheme']} on {group['dataset']}, {group['model']}"
     st.subheader(f"{literal(title)} :gray-badge[{count(group['n'], 'seed')}]")
     if group["settings"]:
         st.caption(literal(group["settings"]))
     with st.grid(4, min_column_width=170):
-        st.metric(
-            "Test at best validation", f"{mean_std(group['test_mean'], group['test_std'], unit)} {unit}", border=True
-        )
-        st.metric("Test at last epoch", f"{mean_std(group['last_mean'], group['last_std'], unit)} {unit}", border=True)
-        st.metric(
-            "Best test (never the headline)",
-            f"{mean_std(group['max_mean'], group['max_std'], unit)} {unit}",
-            border=True,
-            help=NEVER,
-        )
-        st.metric("Best validation", f"{mean_std(group['val_mean'], group['val_std'], unit)} {unit}", border=True)
+        st.metric("Test at best validation", spread("test"), border=True)
+        st.metric("Test at last epoch", spread("last"), border=True)
+        st.metric("Best test (never the headline)", spread("max"), border=True, help=NEVER)
+        st.metric("Best validation", spread("val"), border=True)
     runs = list(group["runs"])
     with st.container(horizontal=True, vertical_alignment="center"):
         if runs:
