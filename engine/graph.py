@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.datasets import DATASETS, DatasetSpec, GraphSize
-from engine.datasets.archives import caveat
+from engine.datasets.archives import label, notes
 from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
 from engine.datasets.known_size import keep_size, kept_file
 from engine.graph_checks import check_graph
@@ -78,14 +78,13 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     size = _size(x, edge_index, y, graph)
     if not entry.changeable:
         keep_size(spec, settings, size)
-    notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
     by_graph = graph is not None and y.shape[0] == size.graphs
     provenance = {
         "dataset": spec.name,
-        "dataset_label": f"{spec.name} (synthetic)" if entry.synthetic else spec.name,
+        "dataset_label": label(spec.name, settings),
         "synthetic": entry.synthetic,
         "about": entry.about(spec) if entry.about else None,
-        "caveat": "; ".join(notes) or None,
+        "caveat": notes(spec.name, settings),
         "fingerprint": fingerprint(x, edge_index, y, *masks.values(), *([] if graph is None else [graph])),
         "graphs": size.graphs,
         "nodes": size.nodes,

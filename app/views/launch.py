@@ -8,6 +8,7 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.precision import Planned, schedule_chart
 from app.connection import ask_rows, settings
@@ -18,7 +19,8 @@ from app.own_files import choose_own_files
 from app.phrases import count, duration, literal
 from app.schedules import planned
 from engine.datasets import DATASETS
-from engine.errors import BitfrontError, InputError
+from engine.datasets.archives import notes
+from engine.errors import BitfrontError, InputError, RunError
 from engine.ledger import preview
 from engine.models import MODELS
 from engine.objectives import OBJECTIVES
@@ -281,9 +283,10 @@ def show_estimate(plan: LaunchPlan) -> None:
     show_schedules(plan)
     if unpublished:
         st.caption(literal(f"Arithmetic density beyond the published table: {', '.join(unpublished)}."))
-    caveat = DATASETS[plan.dataset["name"]].caveat
-    if caveat:
-        st.caption(f":material/info: {caveat}")
+    try:
+        show_caveats([notes(plan.dataset["name"], settings())])
+    except RunError as error:  # a mirror that cannot be read; the run will say so too
+        show_caveats([str(error)])
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

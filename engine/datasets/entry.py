@@ -57,6 +57,11 @@ class Origin:
     processed: str = "processed"
     """Inside ``folder``: present when, and only when, the dataset is whole."""
 
+    @property
+    def bytes(self) -> int:
+        """Roughly what a download transfers."""
+        return round(self.megabytes * 1e6)
+
 
 @dataclass(frozen=True)
 class Dataset:
