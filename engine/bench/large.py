@@ -94,7 +94,7 @@ def measure(model: str, scheme: str, batching: str, fraction: float, epochs: int
             losses.append(event.train_loss)
             seconds.append(event.seconds or 0.0)
         elif isinstance(event, RunFinished):
-            found["training_peak"] = event.summary.peak_memory / 1e9
+            found["training_peak"] = (event.summary.peak_memory or 0) / 1e9
     middle = statistics.median(seconds[1:])
     return found | {
         "first": round(seconds[0], 2),
