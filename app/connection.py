@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
@@ -42,6 +43,20 @@ def ask_rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
 def ask_frame(query: str, **parameters: Any) -> pd.DataFrame:
     """The same as a data frame, for charts and sums."""
     return ask(query, **parameters).to_pandas()
+
+
+def uploads() -> list[dict[str, Any]]:
+    """Every uploaded dataset, newest first. Raises StoreUnavailable."""
+    try:
+        return _client().uploads()
+    except StoreUnavailable:
+        _client.clear()
+        return _client().uploads()
+
+
+def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dict[str, Any]:
+    """Have the store check and keep a dataset's files. Raises InputError with the row, StoreUnavailable."""
+    return _client().upload(files, kind, name, labels)
 
 
 def show_outage(error: StoreUnavailable) -> None:

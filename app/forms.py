@@ -10,10 +10,13 @@ import streamlit as st
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
+HIDDEN = {"form": "hidden"}
+"""A field's mark (``json_schema_extra``) that leaves it out of the form."""
+
 
 def option_names(spec: type[BaseModel]) -> list[str]:
-    """The fields a person may set: all but the name."""
-    return [name for name in spec.model_fields if name != "name"]
+    """The fields a person may set: all but the name and those that a page sets by other means."""
+    return [name for name, field in spec.model_fields.items() if name != "name" and field.json_schema_extra != HIDDEN]
 
 
 def spec_form(spec: type[BaseModel], prefix: str, defaults: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class LaunchPlan:
         for scheme in self.schemes:
             try:
                 self.spec(scheme, self.seeds[0])
-                self.spec(scheme, max(self.seeds))
+                self.spec(scheme, max(self.seeds)).dataset.check_elsewhere()
             except InputError as error:
                 faults.append(str(error))
         return list(dict.fromkeys(faults))

@@ -21,7 +21,7 @@ from engine.spec import RunSpec
 from tasks.submit import submit
 
 SCHEME = "replayed"
-"""Key of the one thing that is asked, the scheme's text; it is part of the link."""
+"""The link's parameter with the one thing that is asked, the scheme's text."""
 
 
 def show_replay(row: Mapping[str, Any], epochs: pa.Table) -> Replayed | None:
@@ -57,47 +57,49 @@ def show_replay(row: Mapping[str, Any], epochs: pa.Table) -> Replayed | None:
             args=(spec, text),
             help=f"{drawn.scheme} with the same settings and seed {spec.seed}.",
         )
-        _outcome(drawn.scheme)
+        _outcome(drawn.scheme, text)
     return drawn
 
 
 def _ask(spec: RunSpec) -> str:
-    """The controller, its scheme and its numbers. The scheme's text is the state; the others write into it."""
-    if not st.session_state.get(SCHEME):
-        st.session_state[SCHEME] = suggest(_own(spec) or next(iter(CONTROLLERS)), spec.scheme)
-    st.session_state["replay-controller"] = _controller(st.session_state[SCHEME])
+    """The controller, its scheme and its numbers. The scheme's text, in the link, is the state; all write into it."""
+    ran = spec.scheme
+    text = str(st.query_params.get(SCHEME) or suggest(_controller(ran) or next(iter(CONTROLLERS)), ran))
+    if st.session_state.get("replay-said") != text:  # another run, another link
+        _say(text, "written", "turned")
+    # A widget whose value another one has changed is a new one, with that as its default: telling a drawn widget
+    # its value would race with who moves it.
+    chosen = f"replay-controller-{_controller(text)}"
     st.pills(
         "Controller",
         list(CONTROLLERS),
-        key="replay-controller",
+        default=_controller(text),
+        key=chosen,
         on_change=_choose,
-        args=(spec.scheme,),
+        args=(chosen, ran),
         help="  \n".join(f"**{name}**: {entry.summary}" for name, entry in CONTROLLERS.items()),
     )
-    text = st.text_input("Schedule", key=SCHEME, bind="query-params", live="300ms") or ""
+    written = f"replay-text-{_times('written')}"
+    st.text_input("Schedule", value=_first(written, text), key=written, live="300ms", on_change=_write, args=(written,))
     try:
         numbers = parameters(text)
     except InputError:
         return text
     for number in numbers:
-        key = f"replay-{number.name}"
-        whole = float(number.step).is_integer()
-        kind = round if whole else float
-        st.session_state[key] = kind(min(max(number.default, number.least), number.most))
+        turned = f"replay-{number.name}-{_times('turned')}"
+        kind = round if float(number.step).is_integer() else float
         st.slider(
             f"{number.name}: {number.meaning}",
             kind(number.least),
             kind(number.most),
+            value=_first(turned, kind(min(max(number.default, number.least), number.most))),
             step=kind(number.step),
-            key=key,
+            format="%d" if kind is round else "%g",
+            key=turned,
             on_change=_turn,
-            args=(number.name,),
+            args=(turned, number.name, text),
         )
     return text
-
-
-def _own(spec: RunSpec) -> str | None:
-    return _controller(spec.scheme)
 
 
 def _controller(text: str) -> str | None:
@@ -109,13 +111,40 @@ def _controller(text: str) -> str | None:
     return next((name for name in names if name in CONTROLLERS), None)
 
 
-def _choose(ran: str) -> None:
-    if chosen := st.session_state["replay-controller"]:
-        st.session_state[SCHEME] = suggest(chosen, ran)
+def _times(what: str) -> int:
+    """How often the text (written) or the sliders (turned) were changed by others than themselves."""
+    return st.session_state.setdefault(f"replay-{what}-by-others", 0)
 
 
-def _turn(name: str) -> None:
-    st.session_state[SCHEME] = with_parameter(st.session_state[SCHEME], name, st.session_state[f"replay-{name}"])
+def _first(key: str, value: Any) -> Any:
+    """The value that a widget was first drawn with: its default has to stay."""
+    return st.session_state.setdefault(f"first-{key}", value)
+
+
+def _take(text: str, *others: str) -> None:
+    st.query_params[SCHEME] = text
+    _say(text, *others)
+
+
+def _say(text: str, *others: str) -> None:
+    """Remember the text that the widgets show, and have those that show another one made anew."""
+    st.session_state["replay-said"] = text
+    for what in others:
+        st.session_state[f"replay-{what}-by-others"] = _times(what) + 1
+
+
+def _choose(key: str, ran: str) -> None:
+    if chosen := st.session_state[key]:
+        st.session_state.pop(key)
+        _take(suggest(chosen, ran), "written", "turned")
+
+
+def _write(key: str) -> None:
+    _take(st.session_state[key], "turned")
+
+
+def _turn(key: str, name: str, text: str) -> None:
+    _take(with_parameter(text, name, st.session_state[key]), "written")
 
 
 def _answer(found: Replay, drawn: Replayed) -> None:
@@ -148,10 +177,10 @@ def _launch(spec: RunSpec, text: str) -> None:
         st.session_state["replay-launched"] = {"scheme": real.scheme, "run": run}
 
 
-def _outcome(scheme: str) -> None:
+def _outcome(scheme: str, text: str) -> None:
     """What became of the launch, for as long as the same scheme stands in the field."""
     launched = st.session_state.get("replay-launched")
-    if not launched or launched["scheme"] not in (scheme, st.session_state[SCHEME]):
+    if not launched or launched["scheme"] not in (scheme, text):
         return
     if "fault" in launched:
         st.error(literal(launched["fault"]), icon=":material/cloud_off:", title="Not launched")

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from app.caveats import show_caveats
 from app.charts.pareto import MEANS
 from app.connection import ask_frame, ask_rows
 from app.launch_plan import LaunchPlan, command_lines
@@ -44,8 +45,7 @@ def show_details(run: str) -> None:
         _spec(row)
     with right:
         _facts(row)
-    if row["caveat"]:
-        st.caption(f":material/info: {literal(row['caveat'])}")
+    show_caveats([row["caveat"]])
 
 
 def _title(row: dict[str, Any]) -> None:

@@ -4,12 +4,14 @@
     part  = (path ":")? name ("[" list "]")? ("(" key "=" value ("," key "=" value)* ")")?
     list  = element ("," element)* ("->" list)?
 
+A value is a word, a number, or a text in double quotes (``file(path="./my data")``).
 Datasets use a single part (``sbm(nodes=500)``), whose name may be one of a family (``like:reddit(factor=0.1)``);
 schemes use the whole (METHODS, "Grammar"). Parsing and printing are inverse, and an error points at the character.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 
@@ -20,7 +22,8 @@ Value = str | int | float | bool
 _PATH = re.compile(r"([^\s:,()\[\]]+\.py):")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:-[A-Za-z0-9_]+)*")
 _FAMILY_NAME = re.compile(rf"{_WORD.pattern}(?::{_WORD.pattern})?")
-_VALUE = re.compile(r"[A-Za-z0-9_.+-]+")
+_VALUE = re.compile(r'"(?:[^"\\]|\\.)*"|[A-Za-z0-9_.+-]+')
+_BARE = re.compile(r"[A-Za-z0-9_.+-]+")
 _ELEMENT = re.compile(r"[A-Za-z0-9_]+(?:-(?!>)[A-Za-z0-9_]+)*")
 
 
@@ -57,12 +60,17 @@ class Text:
 
 
 def print_value(value: Value) -> str:
-    """Print an option's value so that it parses back to itself."""
-    return str(value).lower() if isinstance(value, bool) else repr(value) if isinstance(value, float) else str(value)
+    """Print an option's value so that it parses back to itself; a text that would not stands in quotes."""
+    if isinstance(value, str):
+        bare = _BARE.fullmatch(value) and parse_value(value) == value
+        return value if bare else json.dumps(value, ensure_ascii=False)
+    return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
 def parse_value(text: str) -> Value:
-    """Read ``true``/``false``, an integer, a number, or else the text itself."""
+    """Read ``true``/``false``, an integer, a number, a JSON string in quotes, or else the text itself."""
+    if text.startswith('"'):
+        return json.loads(text, strict=False)
     if text in ("true", "false"):
         return text == "true"
     for kind in (int, float):
@@ -101,6 +109,15 @@ class _Reader:
         self.at = found.end()
         return found.group()
 
+    def value(self) -> Value:
+        self.skip()
+        start = self.at
+        try:
+            return parse_value(self.match(_VALUE, "a value"))
+        except json.JSONDecodeError:
+            self.at = start
+            raise self.fail('a text in quotes, where \\ stands before \\ and "') from None
+
     def part(self, names: re.Pattern[str] = _WORD) -> Part:
         self.skip()
         start = self.at
@@ -126,7 +143,7 @@ class _Reader:
                     raise InputError(f"cannot read the {self.kind} {self.text!r}: the option {key!r} is given twice")
                 if not self.take("="):
                     raise self.fail("'='")
-                options[key] = parse_value(self.match(_VALUE, "a value"))
+                options[key] = self.value()
                 if not self.take(","):
                     break
             if not self.take(")"):

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from engine.datasets import DATASETS, DatasetSpec, GraphSize
-from engine.datasets.archives import caveat
+from engine.datasets.archives import label, notes
 from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
 from engine.datasets.known_size import keep_size, kept_file
-from engine.errors import RunError
+from engine.graph_checks import check_graph
 from engine.settings import Settings
 from engine.topology import Topology
 
@@ -64,7 +64,7 @@ def fingerprint(*tensors: Tensor) -> str:
 
 
 def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
-    """Load a dataset. Raises RunError in one sentence where it cannot be had or holds non-finite values."""
+    """Load a dataset. Raises RunError, or InputError for a person's own files, in one sentence."""
     entry = DATASETS[spec.name]
     tensors = _load_tensors(spec, settings)
     edge_index, y, graph = tensors["edge_index"], tensors["y"], tensors.get("graph")
@@ -73,19 +73,18 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     else:
         assert isinstance(spec, DegreeFeaturesSpec), f"{spec.name} has no features and no degree_cap"
         x = degree_features(edge_index, int(tensors["nodes"]), spec.degree_cap)
-    if not torch.isfinite(x).all():
-        raise RunError(f"the features of {spec.name} hold NaN or infinity: mend the data")
     masks = {split: tensors[f"{split}_mask"] for split in SPLITS if f"{split}_mask" in tensors}
+    check_graph(spec.name, x, edge_index, y, graph, masks)
     size = _size(x, edge_index, y, graph)
-    keep_size(spec, settings, size)
-    notes = [note for note in (entry.caveat, caveat(spec.name, settings)) if note]
+    if not entry.changeable:
+        keep_size(spec, settings, size)
     by_graph = graph is not None and y.shape[0] == size.graphs
     provenance = {
         "dataset": spec.name,
-        "dataset_label": f"{spec.name} (synthetic)" if entry.synthetic else spec.name,
+        "dataset_label": label(spec.name, settings),
         "synthetic": entry.synthetic,
         "about": entry.about(spec) if entry.about else None,
-        "caveat": "; ".join(notes) or None,
+        "caveat": notes(spec.name, settings),
         "fingerprint": fingerprint(x, edge_index, y, *masks.values(), *([] if graph is None else [graph])),
         "graphs": size.graphs,
         "nodes": size.nodes,
@@ -116,7 +115,7 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     the data, under a name that its options and PyG's version are part of.
     """
     entry = DATASETS[spec.name]
-    if entry.synthetic:
+    if entry.synthetic or entry.changeable:
         return _from_loader(spec, settings)
     form = f" torch_geometric {metadata.version('torch_geometric')} form {KEPT_FORM}"
     kept = kept_file(spec, settings, ".pt", form)

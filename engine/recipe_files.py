@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 GROUP = "bitfront.schemes"
 allowed = True
-"""Whether this process reads recipe files."""
+"""Whether this process reads recipe files, and data by its path (engine/datasets/own.py)."""
 
 
 def forbid() -> None:
-    """From now on this process refuses a scheme that names a file: for services, which read what others wrote."""
+    """From now on this process refuses what names a file: for services, which read others' texts."""
     global allowed
     allowed = False
 

@@ -45,6 +45,16 @@ class Settings(BaseSettings):
     threads: Annotated[int, Field(ge=1)] = Field(default=1, validation_alias="BITFRONT_THREADS")
     """Processor threads of a run; part of what makes its numbers repeat. Raise it for large graphs."""
 
+    checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
+        default=20, validation_alias="BITFRONT_CHECKPOINT_SECONDS"
+    )
+    """How often a worker keeps how far a run came, so that another can go on from there."""
+
+    @property
+    def artifacts(self) -> Path:
+        """Files of runs (checkpoints), and uploads."""
+        return self.home.expanduser() / "artifacts"
+
     @property
     def data_root(self) -> Path:
         return (self.data or self.home / "data").expanduser()

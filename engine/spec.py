@@ -138,7 +138,8 @@ class RunSpec(_Part):
             # The dataset's fault is said alone: which task there is follows from it.
             return {"task": next(iter(OBJECTIVES)), **data}
         task = tables["task"]
-        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", dataset.tasks[0]))
+        default = dataset.task_for(tables["dataset"] or {})
+        objective = None if task is None else OBJECTIVES.get(task.setdefault("name", default))
         if task is None or objective is None:
             return data
         own = dataset.defaults.get(objective.name, NONE)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.metadata
+import io
 import json
+import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import pyarrow as pa
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
@@ -18,6 +21,8 @@ from pydantic import BaseModel, ConfigDict
 
 from engine.catalogue import unknown
 from engine.errors import BitfrontError, InputError
+from engine.own_data.content import Labels
+from engine.own_data.uploads import LARGEST_UPLOAD, Kind, keep_upload, list_uploads, pack
 from store import edits
 from store.access import is_authorized, is_known_host
 from store.backup import backup_open
@@ -27,6 +32,7 @@ from store.ingest import Received
 from store.owner import StoreOwner
 from store.queries import Parameter, catalogue
 
+ZIP = "application/zip"
 ARROW = "application/vnd.apache.arrow.stream"
 LARGEST_BODY = 64 * 2**20
 """Bytes of a request's body that are accepted."""
@@ -181,6 +187,26 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
         owner.write(lambda connection: edits.delete_run(connection, run))
         return {"run": run}
 
+    @api.post("/uploads", dependencies=guarded)
+    async def upload(request: Request, kind: Kind, name: str = "", labels: Labels = "classes") -> dict[str, Any]:
+        """Keep a dataset: the body is a zip of its files (see engine/own_data). They are checked before the answer."""
+        with tempfile.SpooledTemporaryFile(max_size=2**24) as packed:
+            await _body_into(request, packed)
+            found = await run_in_threadpool(keep_upload, packed, kind, name, labels, owner.settings)
+        return {**asdict(found), "dataset": found.dataset}
+
+    @api.get("/uploads")
+    def uploads() -> list[dict[str, Any]]:
+        """Every upload, newest first."""
+        return [{**asdict(found), "dataset": found.dataset} for found in list_uploads(owner.settings)]
+
+    @api.get("/uploads/{upload}/files", response_class=Response, responses={200: {"content": {ZIP: {}}}})
+    def upload_files(upload: str) -> Response:
+        """The files of an upload as a zip, for a worker on another machine."""
+        packed = io.BytesIO()
+        pack(upload, owner.settings, packed)
+        return Response(packed.getvalue(), media_type=ZIP)
+
     @api.post("/backup", dependencies=guarded)
     def backup(target: BackupTarget) -> dict[str, str]:
         """Write a consistent copy of the database to a new file on the store's machine."""
@@ -231,6 +257,20 @@ async def _body(request: Request) -> bytes:
             raise HTTPException(413, f"the body is larger than {LARGEST_BODY // 2**20} MiB: post fewer events at once")
         chunks.append(chunk)
     return b"".join(chunks)
+
+
+async def _body_into(request: Request, file: IO[bytes]) -> None:
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > LARGEST_UPLOAD:
+            raise HTTPException(
+                413,
+                f"the upload is larger than {LARGEST_UPLOAD // 2**20} MiB: "
+                "train larger data by its path with `bitfront run`",
+            )
+        file.write(chunk)
+    file.seek(0)
 
 
 def _envelopes(body: bytes) -> list[Received]:

@@ -5,7 +5,9 @@ Needs httpx and pyarrow only: no duckdb, no torch. A client may be shared by thr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import io
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -20,6 +22,7 @@ from store.access import read_token
 ARROW = "application/vnd.apache.arrow.stream"
 _LONGEST_ADDRESS = 4000
 _TIMEOUT = httpx.Timeout(30.0, connect=2.0)
+_UPLOAD_TIMEOUT = httpx.Timeout(600.0, connect=2.0)
 
 
 class StoreUnavailable(BitfrontError):  # noqa: N818 (reads as what it is)
@@ -99,6 +102,29 @@ class StoreClient:
     def delete_run(self, run: str) -> None:
         """Delete a run that is over, with its record. Raises InputError while it is not over."""
         self._ask("DELETE", f"/runs/{quote(run, safe='')}")
+
+    def upload(self, files: Mapping[str, bytes], kind: str, name: str = "", labels: str = "classes") -> dict[str, Any]:
+        """Have the store check and keep a dataset's files, by name; what it knows of them, with its ``id``.
+
+        ``kind``: "file" (one graph) or "folder" (many). Raises InputError, which names the file and the row.
+        """
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+            for file, content in files.items():
+                archive.writestr(file, content)
+        answer = self._ask(
+            "POST",
+            "/uploads",
+            params={"kind": kind, "name": name, "labels": labels},
+            content=packed.getvalue(),
+            headers={"Content-Type": "application/zip"},
+            timeout=_UPLOAD_TIMEOUT,
+        )
+        return answer.json()
+
+    def uploads(self) -> list[dict[str, Any]]:
+        """Every uploaded dataset, newest first."""
+        return self._ask("GET", "/uploads").json()
 
     def backup(self, path: str) -> None:
         """Have the store write a copy of its database to a new file on its machine. Raises InputError."""

@@ -194,6 +194,8 @@ def _fill_in_third(record: dict[str, Any]) -> None:
     for row in record["precision"]:
         signal = "start" if row["epoch"] == 1 else "epoch clock"
         row |= {"label": row["format"], "signal": signal, "value": None, "threshold": None}
+    if record["summary"]:
+        record["summary"]["also"] = None
     for row in record["densities"]:
         alike = row["scope"] == "inference" or row["coverage"] == "quantized part"
         memory, arithmetic = (row["memory"], row["arithmetic"]) if alike else (None, None)

@@ -1,16 +1,18 @@
 """One attempt of a run, from the claim to the event that ends it.
 
-Whatever happens, an attempt leaves either one terminal event, or a lease that runs out (its worker
-died) or was given back (its worker was stopped), and then the dispatcher starts the next attempt.
+It goes on from the last checkpoint of the attempt before it, bit for bit. Whatever happens, it leaves either one
+terminal event, or a lease that runs out (its worker died) or was given back (its worker was stopped), and then the
+dispatcher starts the next attempt.
 """
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -27,11 +29,17 @@ from engine.events import (
 )
 from engine.spec import RunSpec
 from tasks import keys
+from tasks.checkpoints import Checkpoints
 from tasks.lease import Claim, Lease
 from tasks.log import logger
 from tasks.publisher import Publisher
 
-Train = Callable[[RunSpec], Iterable[Body]]
+if TYPE_CHECKING:
+    from engine.checkpoint import Checkpoint
+    from engine.training import Training
+
+Begin = Callable[[RunSpec, "Checkpoint | None"], "Training"]
+"""Makes the training of a spec, from its beginning or from a checkpoint."""
 
 LOOK_SECONDS = 0.1
 """How often a running attempt looks whether it shall end."""
@@ -53,10 +61,14 @@ class Outcome(Enum):
 
 
 class Attempt:
-    """Trains one attempt. ``train`` is the engine's generator; ``redis`` a patient client, ``pulse`` a second one."""
+    """Trains one attempt. ``begin`` makes the engine's iterator of events; ``redis`` is a patient client, ``pulse`` a
+    second one."""
 
-    def __init__(self, redis: Redis, pulse: Redis, run: str, attempt: int, worker: str, train: Train) -> None:
-        self.redis, self.run, self.attempt, self.worker, self.train = redis, run, attempt, worker, train
+    def __init__(
+        self, redis: Redis, pulse: Redis, run: str, attempt: int, worker: str, begin: Begin, checkpoints: Checkpoints
+    ) -> None:
+        self.redis, self.run, self.attempt, self.worker, self.begin = redis, run, attempt, worker, begin
+        self.checkpoints = checkpoints
         self.lease = Lease(redis, run, attempt, worker)
         self.heart = Lease(pulse, run, attempt, worker)
         self.heart.token = self.lease.token
@@ -94,7 +106,11 @@ class Attempt:
             self._log.info(
                 "started", dataset=spec.dataset.name, model=spec.model.name, scheme=spec.scheme, seed=spec.seed
             )
-            for body in self.train(spec):
+            kept = self.checkpoints.newest()
+            if kept is not None:
+                self._log.info("goes on from a checkpoint", epoch=kept.epoch)
+            training = self.begin(spec, kept)
+            for body in training:
                 if isinstance(body, RunStarted):
                     body = body.model_copy(update={"worker": self.worker})
                 elif isinstance(body, EpochFinished):
@@ -106,8 +122,12 @@ class Attempt:
                 if ended is Outcome.CANCELLED:
                     return self._end(RunCancelled(history=self._history()), ended)
                 if ended is not None:
+                    if ended is Outcome.GIVEN_BACK:
+                        self.checkpoints.keep(training, now=True)
                     self.publisher.flush()
                     return ended
+                if isinstance(body, EpochFinished):
+                    self.checkpoints.keep(training)
             raise RuntimeError("the training ended without a result")
         except BitfrontError as error:
             self._log.warning("failed", reason=str(error))
@@ -126,6 +146,7 @@ class Attempt:
         if not self.publisher.end(body):
             self._log.error("the end of the run could not be written: the queue does not answer")
             return Outcome.LOST
+        self.checkpoints.clear()
         return outcome
 
     def _look(self) -> Outcome | None:

@@ -26,8 +26,8 @@ __all__ = ["QueueUnavailable", "cancel", "submit"]
 def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, sweep: str | None = None) -> list[str]:
     """Launch runs, all of them or none; gives their run ids in the order of the specs.
 
-    ``priority``: 0 is served first, 9 last. Raises InputError for a wrong priority, no spec, or a scheme that names
-    a recipe file, QueueUnavailable if Redis does not answer within about two seconds.
+    ``priority``: 0 is served first, 9 last. Raises InputError for a wrong priority, no spec, a scheme that names
+    a recipe file, or a dataset that names a path, QueueUnavailable if Redis does not answer within about two seconds.
     """
     if not specs:
         raise InputError("there is nothing to launch: give at least one run")
@@ -35,6 +35,7 @@ def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, s
         raise InputError(f"priority = {priority!r} is not allowed: it is a whole number from 0 (first) to 9 (last)")
     for spec in specs:
         refuse_files(grammar.parse(spec.scheme, "scheme"), spec.scheme)
+        spec.dataset.check_elsewhere()
     now = time.time()
     envelopes = [
         Envelope(

@@ -6,19 +6,24 @@ Torch is imported in the pool's child only, and before its first task: the paren
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Task
 from celery.signals import worker_process_init
 from redis import Redis
 
-import engine
 from engine import recipe_files
 from engine.settings import Settings
+from engine.spec import RunSpec
 from tasks.attempt import Attempt
+from tasks.checkpoints import Checkpoints
 from tasks.connection import patient, quick
 from tasks.queue import TRAIN, celery
 from tasks.warm import warm
+
+if TYPE_CHECKING:
+    from engine.checkpoint import Checkpoint
+    from engine.training import Training
 
 
 @cache
@@ -40,4 +45,13 @@ def train(self: Task, run: str, attempt: int, spec: str) -> str:
     recipe_files.forbid()  # the spec comes from the queue
     redis, pulse = _clients()
     worker = str(self.request.hostname)
-    return Attempt(redis, pulse, run, attempt, worker, engine.train).carry_out(spec).value
+    settings = Settings()
+    checkpoints = Checkpoints(settings.artifacts.absolute(), run, attempt, seconds=settings.checkpoint_seconds)
+    return Attempt(redis, pulse, run, attempt, worker, begin, checkpoints).carry_out(spec).value
+
+
+def begin(spec: RunSpec, kept: Checkpoint | None) -> Training:
+    """The training of a spec, from its beginning or from a checkpoint."""
+    from engine.training import Training
+
+    return Training(spec, resume=kept)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from engine.datasets import DATASETS
-from engine.datasets.archives import caveat, missing_packages, whereabouts
+from engine.datasets.archives import missing_packages, notes, whereabouts
 from engine.datasets.entry import default_spec
 from engine.datasets.known_size import known_size
 from engine.formats import list_formats
@@ -87,7 +87,6 @@ def datasets() -> list[dict[str, Any]]:
     for entry in DATASETS.values():
         spec = default_spec(entry)
         size = known_size(spec, settings) if spec else None
-        caveats = [entry.caveat, caveat(entry.name, settings)]
         rows.append(
             {
                 "name": entry.name,
@@ -105,7 +104,7 @@ def datasets() -> list[dict[str, Any]]:
                 "licence": entry.licence,
                 "synthetic": entry.synthetic,
                 "summary": entry.summary,
-                "caveat": "; ".join(filter(None, caveats)) or None,
+                "caveat": notes(entry.name, settings),
                 "options": _options(entry.spec),
             }
         )

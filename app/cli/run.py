@@ -6,14 +6,15 @@ import json
 import math
 import os
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
+from rich.text import Text
 
 from app.cli.reading import mean_and_std
 from app.cli.recording import Recorder, find_store
@@ -21,8 +22,10 @@ from app.cli.resuming import Kept
 from app.cli.settings_option import parse_settings
 from app.cli.time_left import TimeLeft, TimeLeftColumn
 from app.digits import number
-from engine.errors import InputError, RunError
-from engine.events import EpochFinished, History, RunCancelled, RunFailed, RunFinished, RunStarted, Summary
+from engine.datasets.archives import label, notes
+from engine.datasets.progress import Report, reporting
+from engine.errors import BitfrontError, InputError
+from engine.events import Body, EpochFinished, History, RunCancelled, RunFailed, RunFinished, RunStarted, Summary
 from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.sweep import in_folds, with_settings
@@ -87,11 +90,14 @@ def run(
         for spec in specs:
             kept = Kept(spec, settings) if resume else None
             results.append((kept and kept.result()) or _train(spec, settings, client, progress, kept))
-    report = describe(specs, results)
+    name = specs[0].dataset.name
+    report = describe(specs, results) | {"dataset_label": label(name, settings), "caveat": notes(name, settings)}
     if json_:
         print(json.dumps(report))
     else:
         Console().print(_table(report))
+        if report["caveat"]:
+            Console().print(report["caveat"], style="dim", highlight=False, markup=False)
         place = "sent to the store" if client else f"kept in {settings.outbox} for the store's next start"
         console.print(f"{len(results)} run{'s' if len(results) > 1 else ''} {place}.", style="dim", highlight=False)
 
@@ -118,7 +124,7 @@ def _progress(console: Console, *, quiet: bool) -> Iterator[Progress]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed}/{task.total} epochs"),
+        DoneColumn(),
         TimeLeftColumn(),
         TextColumn("{task.fields[note]}"),
     )
@@ -138,10 +144,14 @@ def _train(
     title = f"{spec.scheme} seed {spec.seed}{fold}"
     task = progress.add_task(title, total=spec.training.epochs, note="", left=left)
     rows: list[EpochFinished] = []
+
+    def fetching(what: str, done: int, total: int | None) -> None:
+        progress.update(task, description=what, completed=done, total=total, fetching=True)
+
     training = Training(spec, settings, resume=kept and kept.checkpoint(), stepped=left.step)
     unit = ""
     try:
-        for event in training:
+        for event in _reporting(training, fetching):
             recorder.record(event)
             if isinstance(event, EpochFinished):
                 rows.append(event)
@@ -154,12 +164,12 @@ def _train(
                 unit = event.provenance["unit"]
                 left.epochs = event.total_epochs
                 left.begin()
-                progress.update(task, total=event.total_epochs)
+                progress.update(task, description=title, completed=0, total=event.total_epochs, fetching=False)
             elif isinstance(event, RunFinished):
                 if kept:
                     kept.finish(recorder.run, event.summary)
                 return recorder.run, event.summary
-    except RunError as error:
+    except BitfrontError as error:
         recorder.record(RunFailed(reason=str(error), history=History.of(rows)))
         raise
     except KeyboardInterrupt:
@@ -174,6 +184,22 @@ def _train(
     finally:
         recorder.close()
     raise AssertionError("the training loop ends with RunFinished or raises")
+
+
+def _reporting(training: Iterable[Body], fetching: Report) -> Iterator[Body]:
+    """The events, with ``fetching`` told of downloads."""
+    with reporting(fetching):
+        yield from training
+
+
+class DoneColumn(ProgressColumn):
+    """Epochs done, or megabytes while the dataset is being fetched."""
+
+    def render(self, task: Task) -> Text:
+        if not task.fields.get("fetching"):
+            return Text(f"{task.completed:.0f}/{task.total:.0f} epochs" if task.total else "")
+        total = f" of about {task.total / 1e6:,.4g}" if task.total else ""
+        return Text(f"{task.completed / 1e6:,.4g}{total} MB")
 
 
 def describe(specs: Sequence[RunSpec], results: Sequence[tuple[str, Summary]]) -> dict[str, Any]:
@@ -234,7 +260,7 @@ def _table(report: dict[str, Any]) -> Table:
     unit = report["unit"]
     folds = f", folds {', '.join(map(str, report['folds']))}" if report["folds"] else ""
     rows = {
-        "run": f"{report['dataset']} × {report['model']} × {report['scheme']}, {report['task']}, "
+        "run": f"{report['dataset_label']} × {report['model']} × {report['scheme']}, {report['task']}, "
         f"seeds {', '.join(map(str, report['seeds']))}{folds}",
         f"test {report['metric']} at best validation": f"{mean_and_std(**report['test'], unit=unit)} {unit}",
         f"test {report['metric']} at the last epoch": f"{mean_and_std(**report['test_last'], unit=unit)} {unit}",

@@ -62,6 +62,8 @@ def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row]) -> 
         console.print("\nPaired by seed: the first scheme minus the second", style="bold", highlight=False)
         cells = {cell.group: cell for cell in plan.cells}
         print_paired(paired, cells)
+    for caveat in dict.fromkeys(row["caveat"] for row in groups if row["caveat"]):
+        console.print(caveat, style="dim", highlight=False, markup=False)
 
 
 def print_groups(groups: Sequence[Row], names: Mapping[str, tuple[str, str]] | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.pareto import DENSITY_TITLES, MEANS, Axes, pareto_chart
 from app.connection import ask_frame, ask_rows
@@ -163,8 +164,7 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
                 )
     if len(datasets) > len(shown):
         st.caption(f"{len(datasets) - len(shown)} more datasets: choose one above.")
-    for caveat in dict.fromkeys(row["caveat"] for row in finished if row["caveat"] and row["dataset"] in shown):
-        st.caption(f":material/info: {literal(caveat)}")
+    show_caveats(row["caveat"] for row in finished if row["dataset"] in shown)
 
 
 def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:

@@ -8,16 +8,19 @@ from typing import Any, get_args
 
 import streamlit as st
 
+from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.precision import Planned, schedule_chart
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
+from app.own_files import choose_own_files
 from app.phrases import count, duration, literal
 from app.schedules import planned
 from engine.datasets import DATASETS
-from engine.errors import BitfrontError, InputError
+from engine.datasets.archives import notes
+from engine.errors import BitfrontError, InputError, RunError
 from engine.ledger import preview
 from engine.models import MODELS
 from engine.objectives import OBJECTIVES
@@ -61,7 +64,8 @@ def choose_dataset() -> dict:
     st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:
         st.badge("Synthetic data", icon=":material/science:", color="violet")
-    return {"name": name, **_options(entry.spec, "dataset", f"Options of {name}")}
+    own = choose_own_files(entry) if entry.own_files else {}
+    return {"name": name, **own, **_options(entry.spec, "dataset", f"Options of {name}")}
 
 
 def choose_task(dataset: str) -> dict:
@@ -279,9 +283,10 @@ def show_estimate(plan: LaunchPlan) -> None:
     show_schedules(plan)
     if unpublished:
         st.caption(literal(f"Arithmetic density beyond the published table: {', '.join(unpublished)}."))
-    caveat = DATASETS[plan.dataset["name"]].caveat
-    if caveat:
-        st.caption(f":material/info: {caveat}")
+    try:
+        show_caveats([notes(plan.dataset["name"], settings())])
+    except RunError as error:  # a mirror that cannot be read; the run will say so too
+        show_caveats([str(error)])
 
 
 @st.cache_data(max_entries=2000, show_spinner=False)

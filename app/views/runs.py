@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from app.caveats import show_caveats
 from app.charts.learning import SPLITS, Curve, learning_chart
 from app.charts.precision import with_bits
 from app.connection import ask, ask_rows, settings
@@ -310,6 +311,8 @@ def show_chosen(chosen: list[str]) -> None:
         st.subheader("Learning curves", width="content")
         splits = choose_splits(len(chosen) > 1)
     live(LIVE_SECONDS if active else None)(curves)(chosen, splits, active)
+    if len(chosen) > 1:  # of a single one the details say it
+        show_caveats(row["caveat"] for row in runs)
     focus = chosen[0]
     if len(chosen) > 1:
         names = run_names(runs)

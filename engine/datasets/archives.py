@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import sys
 import tarfile
@@ -39,6 +40,7 @@ SOURCE = "bitfront-source.json"
 REACH_SECONDS = 10
 """How long the public server may take to answer before a download is given up."""
 PIECE = 1 << 20
+_NAMED = re.compile(r"[Rr]eport results on it as '([^']+)'")
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,19 @@ def caveat(dataset: str, settings: Settings) -> str | None:
     if found is None and settings.mirror and not (settings.data_root / origin.folder / origin.processed).exists():
         found = find_archive(dataset, settings.mirror)
     return found.caveat if found else None
+
+
+def notes(dataset: str, settings: Settings) -> str | None:
+    """All that must be said beside results on this dataset: the entry's caveat and its copy's."""
+    return "; ".join(filter(None, [DATASETS[dataset].caveat, caveat(dataset, settings)])) or None
+
+
+def label(dataset: str, settings: Settings) -> str:
+    """The name that results are shown under: generated data and the mirror's stand-ins say what they are."""
+    if DATASETS[dataset].synthetic:
+        return f"{dataset} (synthetic)"
+    named = _NAMED.search(caveat(dataset, settings) or "")
+    return named[1] if named else dataset
 
 
 def is_here(dataset: str, settings: Settings) -> bool:
@@ -210,7 +225,10 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
             _reach(dataset, origin, settings)
         try:
             # Standard output is the result's; PyG and ogb talk on it.
-            with watched(f"downloading {dataset}", staging, round(origin.megabytes * 1e6)), redirect_stdout(sys.stderr):
+            what, total = (
+                (f"processing {dataset}", None) if staged.exists() else (f"downloading {dataset}", origin.bytes)
+            )
+            with watched(what, staging, total), redirect_stdout(sys.stderr):
                 read(staging)
         except BitfrontError:
             raise

@@ -23,6 +23,9 @@ class DatasetSpec(BaseModel):
 
     name: str
 
+    def check_elsewhere(self) -> None:
+        """Raise InputError where another machine, or a service, could not load this."""
+
 
 @dataclass(frozen=True)
 class GraphSize:
@@ -54,6 +57,11 @@ class Origin:
     processed: str = "processed"
     """Inside ``folder``: present when, and only when, the dataset is whole."""
 
+    @property
+    def bytes(self) -> int:
+        """Roughly what a download transfers."""
+        return round(self.megabytes * 1e6)
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -80,12 +88,22 @@ class Dataset:
     """What the options mean, in words, for the result's page; None: the summary says all."""
     caveat: str | None = None
     synthetic: bool = False
+    changeable: bool = False
+    """Whether the content may change while the options stay: then nothing that was loaded is kept."""
+    default_task: Callable[[Mapping[str, Any]], str] | None = None
+    """The default task where the options decide it; None: the first of ``tasks``."""
+    own_files: bool = False
+    """Whether a person brings the files: the Launch page then takes an upload."""
     origin: Origin | None = None
     """None: generated, or inside an installed package, or a person's own."""
     packages: tuple[str, ...] = ()
     """Import names of optional packages that loading needs."""
     defaults: Mapping[str, Defaults] = field(default_factory=dict)
     """By task: the settings that a paper trains it with, where they are not the task's own."""
+
+    def task_for(self, options: Mapping[str, Any]) -> str:
+        """The default task of this dataset with these options."""
+        return self.default_task(options) if self.default_task else self.tasks[0]
 
     @property
     def task(self) -> str:
@@ -100,7 +118,8 @@ class Dataset:
 
 
 def default_spec(entry: Dataset) -> DatasetSpec | None:
-    """The entry's spec with every option left out; None where it has options that must be given."""
-    if any(field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"):
+    """The entry's spec with every option left out; None where it has options that must be given, as one's files."""
+    required = [field.is_required() for name, field in entry.spec.model_fields.items() if name != "name"]
+    if entry.own_files or any(required):
         return None
     return entry.spec(name=entry.name)

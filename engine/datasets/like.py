@@ -87,6 +87,8 @@ def make(original: Dataset) -> Dataset:
     """The look-alike of a dataset. Raises InputError for a set of graphs."""
     name = f"like:{original.name}"
     labels = LABELS.get(original.tasks[0])
+    if original.own_files:
+        raise InputError(f"there is no look-alike of {original.name}, whose size the files tell: take a dataset's name")
     if labels is None or original.size(original.spec(name=original.name)).graphs > 1:
         raise InputError(f"there is no look-alike of {original.name}, which is a set of graphs: take a single graph's")
 

@@ -42,10 +42,12 @@ def load(spec: OGBNArxivSpec, settings: Settings) -> Data:
         # ogb 1.3.6 leaves torch.load's weights_only at its default, which knows PyG's classes only if told.
         with torch.serialization.safe_globals([Data, DataEdgeAttr, DataTensorAttr, GlobalStorage]):
             dataset = PygNodePropPredDataset(spec.name, root=str(root))
-        data = dataset[0]
+        data, parts = dataset[0], dataset.get_idx_split()
+        assert isinstance(data, Data)
+        assert isinstance(parts, dict)
         for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
-            mask = torch.zeros(data.num_nodes, dtype=torch.bool)
-            mask[dataset.get_idx_split()[split]] = True
+            mask = torch.zeros(len(data["x"]), dtype=torch.bool)
+            mask[parts[split]] = True
             data[f"{name}_mask"] = mask
         return data
 

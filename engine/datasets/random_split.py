@@ -57,6 +57,21 @@ def by_class(labels: Tensor, train: int, val: int, seed: int) -> dict[str, Tenso
     )
 
 
+def stratified(labels: Tensor, train: float, val: float, seed: int) -> dict[str, Tensor]:
+    """Masks, bool [N]: these shares of each class train (one at least) and validate, the rest tests; −1 is in none."""
+    import torch
+
+    order = shuffled(len(labels), seed)
+    parts: tuple[list[Tensor], ...] = ([], [], [])
+    for label in range(int(labels.max()) + 1):
+        of = order[labels[order] == label]
+        first = max(1, round(len(of) * train))
+        second = max(first, round(len(of) * (train + val)))
+        for part, members in zip(parts, (of[:first], of[first:second], of[second:]), strict=True):
+            part.append(members)
+    return _masks(len(labels), *(torch.cat(part) for part in parts))
+
+
 def _masks(count: int, *parts: Tensor) -> dict[str, Tensor]:
     import torch
 

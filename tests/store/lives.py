@@ -120,6 +120,47 @@ def precision(epoch: int = 1) -> PrecisionChanged:
     )
 
 
+CLIMB = {1: ("int4", 4.0), 12: ("int5", 5.0), 17: ("int6", 6.0)}
+"""What ADQ from int4 up to int8 does on losses that never fall, in twenty epochs."""
+
+
+def climbing(
+    run: str, scheme: str = "adq[int4,int8]", epochs: int = 20, climb: dict[int, tuple[str, float]] = CLIMB
+) -> list[Envelope]:
+    """A run that goes on: its loss stands still, every signal is logged, its precision changes as ``climb`` says."""
+    bodies: list[Body] = []
+    for epoch in range(1, epochs + 1):
+        if epoch in climb:
+            format = climb[epoch][0]
+            changes = [
+                FormatChange(site=site, product="forward", layer=layer, format=format)
+                for site in ("input", "weight")
+                for layer in (0, 1)
+            ]
+            why = {"signal": "start", "reason": f"the run starts with {format}"}
+            if epoch > 1:
+                why = {"signal": "loss plateau", "value": 1.0, "threshold": 0.9, "reason": "the loss stands still"}
+            bodies.append(PrecisionChanged.model_validate({"epoch": epoch, "label": format, "changes": changes} | why))
+        bodies.append(
+            EpochFinished(
+                epoch=epoch,
+                train_loss=1.0,
+                val_loss=1.0,
+                test_loss=1.0,
+                train_metric=50.0,
+                val_metric=50.0,
+                test_metric=50.0,
+                seconds=0.5,
+                loss_ratio=1.0 if epoch >= 10 else None,
+                gradient_diversity=0.5 if epoch % 3 == 0 else None,
+                validation_stall=epoch - 1.0,
+                average_bits=next(bits for first, (_, bits) in reversed(climb.items()) if first <= epoch),
+            )
+        )
+    first = [queued(run, scheme=scheme, training={"epochs": epochs}), started(run, total_epochs=epochs)]
+    return [*first, *(event(run, 1, seq, body) for seq, body in enumerate(bodies, start=2))]
+
+
 def ledger() -> LedgerRecorded:
     row = LedgerRow(
         first_epoch=1,

@@ -170,12 +170,23 @@ class Stack:
     def epochs(self, run: str) -> list[int]:
         return self.store.query("epochs", runs=run)["epoch"].to_pylist()
 
+    def losses(self, run: str) -> list[float]:
+        return self.store.query("epochs", runs=run)["train_loss"].to_pylist()
 
-def karate(*, epochs: int = 20, seed: int = 0, scheme: str = "fp32", lr: float = 0.01, device: str = "auto") -> RunSpec:
+
+def karate(
+    *,
+    epochs: int = 20,
+    seed: int = 0,
+    scheme: str = "fp32",
+    lr: float = 0.01,
+    device: str = "auto",
+    model: str = "gcn",
+) -> RunSpec:
     """A run that takes some milliseconds an epoch and needs no file."""
     training = {"epochs": epochs, "lr": lr}
     return RunSpec.parse(
-        {"dataset": "karate", "model": "gcn", "scheme": scheme, "seed": seed, "training": training, "device": device}
+        {"dataset": "karate", "model": model, "scheme": scheme, "seed": seed, "training": training, "device": device}
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import psutil
 import pytest
 
+import engine
 from tasks import keys
 from tasks.submit import cancel
 from tests.tasks.stack import ENDLESS, Stack, karate, wait_for
@@ -40,6 +41,29 @@ def test_a_run_whose_training_process_is_killed_starts_again_on_the_same_worker(
     row = stack.until(run, "finished", "failed")
     assert (row["state"], row["attempts"], row["worker"]) == ("finished", 2, "worker@a")
     _whole(stack, run, 1500)
+
+
+def test_the_next_attempt_goes_on_where_a_killed_one_was(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And ends with the numbers of a run that nobody disturbed; what it kept on the way is gone."""
+    stack.end("worker@a")
+    monkeypatch.setenv("BITFRONT_CHECKPOINT_SECONDS", "0.2")
+    spec = karate(epochs=500, scheme="adq[int3,int8](theta=0.8)+dq+sr", model="gcn(dropout=0.5)")
+    stack.start("worker@c")
+    try:
+        [run] = stack.launch(spec)
+        left = stack.home / "artifacts" / run / "1" / "checkpoint.pt"
+        wait_for(left.exists, "the run's first checkpoint")
+        stack.kill("worker@c")
+        stack.start("worker@c")
+        row = stack.until(run, "finished", "failed")
+        assert (row["state"], row["attempts"]) == ("finished", 2)
+        _whole(stack, run, 500)
+        assert "goes on from a checkpoint" in stack.log("worker@c").read_text()
+        assert not (stack.home / "artifacts" / run).exists()
+        undisturbed = engine.run(spec, stack.settings).history.columns
+        assert stack.losses(run) == undisturbed["train_loss"]
+    finally:
+        stack.end("worker@c")
 
 
 def test_a_stopped_worker_hands_its_run_back_at_once(stack: Stack) -> None:

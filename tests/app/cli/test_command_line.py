@@ -13,6 +13,8 @@ import pytest
 from scipy import stats
 
 from app.cli.run import parse_seeds
+from engine.catalogue import unknown
+from engine.datasets import DATASETS
 from tests.conftest import find_mirror
 from tests.store import lives
 
@@ -98,6 +100,7 @@ def test_help_names_every_command(bitfront: CommandLine):
         "export",
         "list",
         "measure",
+        "replay",
         "rebuild",
         "backup",
         "restore",
@@ -127,7 +130,7 @@ def test_run_prints_a_table_for_people(bitfront: CommandLine):
     assert done.returncode == 0
     assert "karate × gcn × int8, seeds 0, 3" in done.stdout
     assert "test accuracy at best validation" in done.stdout
-    assert "memory density (training, quantized part)" in done.stdout
+    assert "memory density, harmonic mean (training, quantized part)" in done.stdout
     assert done.stderr == f"2 runs kept in {bitfront.home / 'outbox'} for the store's next start.\n"
 
 
@@ -160,6 +163,27 @@ def test_where_accuracy_is_lost_is_told_and_exported(bitfront: CommandLine):
     assert [(row["run"], row["epoch"], row["sqnr"]) for row in exported] == [
         (run, 1, sqnr) for sqnr in (21.0, 30.0, 10.0, 41.0)
     ]
+
+
+def test_another_schedule_is_replayed_on_a_run(bitfront: CommandLine):
+    options = ("--dataset", "karate", "--model", "gcn", "--epochs", "20", "--scheme", "int4")
+    run = bitfront.json("run", *options, "--json")["runs"][0]["run"]
+    found = bitfront.json("replay", run, "--scheme", "sdq[int4, int8]", "--json")
+    assert (found["scheme"], found["ran"], found["epochs"], found["start"]) == ("sdq[int4,int8]", "int4", 20, "int4")
+    (switch,) = found["switches"]
+    assert (switch["epoch"], switch["label"], switch["signal"]) == (11, "int8", "epoch clock")
+    assert (found["exact_until"], found["bits"]) == (10, [4.0, 8.0])
+    done = bitfront("replay", run, "--scheme", "sdq[int4,int8]")
+    assert "epoch clock" in done.stdout
+    assert done.stdout.endswith(
+        "Exact up to the switch after epoch 10; from there on an estimate, on the losses of a run that trained with "
+        "int4.\n"
+    )
+    refused = bitfront("replay", run, "--scheme", "int8")
+    assert (refused.returncode, refused.stderr) == (
+        2,
+        "bitfront: the scheme 'int8' has no schedule to replay: give one of adq, cpt, dsq, muppet, pfq, sdq\n",
+    )
 
 
 def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[CommandLine, Path]):
@@ -278,7 +302,7 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
     [
         (
             ("run", "--dataset", "coar"),
-            "unknown dataset 'coar': did you mean cora? Allowed: karate, cora, citeseer, pubmed, sbm",
+            str(unknown("dataset", "coar", list(DATASETS))),
         ),
         (
             ("run", "--model", "gnc"),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from app.forms import option_names
 from app.phrases import literal
 from engine.datasets import DATASETS
 from engine.errors import InputError
@@ -30,9 +33,8 @@ def test_the_form_offers_what_the_catalogues_hold(dashboard: Dashboard) -> None:
 @pytest.mark.parametrize("name", list(DATASETS))
 def test_each_datasets_options_are_fields(dashboard: Dashboard, name: str) -> None:
     page = dashboard.open("launch", dataset=name)
-    for option in DATASETS[name].spec.model_fields:
-        if option != "name":
-            assert page.get_by_key(f"dataset.{option}")
+    for option in option_names(DATASETS[name].spec):
+        assert page.get_by_key(f"dataset.{option}")
 
 
 def test_the_estimate_counts_runs_and_shows_densities_with_their_scope(dashboard: Dashboard) -> None:
@@ -45,6 +47,20 @@ def test_the_estimate_counts_runs_and_shows_densities_with_their_scope(dashboard
         "training, quantized part",
         "training, quantized part",
     ]
+
+
+def test_a_schedule_is_previewed_beside_the_static_schemes(dashboard: Dashboard) -> None:
+    page = dashboard.open("launch", schemes=["int8", "sdq[int4,int4,int6,int8]"], own="adq[int4,int8]")
+    (chart,) = page.get("plotly_chart")
+    lines = {trace["name"]: trace for trace in json.loads(chart.proto.spec)["data"]}
+    assert lines["int8"]["y"] == [8.0, 8.0]
+    assert lines["sdq[int4,int4,int6,int8]"]["x"] == [1, 38, 39, 75, 76, 113, 114, 150]
+    assert lines["adq[int4,int8]"]["line"]["dash"] == "dash"
+    assert any(text.startswith("Dashed: signals of the run decide.") for text in messages(page.caption))
+
+
+def test_static_schemes_alone_have_no_preview_of_a_schedule(dashboard: Dashboard) -> None:
+    assert not dashboard.open("launch", schemes=["int8", "fp32"]).get("plotly_chart")
 
 
 def test_the_same_is_shown_as_command_python_and_sweep_file(dashboard: Dashboard) -> None:

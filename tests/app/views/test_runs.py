@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.phrases import literal
-from engine.events import CancelRequested, new_run_id
+from engine.events import CancelRequested, RunQueued, new_run_id
 from tests.app.views.conftest import Dashboard, stream
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
@@ -168,6 +168,100 @@ def test_several_runs_are_overlaid_by_validation(dashboard: Dashboard, store: Se
     assert '"name":"int8"' in loss
     assert '"name":"msfp13"' in loss
     assert "Train" not in loss
+
+
+def test_bits_are_drawn_under_the_loss_with_every_switch(dashboard: Dashboard, store: Service) -> None:
+    run = new_run_id()
+    store.client.post_events(lives.climbing(run))
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    loss, metric = (json.loads(chart) for chart in charts(page))
+    bits = {trace["name"]: trace for trace in loss["data"] if trace.get("yaxis") == "y2"}
+    assert bits["mean over elements"]["y"] == [4.0] * 11 + [5.0] * 5 + [6.0] * 4
+    assert bits["switches"]["x"] == [1, 12, 17]
+    assert "loss plateau: 1 against 0.9" in bits["switches"]["customdata"][1]
+    assert not [trace for trace in metric["data"] if trace.get("yaxis") == "y2"]
+    decisions, formats = (frame.value for frame in page.dataframe if {"Why", "From epoch"} & set(frame.value.columns))
+    assert decisions[["Epochs", "Precision", "Signal", "Changes"]].to_numpy().tolist() == [
+        ["1–11", "int4", "start", 4],
+        ["12–16", "int5", "loss plateau", 4],
+        ["17–20", "int6", "loss plateau", 4],
+    ]
+    assert len(formats) == 12
+
+
+def test_another_schedule_is_replayed_into_the_chart(dashboard: Dashboard, store: Service) -> None:
+    run = new_run_id()
+    store.client.post_events(lives.climbing(run, scheme="int4", climb={1: ("int4", 4.0)}))
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, replay="true")
+    assert schedule(page).value == "adq[int4,int8]"
+    assert ":blue-badge[exact up to epoch 11]" in " ".join(messages(page.markdown))
+    assert replayed(page) == {"adq[int4,int8]": [1, 12, 17]}
+
+    page.slider[0].set_value(1.1).run()
+    assert schedule(page).value == "adq[int4,int8](theta=1.1)"
+    assert replayed(page) == {"adq[int4,int8](theta=1.1)": [1]}
+    assert ":green-badge[exact up to epoch 20]" in " ".join(messages(page.markdown))
+
+    page.get_by_key("replay-controller-adq").set_value("dsq").run()
+    assert schedule(page).value == "dsq[int4,int4,int4,int16 -> int16,int6,int6,int16]"
+    assert ":gray-badge[an estimate]" in " ".join(messages(page.markdown))
+
+    schedule(page).set_value("int8").run()
+    assert messages(page.error) == [
+        literal("the scheme 'int8' has no schedule to replay: give one of adq, cpt, dsq, muppet, pfq, sdq")
+    ]
+
+
+def test_the_schedule_that_is_asked_is_part_of_the_link(dashboard: Dashboard, store: Service) -> None:
+    run, other = new_run_id(), new_run_id()
+    static = {"climb": {1: ("int4", 4.0)}}
+    store.client.post_events([*lives.climbing(run, "int4", **static), *lives.climbing(other, "int5", **static)])
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, replay="true", replayed="pfq[int4,int8](epsilon=0.3)")
+    assert schedule(page).value == "pfq[int4,int8](epsilon=0.3)"
+    assert [slider.value for slider in page.slider] == [0.3, 0.3]
+
+    page.slider[0].set_value(0.1).run()
+    assert page.query_params["replayed"] == "pfq[int4,int8](epsilon=0.1)"
+    page.query_params["run"] = other
+    page.query_params.pop("replayed")
+    page.run()
+    assert schedule(page).value == "adq[int5,int9]"
+
+
+def schedule(page: AppTest):
+    (field,) = (field for field in page.text_input if field.label == "Schedule")
+    return field
+
+
+def replayed(page: AppTest) -> dict[str, list[int]]:
+    """The epochs at which a replayed schedule switches, by its scheme."""
+    traces = [trace for trace in json.loads(charts(page)[0])["data"] if "replayed" in trace["name"]]
+    line, marks = traces
+    return {line["name"].removeprefix("replayed: "): marks["x"]}
+
+
+def test_a_replayed_schedule_is_launched_for_real(dashboard: Dashboard, store: Service, valkey: Valkey) -> None:
+    run = new_run_id()
+    store.client.post_events(lives.climbing(run, scheme="int4", climb={1: ("int4", 4.0)}))
+    dashboard.use(store, valkey)
+    page = dashboard.open("runs", run=run, replay="true", replayed="sdq[int4,int8]")
+    page.button(key="replay-launch").click().run()
+    (queued,) = stream(valkey)
+    assert isinstance(queued.body, RunQueued)
+    assert queued.body.spec == lives.spec(scheme="sdq[int4,int8]", training={"epochs": 20})
+    assert messages(page.success) == ["Launched " + literal("sdq[int4,int8]") + "."]
+    assert page.page_link[-1].proto.query_string == f"run={queued.run}"
+
+
+def test_a_replay_of_a_run_without_signals_says_so(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, replay="true")
+    assert messages(page.error) == [
+        literal("this run logged no signals: it was trained by an older Bitfront, so nothing can be replayed")
+    ]
 
 
 def test_a_failed_run_says_why_as_it_was_said(dashboard: Dashboard, store: Service) -> None:

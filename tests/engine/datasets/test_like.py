@@ -9,6 +9,7 @@ import torch
 
 import engine
 from engine.datasets import DATASETS
+from engine.datasets.entry import default_spec
 from engine.errors import InputError
 from engine.graph import load_graph
 from engine.settings import Settings
@@ -107,8 +108,9 @@ def test_training_learns(settings: Settings):
 
 def test_every_dataset_of_one_graph_has_a_look_alike():
     for name, entry in DATASETS.items():
-        size = entry.size(entry.spec(name=name))
-        if size.graphs == 1:
+        usual = default_spec(entry)
+        size = entry.size(usual) if usual else None
+        if size and size.graphs == 1:
             spec = dataset(f"like:{name}")
             like = DATASETS[spec.name].size(spec)
             assert (like.nodes, like.features, like.classes) == (size.nodes, size.features, size.classes), name

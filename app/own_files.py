@@ -1,0 +1,94 @@
+"""The part of the Launch page that takes a person's own files and picks among those that were uploaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import streamlit as st
+
+from app.connection import upload, uploads
+from app.phrases import count, literal
+from engine.datasets import Dataset
+from engine.errors import BitfrontError, InputError
+from store.client import StoreUnavailable
+
+PICKED = "dataset.upload"
+LABELS = "dataset.labels"
+FORMS = {
+    "file": "**nodes.csv** (columns id, y, features, optionally split) and **edges.csv** (columns source, target), "
+    "or one **.npz** with x, edge_index, y and optionally train_mask, val_mask, test_mask.",
+    "folder": "For each graph **NAME.npz** (x, edge_index, y), or **NAME.nodes.csv** and **NAME.edges.csv**; "
+    "and **graphs.csv** with the columns graph, y and optionally split.",
+}
+
+
+def named(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files under the names that are read: two tables of which one is of nodes and one of edges are known by it."""
+    tables = {part: [name for name in files if part in name.lower()] for part in ("node", "edge")}
+    nodes, edges = tables["node"], tables["edge"]
+    if len(files) == 2 and len(nodes) == len(edges) == 1 and nodes != edges:
+        return {"nodes.csv": files[nodes[0]], "edges.csv": files[edges[0]]}
+    return dict(files)
+
+
+def choose_own_files(entry: Dataset) -> dict[str, Any]:
+    """Draw the uploader and the list of uploads; gives the options that name the picked one."""
+    with st.expander("Upload files", expanded=True):
+        st.caption(FORMS[entry.name])
+        given = st.file_uploader("Files", type=["csv", "npz"], accept_multiple_files=True, key=f"files.{entry.name}")
+        field = entry.spec.model_fields["labels"]
+        labels = st.segmented_control(
+            "Labels",
+            get_args(field.annotation),
+            default=field.default,
+            required=True,
+            key=LABELS,
+            help=field.description,
+        )
+        name = st.text_input("Called", value=given[0].name.rpartition(".")[0] if given else "", max_chars=120)
+        if st.button("Upload", icon=":material/upload:", key="upload", disabled=not given):
+            _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
+        _say()
+    found = _kept(entry.name)
+    if not found:
+        st.caption("No files are uploaded yet.")
+        return {}
+    if st.session_state.get(PICKED) not in found:
+        st.session_state[PICKED] = next(iter(found))
+    picked = st.selectbox(
+        "Uploaded", list(found), format_func=lambda id_: _label(found[id_]), key=PICKED, bind="query-params"
+    )
+    return {"upload": picked, "labels": found[picked]["labels"]}
+
+
+def _upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> None:
+    try:
+        with st.spinner("Checking the files…"):
+            found = upload(named(files), kind, name, labels)
+    except BitfrontError as error:
+        st.session_state["upload_said"] = (False, str(error))
+    else:
+        st.session_state[PICKED] = found["id"]
+        st.session_state["upload_said"] = (True, f"Uploaded {_label(found)}.")
+
+
+def _say() -> None:
+    fine, text = st.session_state.pop("upload_said", (True, ""))
+    if text and fine:
+        st.success(literal(text), icon=":material/check:")
+    elif text:
+        st.error(literal(text), icon=":material/error:", title="Not uploaded")
+
+
+def _kept(kind: str) -> dict[str, dict[str, Any]]:
+    try:
+        return {row["id"]: row for row in uploads() if row["kind"] == kind}
+    except (StoreUnavailable, InputError) as error:
+        st.error(literal(error), icon=":material/cloud_off:")
+        return {}
+
+
+def _label(row: Mapping[str, Any]) -> str:
+    graphs = f"{count(row['graphs'], 'graph')}, " if row["graphs"] > 1 else ""
+    return f"{row['name']}: {graphs}{count(row['nodes'], 'node')}, {count(row['edges'], 'edge')} ({row['id']})"

@@ -1,0 +1,117 @@
+"""Uploads: kept by their content, never outside their folder, never half."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from engine.errors import InputError, RunError
+from engine.own_data import uploads
+from engine.own_data.uploads import keep_upload, list_uploads, locate, pack, read_upload, uploads_folder
+from engine.settings import Settings
+from tests.engine.own_data.files import edge_table, node_table
+
+
+def packed(**files: str | bytes) -> io.BytesIO:
+    """A zip of files; two underscores in a name stand for a dot."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "."), content)
+    target.seek(0)
+    return target
+
+
+def tables() -> io.BytesIO:
+    return packed(nodes__csv=node_table(), edges__csv=edge_table())
+
+
+def test_an_upload_is_kept_by_its_content(settings: Settings):
+    first = keep_upload(tables(), "file", "mine", "classes", settings)
+    again = keep_upload(tables(), "file", "another name", "classes", settings)
+    assert again == first, "the same files are one upload"
+    assert (first.nodes, first.edges, first.features, first.graphs, first.files) == (12, 12, 2, 1, 2)
+    assert first.dataset == f"file(upload={first.id})"
+    assert list_uploads(settings) == [first]
+    assert read_upload(first.id, settings) == first
+    assert sorted(path.name for path in locate(first.id, settings).iterdir()) == [
+        "edges.csv",
+        "nodes.csv",
+        "upload.json",
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["../nodes.csv", "/etc/nodes.csv", "a/nodes.csv", "..\\nodes.csv", ".hidden.csv", "nodes.pkl", "x" * 200]
+)
+def test_a_name_that_leaves_the_folder_is_refused(settings: Settings, name: str):
+    files = io.BytesIO()
+    with zipfile.ZipFile(files, "w") as archive:
+        archive.writestr(name, node_table())
+    with pytest.raises(InputError) as caught:
+        keep_upload(files, "file", "", "classes", settings)
+    assert str(caught.value) == (
+        f"the file name {name!r} is not allowed: letters, digits, spaces, '.', '-' and '_', "
+        "no folders, ending in .csv or .npz"
+    )
+    assert list(uploads_folder(settings).iterdir()) == []
+
+
+def test_faulty_files_leave_nothing(settings: Settings):
+    broken = packed(nodes__csv=node_table(), edges__csv="source,target\nn0,n77\n")
+    with pytest.raises(InputError) as caught:
+        keep_upload(broken, "file", "", "classes", settings)
+    assert str(caught.value) == "edges.csv, line 2: the target 'n77' is no node of nodes.csv"
+    assert list(uploads_folder(settings).iterdir()) == []
+
+
+def test_what_is_no_zip_is_refused(settings: Settings):
+    with pytest.raises(InputError) as caught:
+        keep_upload(io.BytesIO(b"nonsense"), "file", "", "classes", settings)
+    assert str(caught.value) == "the upload cannot be read: File is not a zip file"
+
+
+def test_what_unpacks_to_too_much_is_refused(settings: Settings, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(uploads, "LARGEST_UPLOAD", 2**20)
+    bomb = io.BytesIO()
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("nodes.csv", b"0" * 2**22)
+    with pytest.raises(InputError) as caught:
+        keep_upload(bomb, "file", "", "classes", settings)
+    assert str(caught.value) == (
+        "the upload has 4 MiB: at most 1 MiB; train larger data by its path with `bitfront run`"
+    )
+
+
+def test_an_id_that_is_none_is_refused(settings: Settings):
+    with pytest.raises(InputError) as caught:
+        locate("../../etc", settings)
+    assert str(caught.value) == "upload = '../../etc' is not allowed: an upload's id is u and 16 hex digits"
+
+
+def test_an_upload_that_is_nowhere_says_so(settings: Settings):
+    with pytest.raises(RunError) as caught:
+        locate("u0123456789abcdef", settings)
+    assert str(caught.value) == (
+        "the upload u0123456789abcdef is not on this machine, and no store is known that has it"
+    )
+
+
+def test_packing_gives_the_same_files_back(settings: Settings, tmp_path: Path):
+    kept = keep_upload(tables(), "file", "mine", "classes", settings)
+    target = io.BytesIO()
+    pack(kept.id, settings, target)
+    other = settings.model_copy(update={"home": tmp_path / "other"})
+    target.seek(0)
+    assert keep_upload(target, "file", "mine", "classes", other).id == kept.id
+
+
+def test_a_manifest_that_is_broken_is_passed_over(settings: Settings):
+    kept = keep_upload(tables(), "file", "mine", "classes", settings)
+    manifest = uploads_folder(settings) / kept.id / "upload.json"
+    manifest.write_text(json.dumps({"id": kept.id}))
+    assert list_uploads(settings) == []
