@@ -72,7 +72,7 @@ def test_other_formats_are_an_estimate_from_the_first_epoch_on(settings: Setting
     again = replay("adq[int4,int8]", run_of("fp32"), columns, 30)
     assert again.exact_until == 0
     assert again.start == "int4"
-    assert again.note == "an estimate: the run trained with fp32, other formats than this schedule begins with"
+    assert again.note == "an estimate: the run trained with fp32, otherwise than this schedule begins"
 
 
 def test_a_window_that_was_not_recorded_is_refused():
