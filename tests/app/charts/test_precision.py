@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from app.charts.learning import Curve, learning_chart
-from app.charts.precision import MOST_LINES, MOST_RULES, PANEL, Planned, Replayed, bit_lines, schedule_chart, with_bits
+from app.charts.precision import MOST_LINES, MOST_RULES, PANEL, bit_lines, schedule_chart, with_bits
+from app.schedules import Planned, Replayed
 
 
 def table(bits: list[float | None], run: str = "a") -> pa.Table:

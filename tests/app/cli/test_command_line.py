@@ -187,6 +187,25 @@ def test_another_schedule_is_replayed_on_a_run(bitfront: CommandLine):
     )
 
 
+def test_changes_of_precision_are_told_and_exported(bitfront: CommandLine):
+    options = ("--dataset", "karate", "--model", "gcn", "--epochs", "8", "--scheme", "sdq[int4,int8]")
+    trained = bitfront.json("run", *options, "--json")
+    assert trained["arithmetic_density"] < trained["arithmetic_density_thesis"]
+    run = trained["runs"][0]["run"]
+    decisions = bitfront.json("status", run, "--json")["precision"]
+    assert [(row["epoch"], row["label"], row["signal"]) for row in decisions] == [
+        (1, "int4", "start"),
+        (5, "int8", "epoch clock"),
+    ]
+    assert "Precision by epoch" in bitfront("status", run).stdout
+    rows = bitfront.json("export", "--table", "precision", "--format", "json")
+    assert {(row["epoch"], row["format"]) for row in rows} == {(1, "int4"), (5, "int8")}
+    (exported,) = bitfront.json("export", "--format", "json")
+    assert exported["arithmetic_density_thesis"] == trained["arithmetic_density_thesis"]
+    bits = [row["average_bits"] for row in bitfront.json("export", "--table", "epochs", "--format", "json")]
+    assert bits == [4.0] * 4 + [8.0] * 4
+
+
 def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[CommandLine, Path]):
     bitfront, file = compared
     done = bitfront("sweep", str(file), "--table")

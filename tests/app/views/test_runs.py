@@ -182,10 +182,10 @@ def test_bits_are_drawn_under_the_loss_with_every_switch(dashboard: Dashboard, s
     assert "loss plateau: 1 against 0.9" in bits["switches"]["customdata"][1]
     assert not [trace for trace in metric["data"] if trace.get("yaxis") == "y2"]
     decisions, formats = (frame.value for frame in page.dataframe if {"Why", "From epoch"} & set(frame.value.columns))
-    assert decisions[["Epochs", "Precision", "Signal", "Changes"]].to_numpy().tolist() == [
-        ["1–11", "int4", "start", 4],
-        ["12–16", "int5", "loss plateau", 4],
-        ["17–20", "int6", "loss plateau", 4],
+    assert decisions[["Epochs", "Precision", "Signal"]].to_numpy().tolist() == [
+        ["1–11", "int4", "start"],
+        ["12–16", "int5", "loss plateau"],
+        ["17–20", "int6", "loss plateau"],
     ]
     assert len(formats) == 12
 
