@@ -55,6 +55,10 @@ def _title(row: dict[str, Any]) -> None:
     if row["gap"] and row["state"] not in ENDED:
         marks.append(":orange-badge[some epochs are on their way]")
     about = f"{row['scheme']} on {dataset_label(row['dataset'], row['synthetic'])}, {row['model']}, seed {row['seed']}"
+    if row["fold"] is not None:
+        about += f", fold {row['fold']}"
+    if row["task"]:
+        about += f" · {row['task'].replace('-', ' ')}"
     st.subheader(f"{literal(about)} {' '.join(marks)}")
 
 
@@ -96,6 +100,10 @@ def _results(row: dict[str, Any]) -> None:
             delta_arrow="off",
             delta_color="off",
         )
+    also = json.loads(row["also"] or "{}")
+    if also:
+        others = (f"{name}: {number(value)}" for name, value in also.items())
+        st.caption(f"Other test metrics at best validation: {literal('; '.join(others))}")
 
 
 def density_table(rows: pd.DataFrame) -> None:

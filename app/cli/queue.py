@@ -10,6 +10,7 @@ from rich.console import Console
 from app.cli.reading import one_run, open_reader, print_json, print_table
 from app.decided import DECISIONS, decision_line
 from app.diagnosed import degrees, place
+from app.digits import number
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -59,12 +60,12 @@ def status(
 
 
 def _status_row(row: dict[str, Any]) -> list[str]:
-    def number(value: float | None) -> str:
-        return "" if value is None else f"{value:.1f}"
+    def shown(value: float | None) -> str:
+        return "" if value is None else number(value, row["unit"])
 
     epochs = f"{row['epoch']}/{row['total_epochs']}" if row["total_epochs"] else ""
     names = [row["run"], row["state"], row["dataset"], row["model"], row["scheme"], str(row["seed"])]
-    return [*names, epochs, number(row["val_metric"]), number(row["test_at_best_val"]), row["reason"] or ""]
+    return [*names, epochs, shown(row["val_metric"]), shown(row["test_at_best_val"]), row["reason"] or ""]
 
 
 LOST = ["site", "layer", "product", "format", "in-degree", "SQNR (dB)", "saturated (%)", "zeroed gradients (%)"]

@@ -59,7 +59,8 @@ def take_defaults(chosen: str) -> None:
 
 
 def choose_dataset() -> dict:
-    name = _choose("Dataset", list(DATASETS), FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",))
+    names = [*DATASETS, *DATASETS.members]
+    name = _choose("Dataset", names, FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",))
     entry = DATASETS[name]
     st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:

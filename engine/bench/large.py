@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 from engine.bench import Goal, Report
@@ -44,7 +45,8 @@ def run(
     notes = (
         f"like:reddit(factor={fraction:g}) (synthetic), {threads} thread(s), {os.cpu_count()} cores, load "
         f"{os.getloadavg()[0]:.1f} at the end; each case in a fresh process, medians of epochs 2 to {epochs}",
-        "an epoch holds its training and an evaluation on every node; peaks are of the process' resident set",
+        "an epoch holds its training and an evaluation on every node; processor seconds are what it takes on an idle "
+        "machine with one thread; peaks are of the process' resident set",
     )
     return Report(rows, [_judge(row) for row in rows], notes)
 
@@ -84,6 +86,7 @@ def measure(model: str, scheme: str, batching: str, fraction: float, epochs: int
     found: dict[str, Any] = {"model": model, "scheme": scheme, "batching": spec.training.batching, "fraction": fraction}
     losses: list[float | None] = []
     seconds: list[float] = []
+    processor = [time.process_time()]
     for event in engine.train(spec, Settings(threads=threads)):
         if isinstance(event, RunStarted):
             found["nodes"], found["edges"] = event.provenance["nodes"], event.provenance["edges"]
@@ -93,12 +96,14 @@ def measure(model: str, scheme: str, batching: str, fraction: float, epochs: int
         elif isinstance(event, EpochFinished):
             losses.append(event.train_loss)
             seconds.append(event.seconds or 0.0)
+            processor.append(time.process_time())
         elif isinstance(event, RunFinished):
-            found["training_peak"] = event.summary.peak_memory / 1e9
+            found["training_peak"] = (event.summary.peak_memory or 0) / 1e9
     middle = statistics.median(seconds[1:])
     return found | {
         "first": round(seconds[0], 2),
         "seconds": round(middle, 2),
+        "processor": round(statistics.median(b - a for a, b in pairwise(processor[1:])), 2),
         "peak": max(found["load_peak"], found["training_peak"]),
         "first_loss": losses[0],
         "last_loss": losses[-1],

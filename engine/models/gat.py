@@ -107,7 +107,7 @@ def build(spec: GATSpec, size: GraphSize) -> Stack:
         layers,
         dropout=rates,
         input_dropout=spec.input_dropout,
-        attention_dropout=spec.attention_dropout,
+        attention_dropout=[spec.attention_dropout] * spec.layers + [0.0] * (len(layers) - spec.layers),
         activation=functional.elu,
     )
 
