@@ -10,14 +10,14 @@ import streamlit as st
 
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
-from app.charts.precision import Planned, schedule_chart
+from app.charts.precision import schedule_chart
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.own_files import choose_own_files
 from app.phrases import count, duration, literal
-from app.schedules import planned
+from app.schedules import Planned, planned
 from engine.datasets import DATASETS
 from engine.datasets.archives import notes
 from engine.errors import BitfrontError, InputError, RunError

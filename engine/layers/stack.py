@@ -18,10 +18,10 @@ class Stack(nn.Module):
     """Layers in a row: [N, features] → [N, classes] (with a readout as the last layer: [graphs, classes]).
 
     Dropout (rate ``dropout``, or a rate a layer) falls on each layer's quantized input, on the first one's only
-    with ``input_dropout``; its mask is hashed from (seed, layer, step). ``attention_dropout``: the rate
-    (or a rate a layer, 0 for those without attention) that falls on the attention. ``activation``: between the layers (None where the layers have their
-    own). ``residual``: every layer but the last whose output is as wide as its input adds that input (dropped as
-    the layer saw it) after the activation, as PyG's DeepGCNLayer with block="res".
+    with ``input_dropout``; its mask is hashed from (seed, layer, step). ``attention_dropout``: the rate (or a rate a
+    layer, 0 for those without attention) that falls on the attention. ``activation``: between the layers (None where
+    the layers have their own). ``residual``: every layer but the last whose output is as wide as its input adds that
+    input (dropped as the layer saw it) after the activation, as PyG's DeepGCNLayer with block="res".
     """
 
     def __init__(

@@ -89,7 +89,9 @@ def test_own_data_trains(settings: Settings, tmp_path: Path, labels: str):
     folder = write_set(tmp_path / "set", graphs=24)
     text = f'folder(path="{folder}",labels={labels})'
     spec = RunSpec.parse({"dataset": text, "model": "gin(hidden=8)", "scheme": "int8", "training": {"epochs": 2}})
-    assert np.isfinite(engine.run(spec, settings).summary.test_last)
+    last = engine.run(spec, settings).summary.test_last
+    assert last is not None
+    assert np.isfinite(float(last))
     file = write_tables(tmp_path / "one")
     spec = RunSpec.parse({"dataset": f'file(path="{file}")', "model": "gcn", "training": {"epochs": 2}})
     assert engine.run(spec, settings).summary.metric == "accuracy"
