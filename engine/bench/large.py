@@ -1,8 +1,8 @@
 """Training on a generated graph of Reddit's size, or a fraction of it: seconds an epoch and peak memory of the process.
 
-Each case is the beginning of a run in a fresh process: generation, the first epoch (which also finds what stays the same,
-and keeps diagnostics), and a few more as most of the run's are, each with its evaluation on all nodes. The peak is that of the process' resident set, generation
-included. Every model has its default options.
+Each case is the beginning of a run in a fresh process: generation, the first epoch (which also finds what stays the
+same, and keeps diagnostics), and a few more as most of the run's are, each with its evaluation on all nodes. The peak
+is that of the process' resident set, generation included. Every model has its default options.
 """
 
 from __future__ import annotations

@@ -172,6 +172,4 @@ def draw_set(spec: LikeSetSpec, size: GraphSize, targets: Callable[..., Tensor] 
     y = torch.zeros(count, size.classes).scatter_(1, (kind.unsqueeze(1) + torch.arange(3)) % size.classes, 1)
     share = (graph.double() + 0.5) / size.graphs
     train, val = share < 0.6, (share >= 0.6) & (share < 0.8)
-    return Data(
-        x=x, edge_index=edge_index, y=y, graph=graph, train_mask=train, val_mask=val, test_mask=~(train | val)
-    )
+    return Data(x=x, edge_index=edge_index, y=y, graph=graph, train_mask=train, val_mask=val, test_mask=~(train | val))

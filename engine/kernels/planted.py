@@ -94,7 +94,8 @@ def _draw_edges(
 
     A neighbour's class is i's own with probability ``homophily``, else by the classes' tables; within a class it
     comes by the nodes' tables (over places in ``members``, the nodes in order of their class). ``confined``: every
-    neighbour is of the own class, and the nodes are numbered in order of their class. ``out`` holds ascending lists, list i in [starts[i], starts[i + 1]).
+    neighbour is of the own class, and the nodes are numbered in order of their class. ``out`` holds ascending
+    lists, list i in [starts[i], starts[i + 1]).
     """
     nodes, classes = counts.size, class_starts.size - 1
     seen = np.full(nodes, -1, np.int32)
