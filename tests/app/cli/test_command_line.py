@@ -348,7 +348,18 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("run", "--seeds", "1,1"), "--seeds 1,1 names a seed twice"),
         (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
         (("sweep", "absent.toml"), "there is no file absent.toml"),
-        (("bench", "fromats"), "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching"),
+        (
+            ("bench", "fromats"),
+            "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching, signals, large",
+        ),
+        (
+            ("bench", "large", "--set", "fracton=1"),
+            "unknown number of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
+        ),
+        (
+            ("bench", "large", "--set", "fraction=all"),
+            "--set fraction=all is not allowed: fraction is a number, such as 0.02",
+        ),
         (
             ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
             "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",
