@@ -48,7 +48,7 @@ class Axes:
 
     @property
     def title(self) -> str:
-        return f"{DENSITY_TITLES[self.density]}, {self.mean} (× fp32): {self.scope}, {self.coverage}"
+        return f"{DENSITY_TITLES[self.density]}, {self.mean} (× fp32):<br>{self.scope}, {self.coverage}"
 
 
 @dataclass(frozen=True)

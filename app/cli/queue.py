@@ -8,6 +8,7 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from app.cli.reading import one_run, open_reader, print_json, print_table
+from app.decided import DECISIONS, decision_line
 from app.diagnosed import degrees, place
 from app.digits import number
 from engine.errors import InputError
@@ -35,10 +36,14 @@ def status(
     if run is not None:
         row = one_run(reader, run)
         lost = reader.query("diagnostics", runs=run).to_pylist()
+        decisions = reader.query("switches", runs=run).to_pylist()
         if json_:
-            print_json({**row, "diagnostics": lost})
+            print_json({**row, "precision": decisions, "diagnostics": lost})
             return
         print_table(["field", "value"], [[key, str(value)] for key, value in row.items() if value is not None])
+        if len(decisions) > 1:
+            Console().print("\nPrecision by epoch", style="bold", highlight=False)
+            print_table(DECISIONS, [decision_line(found) for found in decisions])
         if lost:
             Console().print(f"\nWhere accuracy is lost, epoch {lost[0]['epoch']}", style="bold", highlight=False)
             print_table(LOST, [_lost_row(found) for found in lost])

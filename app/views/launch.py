@@ -7,17 +7,18 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
-from app.charts.precision import Planned, schedule_chart
+from app.charts.precision import schedule_chart
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.own_files import choose_own_files
 from app.phrases import count, duration, literal
-from app.schedules import planned
+from app.schedules import Planned, planned
 from engine.datasets import DATASETS
 from engine.datasets.archives import notes
 from engine.errors import BitfrontError, InputError, RunError
@@ -58,13 +59,25 @@ def take_defaults(chosen: str) -> None:
                 state[f"{part}.{name}"] = value
 
 
-def choose_dataset() -> dict:
-    name = _choose("Dataset", list(DATASETS), FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",))
+def take_task(task: str) -> None:
+    """The task that fits uploaded files, with its defaults."""
+    st.session_state["task"] = task
+    take_defaults("task")
+
+
+def choose_dataset(files: DeltaGenerator) -> dict:
+    """The dataset with its options; ``files`` is where a person's own are uploaded and picked."""
+    name = _choose(
+        "Dataset", [*DATASETS, *DATASETS.members], FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",)
+    )
     entry = DATASETS[name]
     st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:
         st.badge("Synthetic data", icon=":material/science:", color="violet")
-    own = choose_own_files(entry) if entry.own_files else {}
+    own = {}
+    if entry.own_files:
+        with files:
+            own = choose_own_files(entry, take_task)
     return {"name": name, **own, **_options(entry.spec, "dataset", f"Options of {name}")}
 
 
@@ -163,8 +176,9 @@ def read_seeds(text: str) -> tuple[int, ...] | None:
 def choose() -> tuple[LaunchPlan | None, int]:
     """Draw the form; gives the plan (None where a field says what is wrong) and the priority."""
     left, middle, right = st.columns(3)
+    files = st.container()
     with left:
-        dataset = choose_dataset()
+        dataset = choose_dataset(files)
     with middle:
         task = choose_task(dataset["name"])
     with right:

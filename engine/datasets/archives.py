@@ -225,10 +225,8 @@ def _fetch_whole(dataset: str, origin: Origin, read: Callable[[Path], Any], sett
             _reach(dataset, origin, settings)
         try:
             # Standard output is the result's; PyG and ogb talk on it.
-            what, total = (
-                (f"processing {dataset}", None) if staged.exists() else (f"downloading {dataset}", origin.bytes)
-            )
-            with watched(what, staging, total), redirect_stdout(sys.stderr):
+            what, total = ("processing", None) if staged.exists() else ("downloading", origin.bytes)
+            with watched(f"{what} {dataset}", staging, total), redirect_stdout(sys.stderr):
                 read(staging)
         except BitfrontError:
             raise

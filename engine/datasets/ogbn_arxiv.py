@@ -47,7 +47,9 @@ def load(spec: OGBNArxivSpec, settings: Settings) -> Data:
         assert isinstance(parts, dict)
         for split, name in (("train", "train"), ("valid", "val"), ("test", "test")):
             mask = torch.zeros(len(data["x"]), dtype=torch.bool)
-            mask[parts[split]] = True
+            members = parts[split]
+            assert isinstance(members, torch.Tensor)
+            mask[members] = True
             data[f"{name}_mask"] = mask
         return data
 

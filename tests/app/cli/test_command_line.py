@@ -16,6 +16,7 @@ from app.cli.run import parse_seeds
 from engine.catalogue import unknown
 from engine.datasets import DATASETS
 from tests.conftest import find_mirror
+from tests.engine.own_data.files import write_tables
 from tests.store import lives
 
 
@@ -212,6 +213,25 @@ def test_another_schedule_is_replayed_on_a_run(bitfront: CommandLine):
     )
 
 
+def test_changes_of_precision_are_told_and_exported(bitfront: CommandLine):
+    options = ("--dataset", "karate", "--model", "gcn", "--epochs", "8", "--scheme", "sdq[int4,int8]")
+    trained = bitfront.json("run", *options, "--json")
+    assert trained["arithmetic_density"] < trained["arithmetic_density_thesis"]
+    run = trained["runs"][0]["run"]
+    decisions = bitfront.json("status", run, "--json")["precision"]
+    assert [(row["epoch"], row["label"], row["signal"]) for row in decisions] == [
+        (1, "int4", "start"),
+        (5, "int8", "epoch clock"),
+    ]
+    assert "Precision by epoch" in bitfront("status", run).stdout
+    rows = bitfront.json("export", "--table", "precision", "--format", "json")
+    assert {(row["epoch"], row["format"]) for row in rows} == {(1, "int4"), (5, "int8")}
+    (exported,) = bitfront.json("export", "--format", "json")
+    assert exported["arithmetic_density_thesis"] == trained["arithmetic_density_thesis"]
+    bits = [row["average_bits"] for row in bitfront.json("export", "--table", "epochs", "--format", "json")]
+    assert bits == [4.0] * 4 + [8.0] * 4
+
+
 def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[CommandLine, Path]):
     bitfront, file = compared
     done = bitfront("sweep", str(file), "--table")
@@ -354,7 +374,18 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("run", "--seeds", "1,1"), "--seeds 1,1 names a seed twice"),
         (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
         (("sweep", "absent.toml"), "there is no file absent.toml"),
-        (("bench", "fromats"), "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching"),
+        (
+            ("bench", "fromats"),
+            "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching, signals, large",
+        ),
+        (
+            ("bench", "large", "--set", "fracton=1"),
+            "unknown number of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
+        ),
+        (
+            ("bench", "large", "--set", "fraction=all"),
+            "--set fraction=all is not allowed: fraction is a number, such as 0.02",
+        ),
         (
             ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
             "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",
@@ -408,3 +439,47 @@ def test_an_empty_home_says_so(bitfront: CommandLine):
 def test_an_unknown_run_is_named(trained: CommandLine):
     done = trained("status", "nosuchrun")
     assert (done.returncode, done.stderr) == (2, "bitfront: there is no run 'nosuchrun': bitfront status lists them\n")
+
+
+def test_datasets_are_listed_with_their_place_and_needs(bitfront: CommandLine):
+    rows = {row["name"]: row for row in bitfront.json("list", "datasets", "--json")}
+    assert rows["karate"]["where"] == "here"
+    assert rows["karate"]["needs"] == "nothing"
+    assert (rows["reddit"]["where"], rows["reddit"]["needs"]) == (
+        "to download",
+        "1290 MB download or mirror archive",
+    )
+    assert rows["reddit"]["nodes"] == 232_965
+    assert rows["tox21"]["needs"] == "0.3 MB download or mirror archive; package rdkit"
+    assert rows["zinc"]["tasks"] == ["graph-regression"]
+    assert rows["qm9"]["graphs"] == 130_831
+    assert rows["file"]["nodes"] is None
+    assert all(row["splits"] and row["licence"] and row["metric"] for row in rows.values())
+
+
+def test_a_datasets_place_follows_the_data_folder(bitfront: CommandLine, tmp_path: Path, mirror: Path):
+    bitfront.environment |= {"BITFRONT_DATA": str(tmp_path / "data")}
+    before = {row["name"]: row["where"] for row in bitfront.json("list", "datasets", "--json")}
+    assert (before["cora"], before["flickr"]) == ("in the mirror", "to download")
+    bitfront.json("run", "--dataset", "cora", "--epochs", "1", "--json")
+    after = {row["name"]: row["where"] for row in bitfront.json("list", "datasets", "--json")}
+    assert after["cora"] == "here"
+
+
+def test_a_caveat_is_beside_the_result(bitfront: CommandLine, mirror: Path):
+    rows = json.loads((mirror / "index.json").read_text())
+    said = next(row["caveat"] for row in rows if "zinc" in row["datasets"])
+    report = bitfront.json("run", "--dataset", "zinc", "--model", "gin(hidden=8)", "--epochs", "1", "--json")
+    assert (report["dataset_label"], report["caveat"]) == ("ZINC-12k (rebuilt)", said)
+    done = bitfront("run", "--dataset", "karate", "--epochs", "1")
+    assert "20 test nodes: one node is 5 points" in done.stdout
+
+
+def test_ones_own_data_by_its_path(bitfront: CommandLine, tmp_path: Path):
+    folder = write_tables(tmp_path / "my data")
+    report = bitfront.json("run", "--dataset", f'file(path="{folder}")', "--epochs", "2", "--json")
+    assert report["dataset"] == "file"
+    (folder / "edges.csv").write_text("source,target\nn0,n99\n")
+    done = bitfront("run", "--dataset", f'file(path="{folder}")', "--epochs", "2")
+    assert done.returncode == 2
+    assert done.stderr == "bitfront: edges.csv, line 2: the target 'n99' is no node of nodes.csv\n"

@@ -89,7 +89,9 @@ def test_own_data_trains(settings: Settings, tmp_path: Path, labels: str):
     folder = write_set(tmp_path / "set", graphs=24)
     text = f'folder(path="{folder}",labels={labels})'
     spec = RunSpec.parse({"dataset": text, "model": "gin(hidden=8)", "scheme": "int8", "training": {"epochs": 2}})
-    assert np.isfinite(engine.run(spec, settings).summary.test_last)
+    last = engine.run(spec, settings).summary.test_last
+    assert last is not None
+    assert np.isfinite(float(last))
     file = write_tables(tmp_path / "one")
     spec = RunSpec.parse({"dataset": f'file(path="{file}")', "model": "gcn", "training": {"epochs": 2}})
     assert engine.run(spec, settings).summary.metric == "accuracy"
@@ -141,6 +143,19 @@ def test_a_service_reads_no_path(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(InputError) as caught:
         dataset('file(path="/etc")')
     assert str(caught.value) == "the path '/etc' is not read here: a service takes uploads only"
+
+
+def test_an_uploaded_set_is_found_in_the_home(settings: Settings, tmp_path: Path):
+    files = io.BytesIO()
+    folder = write_set(tmp_path / "set")
+    with zipfile.ZipFile(files, "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    files.seek(0)
+    kept = keep_upload(files, "folder", "mine", "classes", settings)
+    graph = load_graph(dataset(kept.dataset), settings)
+    direct = load_graph(dataset(f'folder(path="{folder}")'), settings)
+    assert graph.provenance["fingerprint"] == direct.provenance["fingerprint"]
 
 
 def test_an_upload_is_found_in_the_home(settings: Settings, tmp_path: Path):
