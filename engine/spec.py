@@ -75,6 +75,11 @@ def component_table(text: str, kind: str) -> dict[str, Any]:
     return {"name": part.name, **dict(part.options)}
 
 
+def _filled_in(key: str) -> Any:
+    """For type checkers, which would ask for what ``RunSpec`` fills in itself."""
+    raise AssertionError(f"{key} is filled in before the fields are read")
+
+
 def _table(value: Any, key: str) -> dict[str, Any] | None:
     """A component's table as far as it is told, empty where nothing is; None where it cannot be read."""
     if value is None:
@@ -118,7 +123,7 @@ class RunSpec(_Part):
     """
 
     dataset: SerializeAsAny[DatasetSpec]
-    task: SerializeAsAny[TaskSpec]
+    task: SerializeAsAny[TaskSpec] = Field(default_factory=lambda: _filled_in("task"))
     """What is learned of the dataset; left out: the dataset's first task."""
     model: SerializeAsAny[ModelSpec]
     scheme: str = "fp32"
