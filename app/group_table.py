@@ -28,6 +28,7 @@ COLUMNS = {
     "Dataset": "dataset",
     "Architecture": "model",
     "Settings": "settings",
+    "Metric": "metric",
     "n": "n",
     "Test": "test_mean",
     "Std": "test_std",

@@ -8,6 +8,8 @@ from datetime import datetime
 
 import pandas as pd
 
+from app import digits
+
 
 def duration(seconds: float | None) -> str:
     """A length of time in its two largest units: "45 s", "3 min 20 s", "2 h 5 min", "3 d 4 h"."""
@@ -36,11 +38,12 @@ def ago(then: datetime | None, now: datetime) -> str:
     return f"{int(seconds)} s ago"
 
 
-def mean_std(mean: float | None, std: float | None) -> str:
-    """ "81.53 ± 0.40", without the spread where there is one seed only."""
+def mean_std(mean: float | None, std: float | None, unit: str | None = "%") -> str:
+    """ "81.53 ± 0.40" in the digits of the unit, without the spread where there is one run only."""
     if mean is None or pd.isna(mean):
         return "–"
-    return f"{mean:.2f}" if std is None or pd.isna(std) else f"{mean:.2f} ± {std:.2f}"
+    text = digits.number(mean, unit)
+    return text if std is None or pd.isna(std) else f"{text} ± {digits.number(std, unit)}"
 
 
 def megabytes(size: float | None) -> str:
@@ -48,9 +51,21 @@ def megabytes(size: float | None) -> str:
     return "–" if size is None or pd.isna(size) else f"{size / 1e6:,.0f} MB"
 
 
-def number(value: float | None, unit: str = "", digits: int = 2) -> str:
-    """A number with its unit; a dash where there is none."""
-    return "–" if value is None or pd.isna(value) else f"{value:.{digits}f}{' ' + unit if unit else ''}"
+def number(value: float | None, unit: str = "") -> str:
+    """A metric with its unit, in the unit's digits; a dash where there is none."""
+    if value is None or pd.isna(value):
+        return "–"
+    return digits.number(value, unit) + (f" {unit}" if unit else "")
+
+
+def titled(metric: str, unit: str | None) -> str:
+    """A metric's name with its unit, if it has one: "accuracy (%)", "MAE"."""
+    return f"{metric} ({unit})" if unit else metric
+
+
+def sentence_case(text: str) -> str:
+    """With a capital first letter, the others as they are."""
+    return text[:1].upper() + text[1:]
 
 
 def count(n: int, noun: str, plural: str | None = None) -> str:

@@ -35,10 +35,9 @@ def _section(run: str, last: int) -> None:
             alt="Decisions about the precision, by epoch",
             column_config={
                 "Epochs": st.column_config.TextColumn(pinned=True, width="small"),
-                "Value": number(format="%.4g", help="Of the signal, at the decision."),
-                "Threshold": number(format="%.4g", help="What the value was compared with."),
+                "Value": number(format="%.4g", width="small", help="Of the signal, at the decision."),
+                "Threshold": number(format="%.4g", width="small", help="What the value was compared with."),
                 "Why": st.column_config.TextColumn(width="large"),
-                "Changes": number(width="small", help="How many sites of a layer and product got another format."),
             },
         )
     with by_site:
@@ -63,7 +62,6 @@ def decision_table(decisions: Sequence[Mapping[str, Any]], last: int) -> pd.Data
             "Signal": [row["signal"] for row in decisions],
             "Value": pd.array([row["value"] for row in decisions], dtype="Float64"),
             "Threshold": pd.array([row["threshold"] for row in decisions], dtype="Float64"),
-            "Changes": [row["changes"] for row in decisions],
             "Why": [row["reason"] for row in decisions],
         }
     )

@@ -9,10 +9,9 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
-from app.charts.precision import Replayed
 from app.connection import settings
 from app.phrases import count, literal
-from app.schedules import replay_run, suggest, with_scheme
+from app.schedules import Replayed, replay_run, suggest, with_scheme
 from engine import grammar
 from engine.controllers import CONTROLLERS
 from engine.controllers.replay import Replay, parameters, with_parameter

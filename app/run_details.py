@@ -24,7 +24,7 @@ NEVER = (
     "The best test value over the epochs. It is kept for comparison with papers that report it, never as the result."
 )
 
-HARMONIC, THESIS = (f"{about[0].upper()}{about[1:]}." for about in MEANS.values())
+HARMONIC, THESIS = (f"{name.capitalize()}: {about}." for name, about in MEANS.items())
 
 
 def show_details(run: str) -> None:
@@ -55,6 +55,10 @@ def _title(row: dict[str, Any]) -> None:
     if row["gap"] and row["state"] not in ENDED:
         marks.append(":orange-badge[some epochs are on their way]")
     about = f"{row['scheme']} on {dataset_label(row['dataset'], row['synthetic'])}, {row['model']}, seed {row['seed']}"
+    if row["fold"] is not None:
+        about += f", fold {row['fold']}"
+    if row["task"]:
+        about += f" · {row['task'].replace('-', ' ')}"
     st.subheader(f"{literal(about)} {' '.join(marks)}")
 
 
@@ -96,30 +100,34 @@ def _results(row: dict[str, Any]) -> None:
             delta_arrow="off",
             delta_color="off",
         )
+    also = json.loads(row["also"] or "{}")
+    if also:
+        others = (f"{name}: {number(value)}" for name, value in also.items())
+        st.caption(f"Other test metrics at best validation: {literal('; '.join(others))}")
 
 
 def density_table(rows: pd.DataFrame) -> None:
     """Draw densities (the store's query of that name), the headline first, each mean by its name."""
-    columns = ["scope", "coverage", "memory", "arithmetic", "arithmetic_label", "average_bits"]
+    number = st.column_config.NumberColumn
+    widest = "Of the epochs with the widest formats: what must fit."
+    config = {
+        "scope": st.column_config.TextColumn("Scope", pinned=True),
+        "coverage": st.column_config.TextColumn("Coverage"),
+        "memory": number("Memory (harmonic)", format="%.2f×", help=HARMONIC),
+        "arithmetic": number("Arithmetic (harmonic)", format="%.2f×", help=HARMONIC),
+        "arithmetic_thesis": number("Arithmetic (thesis)", format="%.2f×", help=THESIS),
+        "average_bits": number("Bits", format="%.2f", help="Average bits an element."),
+        "memory_thesis": number("Memory (thesis)", format="%.2f×", help=THESIS),
+        "peak_memory_density": number("Memory, widest", format="%.2f×", help=widest),
+        "arithmetic_label": st.column_config.TextColumn("Arithmetic is"),
+    }
     st.dataframe(
-        rows[[*columns, "memory_thesis", "arithmetic_thesis", "peak_memory_density"]],
+        rows[list(config)],
         placeholder="",
         hide_index=True,
         height="content",
         alt="Densities by scope and coverage, the headline first",
-        column_config={
-            "scope": st.column_config.TextColumn("Scope", pinned=True),
-            "coverage": st.column_config.TextColumn("Coverage"),
-            "memory": st.column_config.NumberColumn("Memory, harmonic mean", format="%.2f×", help=HARMONIC),
-            "arithmetic": st.column_config.NumberColumn("Arithmetic, harmonic mean", format="%.2f×", help=HARMONIC),
-            "memory_thesis": st.column_config.NumberColumn("Memory, thesis mean", format="%.2f×", help=THESIS),
-            "arithmetic_thesis": st.column_config.NumberColumn("Arithmetic, thesis mean", format="%.2f×", help=THESIS),
-            "peak_memory_density": st.column_config.NumberColumn(
-                "Memory at its widest", format="%.2f×", help="Of the epochs with the widest formats: what must fit."
-            ),
-            "arithmetic_label": st.column_config.TextColumn("Arithmetic is"),
-            "average_bits": st.column_config.NumberColumn("Average bits", format="%.2f"),
-        },
+        column_config=config,
     )
 
 

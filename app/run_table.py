@@ -20,8 +20,9 @@ MOST_ROWS = 200
 
 
 def run_label(row: Mapping[str, Any]) -> str:
-    """ "int8 · seed 0": a run's name on charts where dataset and architecture are clear."""
-    return f"{row['scheme']} · seed {row['seed']}"
+    """ "int8 · seed 0", perhaps "· fold 3": a run's name on charts where dataset and architecture are clear."""
+    fold = row.get("fold")
+    return f"{row['scheme']} · seed {row['seed']}" + ("" if fold is None else f" · fold {fold}")
 
 
 def run_names(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
@@ -61,6 +62,7 @@ def run_table(runs: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
             "State": [[row["state"]] for row in runs],
             "Scheme": [row["scheme"] for row in runs],
             "Seed": [row["seed"] for row in runs],
+            "Fold": pd.array([row["fold"] for row in runs], dtype="Int64"),
             "Dataset": [dataset_label(row["dataset"], row["synthetic"]) for row in runs],
             "Architecture": [row["model"] for row in runs],
             "Progress": [100 * share_done(row) for row in runs],

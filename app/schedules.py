@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from statistics import fmean
 from typing import Any
 
-from app.charts.precision import Planned, Replayed
 from engine import grammar
 from engine.controllers import CONTROLLERS
 from engine.controllers.plan import plan
@@ -16,12 +15,36 @@ from engine.datasets.known_size import known_size
 from engine.errors import InputError
 from engine.formats import Format, get_format, is_format
 from engine.ledger import epoch_bits
+from engine.objectives import OBJECTIVES
 from engine.schedule import START, Signals, Step, formats_like
 from engine.scheme import parse_scheme
 from engine.settings import Settings
 from engine.spec import RunSpec
 
 Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What another schedule would have done: ``decisions`` are rows as of ``switches``, each with its ``bits``."""
+
+    scheme: str
+    decisions: Sequence[Row]
+    exact_until: int
+    last: int
+    """The last epoch of the run that it was asked of."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A stretch of epochs before its run: the bits of a step of the ladder, and what it holds in words."""
+
+    first_epoch: int
+    last_epoch: int
+    label: str
+    bits: float
+    certain: bool
+    about: str = ""
 
 
 def planned(spec: RunSpec, settings: Settings) -> list[Planned]:
@@ -61,7 +84,8 @@ def step_bits(spec: RunSpec, settings: Settings) -> dict[str, float]:
     found: dict[str, float] = {}
     for step in schedule.ladder if schedule is not None else ():
         try:
-            found[step.label] = epoch_bits(spec, known_size(spec.dataset, settings), step)
+            size = known_size(spec.dataset, settings)
+            found[step.label] = epoch_bits(spec, OBJECTIVES[spec.task.name].expect(spec.task, size, spec), step)
         except InputError:
             found[step.label] = _mean_bits(spec, step)
     return found
@@ -78,6 +102,8 @@ def replay_run(
 
     ``columns``: the run's per-epoch table; ``epochs``: what it was to have. Raises InputError, one sentence.
     """
+    if not columns["epoch"]:
+        raise InputError("this run has no epoch yet: ask again when it trains")
     if not has_signals(columns):
         raise InputError("this run logged no signals: it was trained by an older Bitfront, so nothing can be replayed")
     found = replay(scheme, spec, columns, epochs)

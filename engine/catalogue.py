@@ -90,6 +90,12 @@ class Catalogue(Mapping[str, E], Generic[E]):
         """The families, by name."""
         return {family.name: family for module in self._modules for family in getattr(module, "FAMILIES", ())}
 
+    @property
+    def members(self) -> list[str]:
+        """The names of the families' entries."""
+        names = [f"{family}:{name}" for family in self.families for name in self]
+        return [name for name in names if name in self]
+
     def __getitem__(self, name: str) -> E:
         if name in self._entries:
             return self._entries[name]

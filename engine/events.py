@@ -175,6 +175,9 @@ class LedgerRow(_Body):
     """Elements an epoch that are read in this format."""
     metadata_bits: int = 0
     """Bits an epoch of ranges, one or one a row, beside the elements' own bits."""
+    covered: bool | None = None
+    """Whether a rule of the scheme covers the operand, at whatever format (a ladder's fp32 is covered); None, in the
+    ledgers of before: what is not fp32."""
 
 
 class LedgerRecorded(_Body):

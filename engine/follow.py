@@ -9,6 +9,8 @@ for epoch in range(200):
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 from engine.errors import InputError
@@ -48,6 +50,17 @@ class Follower:
         if decision is not None:
             self.live.assign(self.course.schedule.ladder[decision.step])
         return decision
+
+    def state(self) -> dict[str, Any]:
+        """Where the schedule stands, to be kept beside the model's state dict (which has the formats)."""
+        return {"epoch": self.epoch, "course": self.course.state(), "signals": self.signals.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the model's own state dict was loaded."""
+        self.epoch = state["epoch"]
+        self.course.restore(state["course"])
+        self.signals.restore(state["signals"])
+        self.live.assign(self.course.schedule.ladder[self.course.step])
 
 
 def follow(model: nn.Module, epochs: int, plateau_ratio: float = 0.90) -> Follower:

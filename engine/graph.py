@@ -142,7 +142,7 @@ def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
 
 
 def _one_graph(data: Data) -> dict[str, Tensor]:
-    names = ("x", "edge_index", "y", *(f"{split}_mask" for split in SPLITS))
+    names = ("x", "edge_index", "y", "graph", *(f"{split}_mask" for split in SPLITS))
     tensors = {name: data[name] for name in names if data.get(name) is not None}
     return tensors | {"nodes": torch.tensor(data.num_nodes)}
 

@@ -37,7 +37,7 @@ CHILD = "quantization"
 """Name of the live scheme among the model's submodules."""
 LINEARS = (nn.Linear, PygLinear)
 CONV_SITES = ("feature", "message", "aggregate", "update", "attention", "gradient")
-LINEAR_SITES = ("input", "weight", "gradient")
+LINEAR_SITES = ("input", "weight", "gradient", "stash")
 
 
 class NotReachedWarning(UserWarning):
@@ -371,6 +371,9 @@ def _reaches(
     model: nn.Module, scheme: Scheme, convs: list[tuple[str, MessagePassing]], linears: Sequence[tuple[str, nn.Module]]
 ) -> Iterator[Reach]:
     wanted = set(scheme.sites)
+    if any(rule.products is not None and "grad_layer" in rule.products for rule in scheme.rules):
+        why = "no public hook sees the gradient between layers"
+        yield Reach(type(model).__name__, "gradient between layers", False, why)
     for name, module in linears:
         for site in LINEAR_SITES:
             if site in wanted:

@@ -8,7 +8,7 @@ density, METHODS §9), so both densities are sums over the same rows:
     arithmetic  = Σ MACs / Σ (MACs / arithmetic density)            work-weighted harmonic mean
 
 Scope ``inference`` counts forward products and aggregates, ``training`` the backward ones too.
-Coverage ``quantized part`` leaves fp32 rows out, ``whole step`` counts them.
+Coverage ``quantized part`` leaves out what no rule of the scheme covers, ``whole step`` counts it as fp32.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Operand:
     width: int
     of: Literal["nodes", "edges"] | None = None
     otherwise: Operand | None = None
+    only_covered: bool = False
+    """Counted only where a rule covers it: a copy that exists for quantization alone."""
 
     @property
     def elements(self) -> int:
@@ -81,7 +83,12 @@ def linear_products(layer: int, rows: int, inputs: int, outputs: int, *, input_g
     macs = rows * inputs * outputs
     x, weight = Operand(("input",), rows, inputs, "nodes"), Operand(("weight",), outputs, inputs)
     gradient = Operand(("gradient",), rows, outputs, "nodes")
-    products = [Product("forward", layer, macs, (x, weight)), Product("grad_weight", layer, macs, (gradient, x))]
+    # What the backward pass finds of x, where it is kept in a format of its own.
+    stash = Operand(("stash",), rows, inputs, "nodes", only_covered=True)
+    products = [
+        Product("forward", layer, macs, (x, weight)),
+        Product("grad_weight", layer, macs, (gradient, x), stash),
+    ]
     if input_gradient:
         products.append(Product("grad_input", layer, macs, (gradient, weight)))
     return products
@@ -93,8 +100,10 @@ def readout_products(layer: int, size: GraphSize, inputs: int, layers: int) -> l
     for wide, outputs in itertools.pairwise([inputs] * layers + [size.classes]):
         for product in linear_products(layer, size.graphs, wide, outputs, input_gradient=True):
             operands = tuple(replace(operand, of=None) for operand in product.operands)
-            found.append(replace(product, operands=operands))
-    return found
+            result = None if product.result is None else replace(product.result, of=None)
+            found.append(replace(product, operands=operands, result=result))
+    # What is handed back is the gradient of the nodes' rows, before the pool.
+    return [*found, *handed_back(layer, size.nodes, inputs)]
 
 
 def over_batches(products: Sequence[Product], batches: int) -> list[Product]:
@@ -104,6 +113,14 @@ def over_batches(products: Sequence[Product], batches: int) -> list[Product]:
         return replace(operand, rows=operand.rows * batches) if operand.sites == ("weight",) else operand
 
     return [replace(product, operands=tuple(map(all_of, product.operands))) for product in products]
+
+
+def handed_back(layer: int, rows: int, inputs: int) -> list[Product]:
+    """The gradient [rows, inputs] that a layer hands to the one before it, where it is quantized there."""
+    if layer == 0:
+        return []
+    gradient = Operand(("gradient",), rows, inputs, "nodes", only_covered=True)
+    return [Product("grad_layer", layer, 0, (), gradient)]
 
 
 def aggregate_products(layer: int, nodes: int, edges: int, width: int, *, by_edge: bool = False) -> list[Product]:
@@ -186,8 +203,9 @@ def ledger_rows(
     for product in products:
         operands = [_resolve(operand, product, scheme, degrees, spread) for operand in product.operands]
         macs = _charge(product.macs, operands)
-        if product.result is not None:
-            operands.append(_resolve(product.result, product, scheme, degrees, spread))
+        result = product.result
+        if result is not None and not (result.only_covered and not _covered(result, product, scheme)):
+            operands.append(_resolve(result, product, scheme, degrees, spread))
             macs.append([0] * len(operands[-1]))
         rows += [
             LedgerRow(
@@ -200,6 +218,7 @@ def ledger_rows(
                 macs=work,
                 elements=part.elements,
                 metadata_bits=part.metadata_bits,
+                covered=part.covered,
             )
             for parts, works in zip(operands, macs, strict=True)
             for part, work in zip(parts, works, strict=True)
@@ -216,11 +235,14 @@ class _Part:
     share: Fraction
     elements: int
     metadata_bits: int = 0
+    covered: bool = True
 
 
 def _charge(macs: int, operands: Sequence[Sequence[_Part]]) -> list[list[int]]:
     """Each product of parts works at its wider operand's density: the multiply-accumulates of each part."""
     works = [[Fraction(0)] * len(parts) for parts in operands]
+    if not operands:
+        return []
     for chosen in itertools.product(*(range(len(parts)) for parts in operands)):
         parts = [parts[index] for parts, index in zip(operands, chosen, strict=True)]
         widest = max(range(len(parts)), key=lambda i: parts[i].format.bits)
@@ -239,7 +261,11 @@ def _resolve(
             return _parts(operand, site, rules, product.layer, scheme, degrees, spread)
     if operand.otherwise is not None:
         return _resolve(operand.otherwise, product, scheme, degrees, spread)
-    return [_Part(operand.sites[-1], FP32, Fraction(1), operand.elements)]
+    return [_Part(operand.sites[-1], FP32, Fraction(1), operand.elements, covered=False)]
+
+
+def _covered(operand: Operand, product: Product, scheme: Scheme) -> bool:
+    return any(scheme.covering(site, product.name, product.layer) for site in operand.sites)
 
 
 def _parts(
@@ -264,7 +290,7 @@ def _parts(
     found: list[_Part] = []
     for rule, share in shares:
         if rule is None:
-            found.append(_Part(site, FP32, share, round(operand.elements * share)))
+            found.append(_Part(site, FP32, share, round(operand.elements * share), covered=False))
             continue
         rows = round(operand.rows * share)
         metadata = rule.quantization.metadata_bits(rows, operand.width)
@@ -274,21 +300,23 @@ def _parts(
     return found
 
 
-def densities(rows: Sequence[LedgerRow], scope: Scope, coverage: Coverage) -> Densities:
+def densities(rows: Sequence[LedgerRow], scope: Scope, coverage: Coverage, epoch: int | None = None) -> Densities:
     """The densities of a ledger for one scope and coverage; 1.0 where nothing in it is quantized.
 
+    ``epoch``: the one whose model inference runs, the run's best; None: the last.
     Over epochs of several formats: the work-weighted harmonic mean, beside it [T]'s time-weighted arithmetic mean
     ("thesis mean"), and the memory density of the widest stretch, which is what must fit.
     """
-    end = max((row.last_epoch for row in rows), default=0)
+    at = max((row.last_epoch for row in rows), default=0) if epoch is None else epoch
     stretches: dict[tuple[int, int], _Sums] = {}
     for row in rows:
         format = get_format(row.format)
-        # What inference runs is the model of the last epochs; training is the sum of all.
-        if scope == "inference" and (row.product not in FORWARD or row.last_epoch != end):
+        # What inference runs is the model of one epoch; training is the sum of all.
+        if scope == "inference" and (row.product not in FORWARD or not row.first_epoch <= at <= row.last_epoch):
             continue
         sums = stretches.setdefault((row.first_epoch, row.last_epoch), _Sums())
-        if coverage == "quantized part" and format == FP32:
+        covered = format != FP32 if row.covered is None else row.covered
+        if coverage == "quantized part" and not covered:
             continue
         sums.add(row, format)
     whole = sum(stretches.values(), _Sums())
@@ -362,15 +390,15 @@ def arithmetic_mean(weighted: Iterable[tuple[Any, Any]]) -> Fraction:
     )
 
 
-def all_densities(rows: Sequence[LedgerRow], scheme: Scheme) -> list[Densities]:
-    """Each scope × coverage, the headline first.
+def all_densities(rows: Sequence[LedgerRow], scheme: Scheme, epoch: int | None = None) -> list[Densities]:
+    """Each scope × coverage, the headline first; ``epoch``: whose model inference runs (None: the last).
 
     Headline: quantized part; scope ``training`` where the scheme quantizes gradients, else ``inference``.
     """
     headline = headline_scope(scheme)
     other: Scope = "inference" if headline == "training" else "training"
     coverages: tuple[Coverage, Coverage] = ("quantized part", "whole step")
-    return [densities(rows, scope, coverage) for scope in (headline, other) for coverage in coverages]
+    return [densities(rows, scope, coverage, epoch) for scope in (headline, other) for coverage in coverages]
 
 
 class _Learner(Protocol):

@@ -72,6 +72,7 @@ class LiveScheme(nn.Module):
         self.enabled = True
         self.topology: Topology | None = None
         self.recorder: Recorder | None = None
+        self.register_load_state_dict_post_hook(_take_up_formats)
         self._step = 0
         self._masks: dict[int, Tensor] = {}
         self._probability: tuple[Topology, Tensor] | None = None
@@ -204,6 +205,12 @@ class LiveScheme(nn.Module):
             self.recorder = None
 
 
+def _take_up_formats(live: LiveScheme, _: object) -> None:
+    """A loaded state may have other formats than its ladder begins with."""
+    for view in live.views:
+        view.refresh()
+
+
 class Sites:
     """A module's view of the live scheme: declares the sites that it uses, and quantizes tensors there.
 
@@ -333,9 +340,13 @@ class Sites:
         live = self.live
         assert live is not None
         if protected is None and repeats(quantizer):
-            # The quantizer's identity is part of the key: a switched format gives other values.
-            identity = (key, id(quantizer), getattr(quantizer, "format", None), kept_axis, id(live.topology))
-            out: Constant = x.keep(identity, lambda: _quantize_constant(x, quantizer, axis, None, bucket))
+            # A switched format gives other values, which take the place of the ones before. The structure is kept with
+            # them, where nodes are quantized by their degree: another one could get its number in memory.
+            graph = live.topology if bucket is not None else None
+            version = (quantizer, getattr(quantizer, "format", None), graph)
+            out: Constant = x.keep(
+                (key, kept_axis, id(graph)), lambda: _quantize_constant(x, quantizer, axis, None, bucket), version
+            )
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
         if live.recorder is not None:

@@ -61,6 +61,7 @@ class Quantizer(nn.Module):
         if (estimator == "lsq") != (range == "learned"):
             raise InputError("the learned range and the estimator lsq belong together: give both or neither")
         self._format = get_format(format) if isinstance(format, str) else format
+        self._ranged = self._format if self._format.ranged else None
         self.site, self.granularity, self.rounding, self.estimator = site, granularity, rounding, estimator
         self.stream = stream or site
         self.axis, self.seed, self.draws = axis, seed, 0
@@ -75,12 +76,21 @@ class Quantizer(nn.Module):
         return self._format
 
     def switch(self, format: Format | str) -> None:
-        """Change the format in mid-training. The range keeps what does not depend on the bits."""
+        """Change the format in mid-training. The range keeps what does not depend on the bits.
+
+        Raises InputError where the step is learned and the format has none.
+        """
         new = get_format(format) if isinstance(format, str) else format
-        if new != self._format:
-            if self._format.ranged and new.ranged:
-                self.range.switch(self._format, new)
-            self._format = new
+        if new == self._format:
+            return
+        if new.ranged:
+            if self.estimator == "lsq":
+                estimators.learnable_codes(new)
+            # Formats without a range may lie between: the range still is of the last one that had it.
+            if self._ranged is not None and new != self._ranged:
+                self.range.switch(self._ranged, new)
+            self._ranged = new
+        self._format = new
 
     @property
     def stochastic(self) -> bool:
@@ -156,10 +166,14 @@ class Quantizer(nn.Module):
         return out
 
     def get_extra_state(self) -> dict[str, Any]:
-        return {"draws": self.draws}
+        ranged = None if self._ranged is None else self._ranged.name
+        return {"draws": self.draws, "format": self._format.name, "ranged": ranged}
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
         self.draws = int(state["draws"])
+        if "format" in state:
+            self._format = get_format(state["format"])
+            self._ranged = get_format(state["ranged"]) if state["ranged"] else None
 
     def extra_repr(self) -> str:
         parts = [self._format.name, f"site={self.site!r}"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -142,6 +142,17 @@ class Schedule:
 
     ladder: tuple[Step, ...]
     controller: Controller
+
+    def within(self, sites: Iterable[str]) -> Schedule:
+        """The same for these sites only: what other parts of a scheme quantize keeps its formats."""
+        own = tuple(sorted(sites))
+        ladder = [
+            replace(
+                step, assignments=tuple(each if each.sites else replace(each, sites=own) for each in step.assignments)
+            )
+            for step in self.ladder
+        ]
+        return replace(self, ladder=tuple(ladder))
 
     @property
     def first(self) -> Step:

@@ -220,6 +220,13 @@ class Scheme:
         return tuple(site for site in SITES if site in used)
 
     @property
+    def moves(self) -> bool:
+        """Whether the schedule changes a format of a rule (or has one step, or the same format at each)."""
+        ladder = () if self.schedule is None else self.schedule.ladder
+        same = len({step.label for step in ladder}) < 2
+        return same or any(len({step.format(rule) for step in ladder}) > 1 for rule in self.rules)
+
+    @property
     def layers(self) -> int:
         """How many layers the rules name; 0 where none names one."""
         return max((rule.layer + 1 for rule in self.rules if rule.layer is not None), default=0)
@@ -280,10 +287,37 @@ def parse_scheme(text: str) -> Scheme:
     whole, owners = Scheme(), {}
     for part in parsed.parts:
         built = build_part(part)
+        before = whole
         whole = merge(whole, built, str(part), owners, text) if isinstance(built, Scheme) else built(whole)
+        _check_schedule(before, whole, str(part), text)
     sites = tuple(dict.fromkeys(site_name(site) for site in parsed.sites))
     scheme = replace(whole, text=str(grammar.Text(parsed.parts, sites)))
-    return scheme.restrict(sites) if sites else scheme
+    scheme = scheme.restrict(sites) if sites else scheme
+    if scheme.schedule is not None and not scheme.moves:
+        kept = ", ".join(scheme.sites)
+        raise InputError(f"the scheme {text!r}: its schedule changes the format of none of its sites ({kept})")
+    return scheme
+
+
+def _check_schedule(before: Scheme, after: Scheme, part: str, text: str) -> None:
+    """Raise InputError where a part and a schedule do not go together."""
+    if after.schedule is None:
+        return
+    if after.phases:
+        raise InputError(
+            f"the scheme {text!r}: a schedule of formats is for one phase of training, and {part!r} or what stands "
+            "before it trains in phases of its own (fp32 first): leave one of them out"
+        )
+    if before.schedule is not None and after.schedule is before.schedule:
+        taken = {rule.site for rule in after.rules if rule not in before.rules} & set(before.sites)
+        taken -= {rule.site for rule in before.rules if rule not in after.rules}
+    else:
+        taken = set(before.sites) & {rule.site for rule in after.rules if rule not in before.rules}
+    if taken:
+        raise InputError(
+            f"the scheme {text!r} sets the site {min(taken)!r} twice, by {part!r} and by what stands before it: leave "
+            "one of them out"
+        )
 
 
 _SINGLE = ("protection", "weight_probability", "splits", "phases", "schedule")

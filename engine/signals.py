@@ -81,6 +81,9 @@ class GradientDiversity:
             square = torch.dot(flat, flat)
             if index in self.sums:
                 total, squares = self.sums[index]
+                if total.device != gradient.device:  # a checkpoint's file brings them to the CPU
+                    total, squares = total.to(gradient.device), [each.to(gradient.device) for each in squares]
+                    self.sums[index] = (total, squares)
                 total.add_(gradient)
                 squares.append(square)
             else:

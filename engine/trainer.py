@@ -41,7 +41,9 @@ class Trainer:
         self.enter(Phase("train"))
 
     def enter(self, phase: Phase, first: int = 1) -> None:
-        """Begin a phase, with a fresh optimizer; ``first``: its first epoch, where the learning rate is whole."""
+        """Begin a phase, with a fresh optimizer and no gradients of the one before; ``first``: its first epoch, where
+        the learning rate is whole."""
+        self.model.zero_grad()
         self.phase, self.first = phase, first
         self.live.enabled = phase.quantized
         training = self.spec.training

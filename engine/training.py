@@ -90,8 +90,8 @@ class Training:
 
     An epoch says EpochFinished, DiagnosticsRecorded after a few, and PrecisionChanged where the next one has other
     formats. ``resume``: go on after a checkpoint's last epoch, bit for bit as if the run had not been left; what it
-    had said before comes first. ``stepped`` hears of each step: its number in the epoch, and the epoch's. Raises
-    RunError where the checkpoint is another spec's.
+    had said before comes first. ``stepped`` hears of each step: its number in the epoch, from 1, and how many the
+    epoch has. Raises RunError where the checkpoint is another spec's.
     """
 
     def __init__(
@@ -150,7 +150,7 @@ class Training:
             first, last = last + 1, last + (phase.epochs or 0)
             if len(self.rows) >= last:
                 continue
-            if len(self.rows) < first:
+            if len(self.rows) < first and not (first == 1 and self.said):
                 self._phase = index
                 trainer.enter(phase, first)
                 yield from self._say(self.precision.enter(phase, first))
@@ -168,7 +168,7 @@ class Training:
             summary=summarize(
                 self.rows,
                 problem,
-                densities=all_densities(ledger, spec.parsed_scheme),
+                densities=all_densities(ledger, spec.parsed_scheme, best_of(self.rows, problem).epoch),
                 seconds=before + time.perf_counter() - began,
                 peak=peak_memory(),
                 parameters=sum(p.numel() for p in trainer.model.parameters()),
@@ -207,6 +207,8 @@ class Training:
 
     def checkpoint(self) -> Checkpoint:
         """The run as it stands after the last epoch that was said, in copies that training does not change."""
+        if not hasattr(self, "trainer"):
+            raise RunError("there is no checkpoint before the run has started: ask after its first event")
         state = {
             "epoch": len(self.rows),
             "phase": self._phase,
@@ -243,6 +245,14 @@ class Measured(Protocol):
     def higher_is_better(self) -> bool: ...
 
 
+def best_of(epochs: list[EpochFinished], problem: Measured) -> EpochFinished:
+    """The first epoch of the best validation metric, among those that count; the last one where nothing validates."""
+    sign = 1 if problem.higher_is_better else -1
+    counted = [row for row in epochs if row.counts]
+    judged = [row for row in counted if row.val_metric is not None] or counted[-1:]
+    return max(judged, key=lambda row: (sign * (row.val_metric or 0.0), -row.epoch))
+
+
 def summarize(
     epochs: list[EpochFinished], problem: Measured, *, densities, seconds: float, peak: int, parameters: int
 ) -> Summary:
@@ -254,8 +264,7 @@ def summarize(
     sign = 1 if problem.higher_is_better else -1
     total = len(epochs)
     epochs = [row for row in epochs if row.counts]
-    judged = [row for row in epochs if row.val_metric is not None] or epochs[-1:]
-    best = max(judged, key=lambda row: (sign * (row.val_metric or 0.0), -row.epoch))
+    best = best_of(epochs, problem)
     tested = [row.test_metric for row in epochs if row.test_metric is not None]
     return Summary(
         metric=problem.metric,

@@ -191,6 +191,8 @@ def _fill_in_third(record: dict[str, Any]) -> None:
     for name in ("loss_ratio", "gradient_diversity", "validation_stall", "average_bits"):
         if history:
             history[name] = [None] * len(history["epoch"])
+    for row in record["ledger"]:
+        row["covered"] = None
     for row in record["precision"]:
         signal = "start" if row["epoch"] == 1 else "epoch clock"
         row |= {"label": row["format"], "signal": signal, "value": None, "threshold": None}

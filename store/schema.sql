@@ -109,7 +109,8 @@ CREATE TABLE ledger (                       -- of the newest attempt only
     format VARCHAR NOT NULL,
     macs BIGINT NOT NULL,
     elements BIGINT NOT NULL,
-    metadata_bits BIGINT NOT NULL DEFAULT 0 -- of ranges an epoch, beside the elements' own bits
+    metadata_bits BIGINT NOT NULL DEFAULT 0,-- of ranges an epoch, beside the elements' own bits
+    covered BOOLEAN                         -- by a rule of the scheme, at whatever format; NULL, before: if not fp32
 );
 
 CREATE TABLE diagnostics (                  -- of the newest attempt only: what quantization does to a tensor

@@ -55,6 +55,12 @@ SELECT
     d.arithmetic_thesis AS arithmetic_density_thesis, d.memory_thesis AS memory_density_thesis, d.peak_memory_density,
     CAST(r.spec AS VARCHAR) AS spec,
     s.peak_memory, r.origin, s.parameters, CAST(s.also AS VARCHAR) AS also,
+    json_extract_string(r.spec, '$.task.name') AS task,
+    -- the part of a cross-validation that tests; null where there are no folds
+    CASE
+        WHEN TRY_CAST(json_extract(r.spec, '$.task.folds') AS INTEGER) > 0
+        THEN TRY_CAST(json_extract(r.spec, '$.task.fold') AS INTEGER)
+    END AS fold,
     coalesce(s.higher_is_better, r.higher_is_better) AS higher_is_better,
     CAST(a.provenance AS VARCHAR) AS provenance
 FROM runs r

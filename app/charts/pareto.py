@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from app.charts.dominance import pareto_front
 from app.charts.layout import axis, chart_layout, plain
 from app.charts.names import place_names
-from app.phrases import mean_std, number
+from app.phrases import mean_std, number, titled
 from app.theme import ACCENT, faded, family_style, scheme_family
 
 PALE = 0.32
@@ -48,7 +48,7 @@ class Axes:
 
     @property
     def title(self) -> str:
-        return f"{DENSITY_TITLES[self.density]}, {self.mean} (× fp32): {self.scope}, {self.coverage}"
+        return f"{DENSITY_TITLES[self.density]}, {self.mean} (× fp32):<br>{self.scope}, {self.coverage}"
 
 
 @dataclass(frozen=True)
@@ -87,18 +87,19 @@ def pareto_chart(
         _add_legend(figure, family)
         for _, marks in sorted(parts.items()):
             figure.add_scatter(**_points(marks, axes, family, picked), showlegend=False)
+    better = "" if first["higher_is_better"] else ": lower is better"
     figure.update_layout(
         **chart_layout(height=height, revision=f"{axes}"),
         clickmode="event+select",
         dragmode="zoom",
         xaxis=axis(axes.title, type="log" if axes.log_x else "linear", **_ticks(densities, axes.log_x)),
-        yaxis=axis(f"Test {first['metric']} ({first['unit']}), mean ± std over seeds"),
+        yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std over seeds{better}"),
     )
     return figure
 
 
 def _add_front(figure: go.Figure, x: Sequence[float], y: Sequence[float], on_front: Sequence[bool]) -> None:
-    """The front as steps, from the left edge: whatever lies below or left of the line is dominated."""
+    """The front as steps, from the left edge: whatever lies left of the line, or on its worse side, is dominated."""
     steps = sorted({(a, b) for a, b, best in zip(x, y, on_front, strict=True) if best})
     figure.add_scatter(
         x=[min(x), *(step[0] for step in steps)] if steps else [],
@@ -192,7 +193,7 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     label = f" ({label})" if label not in (None, "published") else ""
     lines = [
         f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])} · {plain(row['dataset'])}",
-        f"test at best validation {mean_std(row['test_mean'], row['test_std'])} {unit}, n = {row['n']}",
+        f"test at best validation {mean_std(row['test_mean'], row['test_std'], unit)} {unit}, n = {row['n']}",
         f"test at last epoch {number(row['last_mean'], unit)} · validation {number(row['val_mean'], unit)}",
         f"harmonic mean: memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
         *_thesis(row),

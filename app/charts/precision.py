@@ -18,6 +18,7 @@ from app.charts.diagnostics import layer_colors
 from app.charts.layout import axis, chart_layout, plain
 from app.charts.learning import Curve
 from app.phrases import count
+from app.schedules import Planned, Replayed
 from app.theme import ACCENT, scheme_shades
 from engine.errors import InputError
 from engine.formats import get_format
@@ -46,29 +47,6 @@ class BitLine:
 
     name: str
     steps: tuple[tuple[int, float, str], ...]
-
-
-@dataclass(frozen=True)
-class Replayed:
-    """What another schedule would have done: ``decisions`` are rows as of ``switches``, each with its ``bits``."""
-
-    scheme: str
-    decisions: Sequence[Row]
-    exact_until: int
-    last: int
-    """The last epoch of the run that it was asked of."""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A stretch of epochs before its run: the bits of a step of the ladder, and what it holds in words."""
-
-    first_epoch: int
-    last_epoch: int
-    label: str
-    bits: float
-    certain: bool
-    about: str = ""
 
 
 def bit_lines(formats: Sequence[Row]) -> list[BitLine]:

@@ -66,7 +66,7 @@ def _options(bench: Bench, texts: list[str]) -> dict[str, int | float]:
     for text in texts:
         key, _, value = text.partition("=")
         if key not in allowed:
-            raise unknown(f"number of the bench {bench.name!r}:", key, list(allowed))
+            raise unknown(f"number of the bench {bench.name!r}", key, list(allowed))
         try:
             options[key] = type(allowed[key])(value)
         except ValueError:

@@ -108,6 +108,10 @@ def datasets() -> list[dict[str, Any]]:
                 "options": _options(entry.spec),
             }
         )
+    unknown = dict.fromkeys(rows[0])
+    for family in DATASETS.families.values():
+        of = {"tasks": ["those of NAME"], "where": "nothing to fetch", "needs": "nothing", "synthetic": True}
+        rows.append({**unknown, **of, "name": f"{family.name}:NAME", "summary": family.summary, "options": []})
     return rows
 
 

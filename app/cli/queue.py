@@ -8,7 +8,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from app.cli.reading import one_run, open_reader, print_json, print_table
+from app.decided import DECISIONS, decision_line
 from app.diagnosed import degrees, place
+from app.digits import number
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -34,10 +36,14 @@ def status(
     if run is not None:
         row = one_run(reader, run)
         lost = reader.query("diagnostics", runs=run).to_pylist()
+        decisions = reader.query("switches", runs=run).to_pylist()
         if json_:
-            print_json({**row, "diagnostics": lost})
+            print_json({**row, "precision": decisions, "diagnostics": lost})
             return
         print_table(["field", "value"], [[key, str(value)] for key, value in row.items() if value is not None])
+        if len(decisions) > 1:
+            Console().print("\nPrecision by epoch", style="bold", highlight=False)
+            print_table(DECISIONS, [decision_line(found) for found in decisions])
         if lost:
             Console().print(f"\nWhere accuracy is lost, epoch {lost[0]['epoch']}", style="bold", highlight=False)
             print_table(LOST, [_lost_row(found) for found in lost])
@@ -54,12 +60,12 @@ def status(
 
 
 def _status_row(row: dict[str, Any]) -> list[str]:
-    def number(value: float | None) -> str:
-        return "" if value is None else f"{value:.1f}"
+    def shown(value: float | None) -> str:
+        return "" if value is None else number(value, row["unit"])
 
     epochs = f"{row['epoch']}/{row['total_epochs']}" if row["total_epochs"] else ""
     names = [row["run"], row["state"], row["dataset"], row["model"], row["scheme"], str(row["seed"])]
-    return [*names, epochs, number(row["val_metric"]), number(row["test_at_best_val"]), row["reason"] or ""]
+    return [*names, epochs, shown(row["val_metric"]), shown(row["test_at_best_val"]), row["reason"] or ""]
 
 
 LOST = ["site", "layer", "product", "format", "in-degree", "SQNR (dB)", "saturated (%)", "zeroed gradients (%)"]

@@ -16,24 +16,28 @@ from engine.settings import Settings
 def export(
     *,
     format: Literal["csv", "parquet", "json"] = "csv",
-    table: Literal["runs", "groups", "epochs", "diagnostics"] = "runs",
+    table: Literal["runs", "groups", "epochs", "precision", "diagnostics"] = "runs",
     output: Path | None = None,
 ) -> None:
-    """Write every run (or group, epoch or diagnosed tensor) to a file or to standard output.
+    """Write every run (or group, epoch, change of a format or diagnosed tensor) to a file or to standard output.
+
+    memory_density and arithmetic_density are work-weighted harmonic means, memory_density_thesis and
+    arithmetic_density_thesis the thesis' time-weighted arithmetic ones.
 
     Parameters
     ----------
     format
         csv, parquet or json.
     table
-        What to export: one row a run, a group of seeds, an epoch, or a tensor that was diagnosed in an epoch.
+        What to export: one row a run, a group of seeds, an epoch, a format that a site of a layer had from an epoch
+        on, or a tensor that was diagnosed in an epoch.
     output
         The file to write; standard output without it.
     """
     from store.export import export as write
 
     reader = open_reader(Settings())
-    if table in ("epochs", "diagnostics"):
+    if table in ("epochs", "precision", "diagnostics"):
         runs = reader.query("runs", limit=1_000_000)["run"].to_pylist()
         whole = {"epochs": "all"} if table == "diagnostics" else {}
         found = reader.query(table, runs=",".join(runs), **whole)

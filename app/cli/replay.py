@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
 
 from app.cli.reading import one_run, open_reader, print_json, print_table
+from app.decided import DECISIONS, decision_line
 from engine.settings import Settings
 from engine.spec import RunSpec
 
@@ -53,12 +54,5 @@ def replay(
             }
         )
         return
-    titles = ["from epoch", "precision", "bits", "signal", "value", "threshold", "why"]
-    print_table(titles, [_line(decision) for decision in drawn.decisions])
+    print_table(DECISIONS, [decision_line(decision) for decision in drawn.decisions])
     Console().print(f"\n{found.note[0].upper()}{found.note[1:]}.", highlight=False, markup=False)
-
-
-def _line(decision: Any) -> list[str]:
-    value, threshold = ("" if decision[name] is None else f"{decision[name]:.4g}" for name in ("value", "threshold"))
-    bits = f"{decision['bits']:.4g}"
-    return [str(decision["epoch"]), decision["label"], bits, decision["signal"], value, threshold, decision["reason"]]

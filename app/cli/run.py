@@ -22,6 +22,7 @@ from app.cli.resuming import Kept
 from app.cli.settings_option import parse_settings
 from app.cli.time_left import TimeLeft, TimeLeftColumn
 from app.digits import number
+from engine.datasets import DATASETS
 from engine.datasets.archives import label, notes
 from engine.datasets.progress import Report, reporting
 from engine.errors import BitfrontError, InputError
@@ -208,6 +209,7 @@ def describe(specs: Sequence[RunSpec], results: Sequence[tuple[str, Summary]]) -
     first, headline = specs[0], summaries[0].densities[0]
     return {
         "dataset": first.dataset.name,
+        "synthetic": DATASETS[first.dataset.name].synthetic,
         "task": first.task.name,
         "model": first.model.name,
         "scheme": first.scheme,

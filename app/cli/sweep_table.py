@@ -9,6 +9,8 @@ from rich.console import Console
 
 from app.cli.reading import Reader, mean_and_std, print_table
 from app.describe import spec_texts
+from app.digits import number
+from app.phrases import titled
 from engine.spec import RunSpec
 from engine.sweep import Sweep
 
@@ -69,9 +71,9 @@ def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row]) -> 
 def print_groups(groups: Sequence[Row], names: Mapping[str, tuple[str, str]] | None = None) -> None:
     """One row a group of seeds: mean ± sample std, 95 % interval of the mean, bits and densities with their scope."""
     names = names or _names(groups)
-    unit = next((row["unit"] for row in groups if row["unit"]), "%")
+    metric = _metric(groups)
     titles = [
-        *("dataset", "model", "scheme", "n", f"test at best val ({unit})", "95 %", f"test last ({unit})"),
+        *("dataset", "model", "scheme", "n", f"test {metric} at best val", "95 %", f"test {metric} last"),
         *("bits", "memory", "arithmetic", "bits and densities of"),
     ]
     with_papers = any(row.get("published") for row in groups)
@@ -86,9 +88,9 @@ def _group_row(row: Row, names: Mapping[str, tuple[str, str]]) -> list[str]:
         model,
         row["scheme"],
         str(row["n"]) + (f" ({row['failed']} failed)" if row["failed"] else ""),
-        mean_and_std(row["test_mean"], row["test_std"]),
-        "" if row["test_ci95"] is None else f"± {row['test_ci95']:.2f}",
-        mean_and_std(row["last_mean"], row["last_std"]),
+        mean_and_std(row["test_mean"], row["test_std"], row["unit"]),
+        "" if row["test_ci95"] is None else f"± {number(row['test_ci95'], row['unit'])}",
+        mean_and_std(row["last_mean"], row["last_std"], row["unit"]),
         "" if row["average_bits"] is None else f"{row['average_bits']:.2f}",
         _times(row["memory_density"]),
         _times(row["arithmetic_density"]),
@@ -97,23 +99,32 @@ def _group_row(row: Row, names: Mapping[str, tuple[str, str]]) -> list[str]:
 
 
 def print_paired(paired: Sequence[Row], cells: Mapping[str, RunSpec]) -> None:
-    """One row a pair: mean difference over the common seeds, its sample std and 95 % interval."""
-    unit = next((row["unit"] for row in paired if row["unit"]), "%")
-    titles = ["dataset", "model", "schemes", "n", f"difference ({unit})", "95 % interval"]
+    """One row a pair: mean difference over the common seeds and folds, its sample std and 95 % interval."""
+    titles = ["dataset", "model", "schemes", "n", f"difference of {_metric(paired)}", "95 % interval"]
     print_table(titles, [_paired_row(row, cells) for row in paired])
 
 
 def _paired_row(row: Row, cells: Mapping[str, RunSpec]) -> list[str]:
     a, b = cells[row["a"]], cells[row["b"]]
     mean, half = row["difference"], row["ci95"]
+
+    def signed(value: float) -> str:
+        return number(value, row["unit"], "+")
+
     return [
         a.dataset.name,
         a.model.name,
         f"{a.scheme} − {b.scheme}",
         str(row["n"]),
-        "" if mean is None else f"{mean:+.2f}" + ("" if row["std"] is None else f" ± {row['std']:.2f}"),
-        "" if half is None else f"{mean - half:+.2f} … {mean + half:+.2f}",
+        "" if mean is None else signed(mean) + ("" if row["std"] is None else f" ± {number(row['std'], row['unit'])}"),
+        "" if half is None else f"{signed(mean - half)} … {signed(mean + half)}",
     ]
+
+
+def _metric(rows: Sequence[Row]) -> str:
+    """The metric of all rows with its unit; "metric" where they have several."""
+    found = list(dict.fromkeys(titled(row["metric"], row["unit"]) for row in rows if row["metric"]))
+    return found[0] if len(found) == 1 else "metric"
 
 
 def _names(groups: Sequence[Row]) -> dict[str, tuple[str, str]]:

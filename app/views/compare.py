@@ -13,7 +13,7 @@ from app.charts.layout import CONFIG
 from app.charts.pareto import DENSITY_TITLES, MEANS, Axes, pareto_chart
 from app.connection import ask_frame, ask_rows
 from app.group_table import COLUMNS, described, group_table
-from app.phrases import count, duration, literal, mean_std, megabytes
+from app.phrases import count, duration, literal, mean_std, megabytes, titled
 from app.run_details import NEVER, density_table
 from engine.errors import InputError
 from engine.spec import RunSpec
@@ -170,8 +170,11 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
 def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
     shown = [row["group_id"] for row in groups]
     key = f"groups-{zlib.crc32(' '.join([*shown, picked or '']).encode()):x}"
-    unit = next((row["unit"] for row in groups if row["unit"]), "%")
-    metric = next((row["metric"] for row in groups if row["metric"]), "accuracy")
+    metrics = list(dict.fromkeys(titled(row["metric"], row["unit"]) for row in groups if row["metric"]))
+    metric = metrics[0] if len(metrics) == 1 else "metric"
+    percent = all(row["unit"] == "%" for row in groups if row["metric"])
+    digits = "%.2f" if percent else "%.4g"
+    needed = {"Settings": any(row["settings"] for row in groups), "Metric": len(metrics) > 1}
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -181,24 +184,24 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
         placeholder="",
         on_select=lambda: _row_clicked(key, shown),
         selection_mode="single-row",
-        column_order=[name for name in COLUMNS if name != "Settings" or any(row["settings"] for row in groups)],
+        column_order=[name for name in COLUMNS if needed.get(name, True)],
         selection_default={"selection": {"rows": [shown.index(picked)] if picked in shown else []}},
         alt="Seed groups with mean and standard deviation, and densities",
         column_config={
             "Scheme": st.column_config.TextColumn(pinned=True),
             "Settings": st.column_config.TextColumn(help="What differs from the defaults."),
-            "n": number(help="Seeds that finished; the newest run of each counts.", width=40),
+            "n": number(help="Seeds and folds that finished; the newest run of each counts.", width=40),
             "Test": number(
-                f"Test {metric}, best val. ({unit})",
-                format="%.2f",
-                help="The headline: mean over seeds of the test metric at the epoch of best validation.",
+                f"Test {metric}, best val.",
+                format=digits,
+                help="The headline: mean over seeds and folds of the test metric at the epoch of best validation.",
             ),
-            "Std": number("± std", format="%.2f", help="Sample standard deviation over the seeds."),
-            "CI": number("± 95 %", format="%.2f", help="Half width of the 95 % interval of the mean (Student's t)."),
-            "Last": number(f"Test at last epoch ({unit})", format="%.2f"),
-            "Last std": number("± std, last", format="%.2f"),
-            "Best test": number(f"Best test, never the headline ({unit})", format="%.2f", help=NEVER),
-            "Validation": number(f"Best validation ({unit})", format="%.2f"),
+            "Std": number("± std", format=digits, help="Sample standard deviation over the seeds and folds."),
+            "CI": number("± 95 %", format=digits, help="Half width of the 95 % interval of the mean (Student's t)."),
+            "Last": number(f"Test {metric} at last epoch", format=digits),
+            "Last std": number("± std, last", format=digits),
+            "Best test": number(f"Best test {metric}, never the headline", format=digits, help=NEVER),
+            "Validation": number(f"Best validation {metric}", format=digits),
             "Memory": number(f"Memory density, harmonic mean ({held})", format="%.2f×"),
             "Arithmetic": number(f"Arithmetic density, harmonic mean ({held})", format="%.2f×"),
             "Memory thesis": number(f"Memory density, thesis mean ({held})", format="%.2f×"),
@@ -215,20 +218,19 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
 def show_group(group: dict) -> None:
     """The picked group: its numbers, its runs, its densities, its configuration."""
     unit = group["unit"] or ""
+
+    def spread(selection: str) -> str:
+        return f"{mean_std(group[f'{selection}_mean'], group[f'{selection}_std'], unit)} {unit}".rstrip()
+
     title = f"{group['scheme']} on {group['dataset']}, {group['model']}"
     st.subheader(f"{literal(title)} :gray-badge[{count(group['n'], 'seed')}]")
     if group["settings"]:
         st.caption(literal(group["settings"]))
     with st.grid(4, min_column_width=170):
-        st.metric("Test at best validation", f"{mean_std(group['test_mean'], group['test_std'])} {unit}", border=True)
-        st.metric("Test at last epoch", f"{mean_std(group['last_mean'], group['last_std'])} {unit}", border=True)
-        st.metric(
-            "Best test (never the headline)",
-            f"{mean_std(group['max_mean'], group['max_std'])} {unit}",
-            border=True,
-            help=NEVER,
-        )
-        st.metric("Best validation", f"{mean_std(group['val_mean'], group['val_std'])} {unit}", border=True)
+        st.metric("Test at best validation", spread("test"), border=True)
+        st.metric("Test at last epoch", spread("last"), border=True)
+        st.metric("Best test (never the headline)", spread("max"), border=True, help=NEVER)
+        st.metric("Best validation", spread("val"), border=True)
     runs = list(group["runs"])
     with st.container(horizontal=True, vertical_alignment="center"):
         if runs:

@@ -11,14 +11,14 @@ from streamlit.delta_generator import DeltaGenerator
 
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
-from app.charts.precision import Planned, schedule_chart
+from app.charts.precision import schedule_chart
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.own_files import choose_own_files
 from app.phrases import count, duration, literal
-from app.schedules import planned
+from app.schedules import Planned, planned
 from engine.datasets import DATASETS
 from engine.datasets.archives import notes
 from engine.errors import BitfrontError, InputError, RunError
@@ -67,7 +67,9 @@ def take_task(task: str) -> None:
 
 def choose_dataset(files: DeltaGenerator) -> dict:
     """The dataset with its options; ``files`` is where a person's own are uploaded and picked."""
-    name = _choose("Dataset", list(DATASETS), FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",))
+    name = _choose(
+        "Dataset", [*DATASETS, *DATASETS.members], FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",)
+    )
     entry = DATASETS[name]
     st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:

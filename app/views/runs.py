@@ -15,7 +15,7 @@ from app.charts.precision import with_bits
 from app.connection import ask, ask_rows, settings
 from app.curves import EpochBuffer
 from app.live_chart import live_chart
-from app.phrases import ago, count, literal, megabytes
+from app.phrases import ago, count, literal, megabytes, sentence_case
 from app.replay_panel import show_replay
 from app.run_details import show_details
 from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_names, run_table, share_done, state_badge
@@ -107,8 +107,9 @@ def show_table(runs: list[Row]) -> None:
     shown = [row["run"] for row in runs]
     chosen = set(chosen_runs())
     key = f"runs-{zlib.crc32(' '.join(shown).encode()):x}"  # other rows, other table: row numbers are its selection
+    table = run_table(runs, datetime.now(UTC))
     st.dataframe(
-        run_table(runs, datetime.now(UTC)),
+        table,
         key=key,
         hide_index=True,
         placeholder="",
@@ -117,20 +118,22 @@ def show_table(runs: list[Row]) -> None:
         selection_default={"selection": {"rows": [index for index, run in enumerate(shown) if run in chosen]}},
         height=min(38 + 35 * len(shown), 388),
         alt="Runs, newest first",
+        column_order=[name for name in table.columns if name != "Fold" or any(row["fold"] is not None for row in runs)],
         column_config={
             "State": st.column_config.MultiselectColumn(
                 options=list(STATE_COLORS), color=list(STATE_COLORS.values()), width="small"
             ),
             "Scheme": st.column_config.TextColumn(width="small"),
             "Seed": st.column_config.NumberColumn(width=50),
+            "Fold": st.column_config.NumberColumn(width=50, help="The part of a cross-validation that tests, from 0."),
             "Dataset": st.column_config.TextColumn(width="small"),
             "Architecture": st.column_config.TextColumn(width="small"),
             "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, width="small"),
             "Validation": st.column_config.NumberColumn(
-                "Best val.", format="%.2f", help="Best validation metric so far, in the task's unit.", width="small"
+                "Best val.", format="%.4g", help="Best validation metric so far, in the task's unit.", width="small"
             ),
             "Test": st.column_config.NumberColumn(
-                "Test at best val.", format="%.2f", help="Test metric at best validation, in the task's unit."
+                "Test at best val.", format="%.4g", help="Test metric at best validation, in the task's unit."
             ),
             "Submitted": st.column_config.DatetimeColumn(format="distance"),
         },
@@ -232,8 +235,8 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
         rows = sorted(runs, key=lambda row: order[row["run"]])
         names = run_names(rows)
         drawn = [curve_of(row, names[row["run"]]) for row in rows]
-        unit = next((row["unit"] for row in rows if row["unit"]), "%")
-        metric = next((row["metric"] for row in rows if row["metric"]), "accuracy")
+        measured = list(dict.fromkeys((row["metric"], row["unit"]) for row in rows if row["metric"]))
+        metric, unit = measured[0] if len(measured) == 1 else ("metric", "")
         about = ", ".join(curve.label for curve in drawn[:4])
         left, right = st.columns(2)
         with left:
@@ -245,9 +248,9 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
         with place:
             live_chart(figure, "loss-curves", f"Loss and bits by epoch: {about}")
         with right:
-            beside = learning_chart(epochs, drawn, "metric", splits=splits, name=metric.capitalize(), unit=unit)
+            beside = learning_chart(epochs, drawn, "metric", splits=splits, name=sentence_case(metric), unit=unit)
             beside.update_layout(height=figure.layout.height, margin=figure.layout.margin)  # so that the epochs align
-            live_chart(beside, "metric-curves", f"{metric.capitalize()} by epoch: {about}")
+            live_chart(beside, "metric-curves", f"{sentence_case(metric)} by epoch: {about}")
     if active and is_over(runs, chosen):
         st.rerun()
 

@@ -115,6 +115,7 @@ BENCHES: dict[str, Bench] = {
                 "load": "generated, s",
                 "first": "first epoch, s",
                 "seconds": "an epoch, s",
+                "processor": "of the processor, s",
                 "load_peak": "peak generating, GB",
                 "training_peak": "peak training, GB",
                 "peak": "peak, GB",

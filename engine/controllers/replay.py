@@ -1,8 +1,8 @@
 """What would another controller have done on this run? Its decisions on the run's recorded signals.
 
 Every run records every signal, so any controller can be asked afterwards. The answer is exact as long as the run
-trained with the formats that the controller would have chosen: up to and with the first decision that parts them. From
-there on the losses are those of other formats, and the answer is an estimate.
+trained as the controller would have had it (formats, ranges, protection and all): up to and with the first decision
+that parts them. From there on the losses are those of other formats, and the answer is an estimate.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from typing import Any
 from engine import grammar
 from engine.controllers import CONTROLLERS
 from engine.errors import InputError
-from engine.formats import Format
 from engine.schedule import WINDOW, Course, Parameter, Signals
-from engine.scheme import Scheme, parse_scheme
+from engine.scheme import FP32, Scheme, parse_scheme
 from engine.spec import RunSpec
 
 
@@ -64,7 +63,7 @@ def replay(scheme_text: str, run: RunSpec, columns: Mapping[str, Sequence[Any]],
     mine = scheme.schedule.begin(epochs, plateau)
     its = None if ran.schedule is None else ran.schedule.begin(epochs, plateau)
     start, switches = mine.label, []
-    exact, alike = 0, _formats(scheme, mine) == _formats(ran, its)
+    exact, alike = 0, _way(scheme, mine) == _way(ran, its)
     for signals in read_signals(columns):
         if alike:
             exact = signals.epoch
@@ -78,7 +77,7 @@ def replay(scheme_text: str, run: RunSpec, columns: Mapping[str, Sequence[Any]],
                 )
             )
         # The first decision that parts them is still taken on the right signals.
-        alike = alike and _formats(scheme, mine) == _formats(ran, its)
+        alike = alike and _way(scheme, mine) == _way(ran, its)
     return Replay(start, switches, exact, _note(exact, len(columns.get("epoch", ())), run.scheme))
 
 
@@ -89,14 +88,18 @@ def read_signals(columns: Mapping[str, Sequence[Any]]) -> list[Signals]:
     return [Signals(int(epoch), **dict(zip(names, values, strict=True))) for epoch, *values in rows]
 
 
-def _formats(scheme: Scheme, course: Course | None) -> dict[Any, Format]:
+def _way(scheme: Scheme, course: Course | None) -> tuple[Any, ...]:
+    """All that says how a run trains now: what is quantized how, protection, phases."""
     now = scheme if course is None else scheme.at(course.schedule.ladder[course.step])
-    return {rule.key: rule.quantization.format for rule in now.rules}
+    rules = {rule.key: rule for rule in now.rules if rule.quantization.format != FP32}
+    if not rules:
+        return (rules,)
+    return rules, now.protection, now.weight_probability, now.splits, now.phases
 
 
 def _note(exact: int, epochs: int, ran: str) -> str:
     if exact == 0:
-        return f"an estimate: the run trained with {ran}, other formats than this schedule begins with"
+        return f"an estimate: the run trained with {ran}, otherwise than this schedule begins"
     if exact >= epochs:
         return "exact: the run trained with the formats that this schedule chooses"
     return (

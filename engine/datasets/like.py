@@ -9,13 +9,13 @@ accuracy.
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, model_validator
 
 from engine.catalogue import Family
 from engine.datasets.entry import Dataset, DatasetSpec, GraphSize
+from engine.datasets.like_sets import class_sizes, make_set
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -73,24 +73,14 @@ def scaled(name: str, original: GraphSize, factor: float) -> GraphSize:
     return GraphSize(nodes, 2 * pairs, original.features, original.classes)
 
 
-def class_sizes(nodes: int, classes: int) -> list[int]:
-    """How many nodes each class has: in proportion to 1/√rank, rounded so that they sum up."""
-    shares = [rank**-0.5 for rank in range(1, classes + 1)]
-    ends, total = [0], 0.0
-    for share in shares:
-        total += share
-        ends.append(round(nodes * total / sum(shares)))
-    return [stop - start for start, stop in pairwise(ends)]
-
-
 def make(original: Dataset) -> Dataset:
-    """The look-alike of a dataset. Raises InputError for a set of graphs."""
+    """The look-alike of a dataset. Raises InputError for a person's own files, whose size only they tell."""
     name = f"like:{original.name}"
     labels = LABELS.get(original.tasks[0])
     if original.own_files:
         raise InputError(f"there is no look-alike of {original.name}, whose size the files tell: take a dataset's name")
     if labels is None or original.size(original.spec(name=original.name)).graphs > 1:
-        raise InputError(f"there is no look-alike of {original.name}, which is a set of graphs: take a single graph's")
+        return make_set(original)
 
     def size(spec: LikeSpec) -> GraphSize:
         return scaled(name, original.size(original.spec(name=original.name)), spec.factor)

@@ -88,13 +88,14 @@ def _holds(targets, first, last, node):
 
 @kernel
 def _draw_edges(
-    counts, label, homophily, key, class_keep, class_alias, class_starts, keep, alias, members, starts, out
+    counts, label, homophily, confined, key, class_keep, class_alias, class_starts, keep, alias, members, starts, out
 ):
     """Each node i draws ``counts[i]`` neighbours: no loops, no pair twice; returns how many found no place.
 
     A neighbour's class is i's own with probability ``homophily``, else by the classes' tables; within a class it
-    comes by the nodes' tables (over places in ``members``, the nodes in order of their class). ``out`` holds
-    ascending lists, list i in [starts[i], starts[i + 1]).
+    comes by the nodes' tables (over places in ``members``, the nodes in order of their class). ``confined``: every
+    neighbour is of the own class, and the nodes are numbered in order of their class. ``out`` holds ascending
+    lists, list i in [starts[i], starts[i + 1]).
     """
     nodes, classes = counts.size, class_starts.size - 1
     seen = np.full(nodes, -1, np.int32)
@@ -108,15 +109,16 @@ def _draw_edges(
             chance = _bits(key, number)
             bits = _bits(key, number + 1)
             c = label[i]
-            if failed >= PATIENCE or np.float64(chance >> _32) * 2.0**-32 >= homophily:
+            if not confined and (failed >= PATIENCE or np.float64(chance >> _32) * 2.0**-32 >= homophily):
                 c = _pick(_bits(key, number + 2), 0, classes, class_keep, class_alias)
             number += 3
             j = members[_pick(bits, class_starts[c], class_starts[c + 1] - class_starts[c], keep, alias)]
             if failed >= LIMIT:
                 # Nearly everything is taken: the next free one after a drawn place, if there is any.
                 first, j = j, -1
-                for step in range(nodes):
-                    k = (first + step) % nodes
+                low, span = (class_starts[c], class_starts[c + 1] - class_starts[c]) if confined else (0, nodes)
+                for step in range(span):
+                    k = low + (first - low + step) % span
                     if k != i and seen[k] != i:
                         at = _holds(out, starts[k], starts[k + 1], i) if k < i else 0
                         if k > i or at == starts[k + 1] or out[at] != i:
@@ -176,12 +178,21 @@ def _draw_features(label, centres, first_key, second_key, out, first, last):
 
 
 def plant_edges(
-    weights: Tensor, label: Tensor, members: Tensor, sizes: Tensor, *, homophily: float, key: Key, pairs: int
+    weights: Tensor,
+    label: Tensor,
+    members: Tensor,
+    sizes: Tensor,
+    *,
+    homophily: float,
+    key: Key,
+    pairs: int,
+    confined: bool = False,
 ) -> Tensor:
     """An undirected graph with expected degrees in proportion to ``weights`` [N]: edge_index [2, 2·pairs] int64.
 
     Sorted by target and then source; no loops, no edge twice. ``members`` [N]: the nodes in the order of their
-    ``label`` [N], whose classes have ``sizes``. ``pairs`` must leave half of all pairs free.
+    ``label`` [N], whose classes have ``sizes``. ``confined``: no edge leaves a class; ``members`` are 0 … N − 1 then.
+    Raises ValueError where ``pairs`` find no place.
     """
     nodes = weights.numel()
     # Each node draws its share of the pairs; that ends of shares are rounded makes them sum up exactly.
@@ -203,7 +214,7 @@ def plant_edges(
 
     starts, out = np.zeros(nodes + 1, np.int64), np.empty(pairs, np.int32)
     drawn = _draw_edges(
-        counts.numpy(), label.numpy(), homophily, np.uint64(key.first << 32 | key.second),
+        counts.numpy(), label.numpy(), homophily, confined, np.uint64(key.first << 32 | key.second),
         class_keep, class_alias, first.numpy(), keep, alias, members.numpy(), starts, out,
     )  # fmt: skip
     if drawn:

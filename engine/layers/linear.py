@@ -87,8 +87,10 @@ def linear(
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
         constant = sites(x, "input", "forward", -1, rows)
-        kept = sites(x, "stash", "grad_weight", -1, rows)
+        kept = sites(x, "stash", "grad_weight", -1, rows) if torch.is_grad_enabled() else x
         return _Product.apply(None, weight_hat, kept, constant, weight.detach(), sites, dropout, rows)
     x_hat = sites(x, "input", "forward", -1, rows)
-    kept = sites(x.detach(), "stash", "grad_weight", -1, rows)
+    kept = x.detach()
+    if torch.is_grad_enabled():
+        kept = sites(kept, "stash", "grad_weight", -1, rows)
     return _Product.apply(x_hat, weight_hat, kept, None, weight.detach(), sites, dropout, rows)

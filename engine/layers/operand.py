@@ -56,7 +56,7 @@ class Constant:
 
     def __init__(self, operand: Operand) -> None:
         self.operand = operand
-        self._kept: dict[Hashable, Any] = {}
+        self._kept: dict[Hashable, tuple[object, Any]] = {}
 
     @classmethod
     def of(cls, x: Tensor) -> Constant:
@@ -66,11 +66,12 @@ class Constant:
     def shape(self) -> tuple[int, ...]:
         return self.operand.shape
 
-    def keep(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        """``make()``, once for each key."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+    def keep(self, key: Hashable, make: Callable[[], Any], version: object = None) -> Any:
+        """``make()``, once for each key; anew where ``version`` is another than that of the last time."""
+        kept = self._kept.get(key)
+        if kept is None or kept[0] != version:
+            kept = self._kept[key] = (version, make())
+        return kept[1]
 
     def dense(self) -> Tensor:
         """The values as one tensor, kept."""

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from engine.layers.dense import DenseLayer
 from engine.layers.operand import Activation, Constant, Dropout
+from engine.live import Sites
 from engine.topology import Topology
 
 POOLS = ("mean", "sum", "max")
@@ -24,6 +25,7 @@ class Readout(nn.Module):
     def __init__(self, inputs: int, classes: int, *, pool: str = "mean", layers: int = 2) -> None:
         super().__init__()
         self.pool = pool
+        self.sites = Sites("gradient", of="graphs")
         widths = [inputs] * layers + [classes]
         self.linears = nn.ModuleList(DenseLayer(*pair, of="graphs") for pair in pairwise(widths))
 

@@ -18,10 +18,10 @@ class Stack(nn.Module):
     """Layers in a row: [N, features] → [N, classes] (with a readout as the last layer: [graphs, classes]).
 
     Dropout (rate ``dropout``, or a rate a layer) falls on each layer's quantized input, on the first one's only
-    with ``input_dropout``; its mask is hashed from (seed, layer, step). ``attention_dropout``: the rate that falls
-    on the attention of layers that have one. ``activation``: between the layers (None where the layers have their
-    own). ``residual``: every layer but the last whose output is as wide as its input adds that input (dropped as
-    the layer saw it) after the activation, as PyG's DeepGCNLayer with block="res".
+    with ``input_dropout``; its mask is hashed from (seed, layer, step). ``attention_dropout``: the rate (or a rate a
+    layer, 0 for those without attention) that falls on the attention. ``activation``: between the layers (None where
+    the layers have their own). ``residual``: every layer but the last whose output is as wide as its input adds that
+    input (dropped as the layer saw it) after the activation, as PyG's DeepGCNLayer with block="res".
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Stack(nn.Module):
         *,
         dropout: float | Sequence[float],
         input_dropout: bool = True,
-        attention_dropout: float = 0.0,
+        attention_dropout: float | Sequence[float] = 0.0,
         activation: Callable[[Tensor], Tensor] | None = torch.relu,
         residual: bool = False,
     ) -> None:
@@ -38,7 +38,8 @@ class Stack(nn.Module):
         self.layers = nn.ModuleList(layers)
         rates = [dropout] * len(layers) if isinstance(dropout, int | float) else dropout
         self.rates = tuple(rate if index or input_dropout else 0.0 for index, rate in enumerate(rates))
-        self.attention_dropout = attention_dropout
+        single = isinstance(attention_dropout, int | float)
+        self.attention_rates = tuple([attention_dropout] * len(layers) if single else attention_dropout)
         self.activation = activation
         self.residual = residual
 
@@ -57,11 +58,8 @@ class Stack(nn.Module):
         out: Activation = x
         for index, (layer, rate) in enumerate(zip(self.layers, self.rates, strict=True)):
             dropout = draw(rate, f"dropout/{index}")
-            more = (
-                {"attention_dropout": draw(self.attention_dropout, f"dropout/{index}/attention")}
-                if self.attention_dropout
-                else {}
-            )
+            attention = self.attention_rates[index]
+            more = {"attention_dropout": draw(attention, f"dropout/{index}/attention")} if attention else {}
             if index and isinstance(out, Tensor):
                 out = _handed_back(out, layer)
             y: Tensor = layer(out, topology, dropout, **more)

@@ -44,15 +44,17 @@ class AGNNSpec(ModelSpec):
 
 
 def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import attention_products, linear_products, readout_products
+    from engine.ledger import attention_products, handed_back, linear_products, readout_products
 
     last, edges = spec.layers - 1, size.edges + size.nodes
     found: list[Product] = [*linear_products(0, size.nodes, size.features, spec.hidden, input_gradient=False)]
     for layer in range(1, last):
         found += attention_products(layer, size.nodes, edges, 1, spec.hidden, vectors=False)
+        found += handed_back(layer, size.nodes, spec.hidden)
     if spec.readout != "none":
         return [*found, *readout_products(last, size, spec.hidden, spec.readout_layers)]
-    return [*found, *linear_products(last, size.nodes, spec.hidden, size.classes, input_gradient=True)]
+    found += linear_products(last, size.nodes, spec.hidden, size.classes, input_gradient=True)
+    return [*found, *handed_back(last, size.nodes, spec.hidden)]
 
 
 def build(spec: AGNNSpec, size: GraphSize) -> Stack:

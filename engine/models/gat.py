@@ -60,13 +60,14 @@ def shapes(spec: GATSpec, size: GraphSize) -> list[tuple[int, int, int]]:
 
 
 def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import attention_products, linear_products, readout_products
+    from engine.ledger import attention_products, handed_back, linear_products, readout_products
 
     found: list[Product] = []
     for layer, (inputs, heads, channels) in enumerate(shapes(spec, size)):
         outputs = heads * channels
         edges = size.edges + size.nodes
         found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
+        found += handed_back(layer, size.nodes, inputs)
         found += attention_products(layer, size.nodes, edges, heads, channels, vectors=True)
         if spec.residual:
             wide = channels if layer + 1 == spec.layers and spec.readout == "none" else outputs
@@ -106,7 +107,7 @@ def build(spec: GATSpec, size: GraphSize) -> Stack:
         layers,
         dropout=rates,
         input_dropout=spec.input_dropout,
-        attention_dropout=spec.attention_dropout,
+        attention_dropout=[spec.attention_dropout] * spec.layers + [0.0] * (len(layers) - spec.layers),
         activation=functional.elu,
     )
 

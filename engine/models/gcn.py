@@ -53,11 +53,12 @@ def widths(spec: GCNSpec, size: GraphSize) -> list[tuple[int, int]]:
 
 
 def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import aggregate_products, linear_products, readout_products
+    from engine.ledger import aggregate_products, handed_back, linear_products, readout_products
 
     found: list[Product] = []
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
         found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
+        found += handed_back(layer, size.nodes, inputs)
         edges = size.edges + size.nodes
         found += aggregate_products(layer, size.nodes, edges, outputs, by_edge=spec.message == "edge")
     if spec.readout != "none":

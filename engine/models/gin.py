@@ -59,10 +59,11 @@ def shapes(spec: GINSpec, size: GraphSize) -> list[list[int]]:
 
 
 def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import linear_products, message_products, readout_products
+    from engine.ledger import handed_back, linear_products, message_products, readout_products
 
     found: list[Product] = []
     for layer, widths in enumerate(shapes(spec, size)):
+        found += handed_back(layer, size.nodes, widths[0])
         # A learned ε needs the gradient of z, which the constant first input would spare.
         found += message_products(layer, size.nodes, size.edges, widths[0], message_gradient=layer > 0)
         for index, (inputs, outputs) in enumerate(pairwise(widths)):

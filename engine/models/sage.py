@@ -53,10 +53,11 @@ def widths(spec: SAGESpec, size: GraphSize) -> list[tuple[int, int]]:
 
 
 def products(spec: SAGESpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import linear_products, message_products, readout_products
+    from engine.ledger import handed_back, linear_products, message_products, readout_products
 
     found: list[Product] = []
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
+        found += handed_back(layer, size.nodes, inputs)
         found += message_products(layer, size.nodes, size.edges, inputs, message_gradient=layer > 0)
         for _ in ("neighbours", "root"):
             found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)

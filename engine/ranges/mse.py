@@ -22,10 +22,12 @@ class Mse(StatefulRange):
     """``sample``: how many elements, at even distances, the error is measured on."""
 
     counts_zeros: ClassVar[bool] = False
+    stale: Tensor
 
     def __init__(self, momentum: float = 0.01, sample: int = SAMPLE) -> None:
         super().__init__()
         self.momentum, self.sample = momentum, sample
+        self.register_buffer("stale", torch.tensor(False))
 
     def measure(
         self, x: Tensor, format: Format, axis: int | None, kept: Tensor | None, zeros: int = 0
@@ -47,12 +49,15 @@ class Mse(StatefulRange):
         return low * factor, high * factor
 
     def update(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
-        return follow(self.low, low, self.momentum), follow(self.high, high, self.momentum)
+        fresh = self.stale & ~low.isnan()
+        moved = follow(self.low, low, self.momentum), follow(self.high, high, self.momentum)
+        self.stale = self.stale & ~fresh
+        return torch.where(fresh, low, moved[0]), torch.where(fresh, high, moved[1])
 
     def switch(self, old: Format, new: Format) -> None:
-        """The best range for other bits is another one: measure anew."""
-        self.low.fill_(torch.nan)
-        self.high.fill_(torch.nan)
+        """The best range for other bits is another one: the next tensor of training sets it, and till then this one
+        does."""
+        self.stale.fill_(True)
 
     def extra_repr(self) -> str:
         return f"momentum={self.momentum}, sample={self.sample}"

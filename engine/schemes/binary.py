@@ -2,12 +2,8 @@
 
 A node's row and a weight's output channel have their own two levels: with one range for the whole tensor nothing is
 left of row-normalised features, while a row of zeros and one value is exact. Gradients stay fp32 and pass
-<<<<<<< HEAD
-straight through. ``bare=true`` is what a bare format means elsewhere: one range a tensor, gradients in one bit too.
-=======
 straight through. ``bare=true`` is what a bare format means elsewhere: one range a tensor, and the gradients in
 one bit too.
->>>>>>> main
 """
 
 from __future__ import annotations

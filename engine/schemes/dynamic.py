@@ -25,6 +25,7 @@ def build(entry: ControllerEntry, part: Part) -> Scheme | None:
     narrowest = min((each.format for step in schedule.ladder for each in step.assignments), key=lambda f: f.bits)
     quantization = read_quantization(narrowest, options)
     rules = (entry.rules or uniform_rules)(quantization, options.flag("message_gradient", False))
+    schedule = schedule.within({rule.site for rule in rules})
     return Scheme(tuple(rules), schedule=schedule).at(schedule.first)
 
 

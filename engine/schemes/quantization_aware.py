@@ -101,7 +101,9 @@ def _protect(part: Part) -> Modifier | None:
     def protect(scheme: Scheme) -> Scheme:
         if not scheme.rules:
             raise InputError("'dq' protects nodes in what stands before it, and that quantizes nothing: write int8+dq")
-        narrowest = min((rule.quantization.format for rule in scheme.rules), key=lambda format: format.bits)
+        steps = scheme.schedule.ladder if scheme.schedule else ()
+        formats = [rule.quantization.format for at in (scheme, *map(scheme.at, steps)) for rule in at.rules]
+        narrowest = min(formats, key=lambda format: format.bits)
         return replace(scheme, protection=_protection(narrowest, options))
 
     return protect

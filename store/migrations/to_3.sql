@@ -11,6 +11,7 @@ ALTER TABLE densities ADD COLUMN peak_memory_density DOUBLE;
 UPDATE densities SET arithmetic_thesis = arithmetic, memory_thesis = memory, peak_memory_density = memory
 WHERE scope = 'inference' OR coverage = 'quantized part';
 ALTER TABLE summary ADD COLUMN also JSON;
+ALTER TABLE ledger ADD COLUMN covered BOOLEAN;
 ALTER TABLE precision RENAME TO older_precision;
 CREATE TABLE precision (
     run VARCHAR NOT NULL,

@@ -1,6 +1,6 @@
 -- A run's cost ledger: multiply-accumulates and elements read an epoch, with the bits of their ranges, by layer, product, site and format.
 -- $run text: run id
-SELECT first_epoch, last_epoch, layer, product, site, format, macs, elements, metadata_bits
+SELECT first_epoch, last_epoch, layer, product, site, format, macs, elements, metadata_bits, covered
 FROM ledger
 WHERE run = $run
 ORDER BY ALL

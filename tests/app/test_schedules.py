@@ -99,6 +99,21 @@ def test_what_is_suggested_can_be_asked(controller: str, ran: str) -> None:
     assert type(found.controller) is type(example.controller)
 
 
+def test_a_run_without_epochs_is_refused(here: Settings) -> None:
+    with pytest.raises(InputError) as refused:
+        replay_run("adq[int4,int8]", spec("int4"), {"epoch": []}, 20, here)
+    assert str(refused.value) == "this run has no epoch yet: ask again when it trains"
+
+
+def test_a_schedule_that_the_architecture_does_not_take_is_refused(here: Settings) -> None:
+    with pytest.raises(InputError) as refused:
+        replay_run("sdq[int4,int8]:attention", spec("int4"), STILL, 20, here)
+    assert str(refused.value) == (
+        "the scheme 'sdq[int4,int8]:attention' does not quantize the site 'attention'; its sites are: "
+        "input, weight, feature, aggregate, gradient"
+    )
+
+
 @pytest.mark.parametrize(
     ("ran", "text"),
     [

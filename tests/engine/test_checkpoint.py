@@ -21,6 +21,8 @@ SCHEMES = {
     "sgquant": "sgquant(bits=4,tune=6)",
     "a2q": "a2q",
     "nqat": "nqat-int8",
+    "ptq": "ptq-int8(range=percentile)",
+    "mse": "sdq[int4,msfp12,int8](range=mse)",
 }
 
 
@@ -84,6 +86,22 @@ def test_a_checkpoint_taken_at_a_switch_is_whole(settings: Settings):
         if isinstance(event, PrecisionChanged) and event.epoch == 4:
             kept.append(training.checkpoint())
     assert numbers(list(Training(run, settings, resume=kept[0]))) == numbers(events)
+
+
+def test_a_checkpoint_taken_at_the_start_says_it_once(settings: Settings):
+    run = spec("int8", epochs=3)
+    training, events, kept = Training(run, settings), [], []
+    for event in training:
+        events.append(event)
+        if isinstance(event, PrecisionChanged):
+            kept.append(training.checkpoint())
+    assert numbers(list(Training(run, settings, resume=kept[0]))) == numbers(events)
+
+
+def test_there_is_no_checkpoint_before_the_start(settings: Settings):
+    with pytest.raises(RunError) as error:
+        Training(spec("int8"), settings).checkpoint()
+    assert str(error.value) == "there is no checkpoint before the run has started: ask after its first event"
 
 
 def test_a_checkpoint_goes_through_a_file(settings: Settings, tmp_path: Path):

@@ -7,6 +7,7 @@ import torch
 from torch_geometric.nn import GAT, GCN
 
 import engine
+import engine.instrument
 from engine.errors import InputError
 
 NODES = 40
@@ -69,6 +70,42 @@ def test_adq_hears_the_losses():
         decision = schedule.after_epoch(1.0)
     assert decision is not None
     assert (schedule.label, decision.signal, decision.value) == ("int5", "loss plateau", 1.0)
+
+
+def test_a_kept_model_and_schedule_go_on():
+    x, edges, _ = make_data()
+
+    def fresh():
+        torch.manual_seed(0)
+        model = engine.quantize(GCN(8, 16, num_layers=2, out_channels=3), "sdq[int2,int8](range=mse)")
+        return model, engine.follow(model, epochs=4)
+
+    model, schedule = fresh()
+    for _ in range(3):
+        model(x, edges)
+        schedule.after_epoch(1.0)
+    kept = model.state_dict(), schedule.state()
+    again, other = fresh()
+    again.load_state_dict(kept[0])
+    other.restore(kept[1])
+    assert other.label == schedule.label == "int8"
+    with torch.no_grad():
+        assert torch.equal(again.eval()(x, edges), model.eval()(x, edges))
+
+
+def test_evaluating_right_after_a_switch_uses_the_range_of_before():
+    x, edges, _ = make_data()
+    model = engine.quantize(GCN(8, 16, num_layers=2, out_channels=3), "sdq[int4,int8](range=mse)")
+    schedule = engine.follow(model, epochs=2)
+    model(x, edges)
+    schedule.after_epoch(1.0)
+    assert schedule.label == "int8"
+    assert torch.isfinite(model.eval()(x, edges)).all()
+
+
+def test_what_no_hook_reaches_is_told():
+    with pytest.warns(engine.instrument.NotReachedWarning, match="gradient between layers"):
+        engine.quantize(GCN(8, 16, num_layers=2, out_channels=3), "dsq[int8,int4,int8,int8]")
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 import engine
 from engine.events import EpochFinished, LedgerRecorded, PrecisionChanged, RunFinished
 from engine.formats import get_format
+from engine.ledger import preview
+from engine.quantizer import Quantizer
 from engine.settings import Settings
 from engine.spec import RunSpec
+from engine.training import Training
 
 
 def spec(scheme: str, epochs: int = 12, **changes) -> RunSpec:
@@ -148,6 +152,72 @@ def test_phases_of_a_scheme_say_their_precision(settings: Settings):
 @pytest.mark.parametrize(
     "scheme", ["adq[msfp12 -> msfp13 -> int8 -> fp32](theta=0.1)+dq+sr", "cpt[int2,int6](cycles=3)+sr"]
 )
-def test_every_architecture_climbs(settings: Settings, model: str, scheme: str):
-    events = said(scheme, settings, PrecisionChanged, epochs=28, model=model)
-    assert len(events) >= 4
+def test_every_architecture_trains_with_the_formats_that_were_said(settings: Settings, model: str, scheme: str):
+    training = Training(spec(scheme, epochs=28, model=model, training={"epochs": 28}), settings)
+    now: dict[tuple[str, str, int], str] = {}
+    changes = 0
+    for event in training:
+        if isinstance(event, PrecisionChanged):
+            now |= {(change.site, change.product, change.layer): change.format for change in event.changes}
+            changes += 1
+            live = training.trainer.live
+            assert {(site, product, layer): format.name for site, product, layer, format in live.formats()} == now
+            made = {part.format.name for part in live.quantizers.modules() if isinstance(part, Quantizer)}
+            assert made == set(now.values())
+    assert changes >= 4
+
+
+def test_an_fp32_step_counts_in_every_density(settings: Settings):
+    (finished,) = said("sdq[int8,fp32]", settings, RunFinished)
+    headline = next(each for each in finished.summary.densities if each.scope == "training")
+    assert headline.coverage == "quantized part"
+    assert headline.average_bits == 20.0
+    assert headline.memory == pytest.approx(32 / 20)
+    assert headline.memory_thesis == pytest.approx((4 + 1) / 2)
+    assert headline.peak_memory_density == 1.0
+    assert headline.arithmetic == pytest.approx(2 / (1 / 7.7 + 1))
+
+
+def test_inference_is_charged_at_the_formats_of_the_best_epoch(settings: Settings):
+    (finished,) = said("sdq[int8,int2]:weight,feature", settings, RunFinished, epochs=20)
+    headline, best = finished.summary.densities[0], finished.summary.best_epoch
+    assert headline.scope == "inference"
+    assert headline.average_bits == (8.0 if best <= 10 else 2.0)
+    assert best <= 10  # so that the last epoch's formats would be the wrong answer
+
+
+def test_the_preview_is_the_least_that_a_run_has(settings: Settings):
+    ladder = "adq[msfp12 -> msfp13 -> int8 -> fp32](theta=0.9)"
+    run = spec(ladder, epochs=40, training={"epochs": 40})
+    (finished,) = said(ladder, settings, RunFinished, epochs=40)
+    for real, least in zip(finished.summary.densities, preview(run, settings), strict=True):
+        assert (real.scope, real.coverage) == (least.scope, least.coverage)
+        if real.scope == "training":
+            assert real.arithmetic >= least.arithmetic
+            assert real.memory >= least.memory
+
+
+def test_each_of_dsqs_points_is_charged(settings: Settings):
+    def bits(ladder: str) -> float:
+        (finished,) = said(f"dsq[{ladder}]", settings, RunFinished, epochs=2)
+        return finished.summary.densities[0].average_bits
+
+    same = bits("int8,int8,int8,int8")
+    for narrower in ("int2,int8,int8,int8", "int8,int2,int8,int8", "int8,int8,int2,int8", "int8,int8,int8,int2"):
+        assert bits(narrower) < same
+    # The stash has a range a row, which is charged too.
+    assert same > 8
+
+
+@pytest.mark.parametrize("model", ["gcn", "gat", "sage", "gin", "agnn"])
+def test_the_gradient_between_layers_is_quantized(settings: Settings, model: str):
+    """It reaches the layers before, and leaves the last layer's own gradients alone."""
+
+    def gradients(between: str) -> list[torch.Tensor]:
+        training = Training(spec(f"dsq[int16,int16,int16,{between}]", epochs=1, model=model), settings)
+        list(training)
+        return [p.grad.clone() for p in training.trainer.model.parameters() if p.grad is not None]
+
+    wide, narrow = gradients("int16"), gradients("int2")
+    assert not torch.equal(wide[0], narrow[0])
+    assert torch.equal(wide[-1], narrow[-1])

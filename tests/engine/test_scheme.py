@@ -90,3 +90,45 @@ def test_bad_schemes_are_refused_in_one_sentence(text: str, message: str):
 def test_an_unknown_scheme_gets_the_nearest_names():
     with pytest.raises(InputError, match=r"^unknown scheme 'mfsp13': did you mean msfp13"):
         parse_scheme("mfsp13")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "lwq[8,4]+adq[int4,int8]",
+            "the scheme 'lwq[8,4]+adq[int4,int8]': a schedule of formats is for one phase of training, and "
+            "'adq[int4,int8]' or what stands before it trains in phases of its own (fp32 first): leave one of them out",
+        ),
+        (
+            "adq[int4,int8]+lwq[8,4]",
+            "what stands before 'lwq[8,4]' sets the site 'feature' already: leave one of them out, or write 'lwq[8,4]' "
+            "first, so that it has that site",
+        ),
+        (
+            "ptq-fp32+sdq[int4,int8]",
+            "the scheme 'ptq-fp32+sdq[int4,int8]': a schedule of formats is for one phase of training, and "
+            "'sdq[int4,int8]' or what stands before it trains in phases of its own (fp32 first): leave one of them out",
+        ),
+        (
+            "qat-int8+dsq[int2,int2,int2,int8]",
+            "the scheme 'qat-int8+dsq[int2,int2,int2,int8]' sets the site 'aggregate' twice, by "
+            "'dsq[int2,int2,int2,int8]' and by what stands before it: leave one of them out",
+        ),
+        (
+            "cpt[int3,int8]:gradient",
+            "the scheme 'cpt[int3,int8]:gradient': its schedule changes the format of none of its sites (gradient)",
+        ),
+    ],
+)
+def test_what_does_not_go_with_a_schedule_is_refused(text: str, message: str):
+    with pytest.raises(InputError) as error:
+        parse_scheme(text)
+    assert str(error.value) == message
+
+
+def test_protection_goes_by_the_narrowest_format_of_a_ladder():
+    for text in ("sdq[int8,int4]+dq", "cpt[int4,int8](direction=decay)+dq", "int4+dq"):
+        protection = parse_scheme(text).protection
+        assert protection is not None
+        assert (protection.p_min, protection.p_max) == (0.1, 0.2)

@@ -118,13 +118,13 @@ def test_published_figures_come_with_their_source():
         (
             {"sede": 1},
             "unknown setting 'sede': did you mean seeds or spec or baseline? "
-            "Allowed: name, seeds, priority, spec, runs, baseline, compare, published",
+            "Allowed: name, seeds, folds, priority, spec, runs, baseline, compare, published",
         ),
         ({"runs": [{"scheme": []}]}, "spec.scheme is an empty list: name at least one value"),
         (
             {"runs": [{"sceme": "int8"}]},
             "unknown setting 'sceme': did you mean scheme or seed? "
-            "Allowed: dataset, model, scheme, training, seed, device",
+            "Allowed: dataset, task, model, scheme, training, seed, device",
         ),
         (
             {"runs": [{}, {"dataset": "cora"}]},

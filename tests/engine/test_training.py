@@ -85,7 +85,7 @@ def test_three_selections_from_one_table():
         EpochFinished(epoch=3, val_metric=80.0, test_metric=75.0),
         EpochFinished(epoch=4, val_metric=70.0, test_metric=65.0),
     ]
-    found = summarize(rows, OBJECTIVES["node classification"], densities=[], seconds=1.0, peak=0, parameters=1)
+    found = summarize(rows, OBJECTIVES["node-classification"], densities=[], seconds=1.0, peak=0, parameters=1)
     assert found.best_epoch == 2, "the first of equals"
     assert found.test_at_best_val == 70.0
     assert found.test_last == 65.0

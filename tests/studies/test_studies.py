@@ -21,6 +21,9 @@ SHAPES = {
     "degree-quant-table1": (78, 48),
     "degree-quant-table2": (30, 36),
     "degree-quant-table9": (66, 60),
+    "link-prediction": (8, 6),
+    "mutag-folds": (3, 2),
+    "reddit-binary-folds": (3, 2),
     "thesis-components": (72, 70),
 }
 """Seed groups and compared pairs of each study."""
@@ -49,9 +52,19 @@ def test_a_study_says_how_it_is_run(file: Path) -> None:
     assert commands == [f"studies/{file.name}"]
     sweep = plan(file.stem)
     assert sweep.name == file.stem
-    assert sorted({run.seed for run in sweep.runs}) == list(range(10))
+    if file.stem.endswith("-folds"):
+        assert sorted({run.fold for run in sweep.runs}) == list(range(10))
+    else:
+        assert sorted({run.seed for run in sweep.runs}) == list(range(10))
     assert (len(sweep.cells), len(sweep.pairs)) == SHAPES[file.stem]
     assert len(sweep.runs) == 10 * len(sweep.cells)
+
+
+@pytest.mark.parametrize("name", ["mutag-folds", "reddit-binary-folds"])
+def test_the_folds_of_a_study_are_one_group_a_scheme(name: str) -> None:
+    sweep = plan(name)
+    assert len({run.group for run in sweep.runs}) == len(sweep.cells) == 3
+    assert all(cell.fold == 0 for cell in sweep.cells)
 
 
 @pytest.mark.parametrize("name", ["degree-quant-table2", "degree-quant-table1", "degree-quant-table9"])
@@ -91,6 +104,7 @@ def test_the_component_study_has_one_site_at_a_time() -> None:
         ("degree-quant-table9", 10),
         ("thesis-components", 5),
         ("agnn-sage-int8", 2),
+        ("link-prediction", 3),
     ],
 )
 def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mirror: Path) -> None:
@@ -100,5 +114,6 @@ def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mi
     for spec in chosen:
         result = engine.run(spec, settings)
         assert result.summary.epochs == 2
+        assert result.summary.test_at_best_val is not None
         assert 5 < result.summary.test_at_best_val < 100
         assert result.summary.densities[0].average_bits < 17

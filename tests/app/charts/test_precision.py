@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
 
 from app.charts.learning import Curve, learning_chart
-from app.charts.precision import MOST_LINES, MOST_RULES, PANEL, Planned, Replayed, bit_lines, schedule_chart, with_bits
+from app.charts.precision import MOST_LINES, MOST_RULES, PANEL, bit_lines, schedule_chart, with_bits
+from app.schedules import Planned, Replayed
 
 
-def table(bits: list[float | None], run: str = "a") -> pa.Table:
+def table(bits: Sequence[float | None], run: str = "a") -> pa.Table:
     count = len(bits)
     losses = {f"{split}_loss": [1.0] * count for split in ("train", "val", "test")}
     columns = {"run": [run] * count, "epoch": list(range(1, count + 1)), "counts": [True] * count}
@@ -37,7 +39,7 @@ RISING = [decision(1, "int4"), decision(3, "int5")]
 BITS = [4.0, 4.0, 5.0, 5.0]
 
 
-def drawn(bits: list[float | None] = BITS, switches: list[dict] = RISING, **more: Any) -> go.Figure:
+def drawn(bits: Sequence[float | None] = BITS, switches: list[dict] = RISING, **more: Any) -> go.Figure:
     epochs, curves = {"a": table(bits)}, [curve()]
     return with_bits(learning_chart(epochs, curves, "loss"), epochs, curves, switches, **more)
 

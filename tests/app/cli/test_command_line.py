@@ -58,6 +58,32 @@ def bitfront(tmp_path: Path, data_root: Path) -> CommandLine:
     return CommandLine(tmp_path / "home", data_root)
 
 
+def test_a_graph_task_by_folds_is_one_group_and_can_be_taken_up_again(bitfront: CommandLine, mirror: Path):
+    command = ["run", "--dataset", "mutag", "--model", "gin", "--folds", "3", "--epochs", "2", "--resume", "--json"]
+    report = bitfront.json(*command)
+    assert report["task"] == "graph-classification"
+    assert (report["seeds"], report["folds"]) == ([0], [0, 1, 2])
+    assert len({run["group"] for run in report["runs"]}) == 1
+    assert bitfront.json(*command) == report, "nothing is trained again"
+    more = bitfront.json(*command[:6], "4", *command[7:])
+    assert more["folds"] == [0, 1, 2, 3]
+    assert {run["run"] for run in more["runs"]}.isdisjoint(run["run"] for run in report["runs"])
+
+
+def test_link_prediction_reports_both_metrics(bitfront: CommandLine):
+    report = bitfront.json(
+        "run", "--dataset", "sbm(nodes=200)", "--task", "link-prediction(width=8)", "--epochs", "3", "--json"
+    )
+    assert (report["metric"], report["unit"], report["higher_is_better"]) == ("ROC-AUC", "%", True)
+    assert 0 < report["also"]["accuracy at ½ (%)"]["mean"] < 100
+
+
+def test_folds_of_a_task_without_any_are_refused(bitfront: CommandLine):
+    done = bitfront("run", "--dataset", "karate", "--folds", "5")
+    assert done.returncode == 2
+    assert done.stderr.startswith("bitfront: unknown setting 'task.folds'")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> CommandLine:
     """A home with one int8 group of two runs, only read by the tests."""
@@ -185,6 +211,25 @@ def test_another_schedule_is_replayed_on_a_run(bitfront: CommandLine):
         2,
         "bitfront: the scheme 'int8' has no schedule to replay: give one of adq, cpt, dsq, muppet, pfq, sdq\n",
     )
+
+
+def test_changes_of_precision_are_told_and_exported(bitfront: CommandLine):
+    options = ("--dataset", "karate", "--model", "gcn", "--epochs", "8", "--scheme", "sdq[int4,int8]")
+    trained = bitfront.json("run", *options, "--json")
+    assert trained["arithmetic_density"] < trained["arithmetic_density_thesis"]
+    run = trained["runs"][0]["run"]
+    decisions = bitfront.json("status", run, "--json")["precision"]
+    assert [(row["epoch"], row["label"], row["signal"]) for row in decisions] == [
+        (1, "int4", "start"),
+        (5, "int8", "epoch clock"),
+    ]
+    assert "Precision by epoch" in bitfront("status", run).stdout
+    rows = bitfront.json("export", "--table", "precision", "--format", "json")
+    assert {(row["epoch"], row["format"]) for row in rows} == {(1, "int4"), (5, "int8")}
+    (exported,) = bitfront.json("export", "--format", "json")
+    assert exported["arithmetic_density_thesis"] == trained["arithmetic_density_thesis"]
+    bits = [row["average_bits"] for row in bitfront.json("export", "--table", "epochs", "--format", "json")]
+    assert bits == [4.0] * 4 + [8.0] * 4
 
 
 def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[CommandLine, Path]):
@@ -329,7 +374,18 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("run", "--seeds", "1,1"), "--seeds 1,1 names a seed twice"),
         (("run", "--scheme", "int8("), "cannot read the scheme 'int8(' at the end: expected the name of an option"),
         (("sweep", "absent.toml"), "there is no file absent.toml"),
-        (("bench", "fromats"), "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching"),
+        (
+            ("bench", "fromats"),
+            "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching, signals, large",
+        ),
+        (
+            ("bench", "large", "--set", "fracton=1"),
+            "unknown number of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
+        ),
+        (
+            ("bench", "large", "--set", "fraction=all"),
+            "--set fraction=all is not allowed: fraction is a number, such as 0.02",
+        ),
         (
             ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
             "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",

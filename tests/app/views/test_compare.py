@@ -79,16 +79,16 @@ def test_the_front_has_error_bars_and_pale_dominated_points(dashboard: Dashboard
 @pytest.mark.parametrize(
     ("parameters", "title", "x"),
     [
-        ({}, "Memory density, harmonic mean (× fp32): training, quantized part", 4),
-        ({"coverage": "whole step"}, "Memory density, harmonic mean (× fp32): training, whole step", 2),
-        ({"scope": "inference"}, "Memory density, harmonic mean (× fp32): inference, quantized part", 5),
-        ({"density": "Arithmetic"}, "Arithmetic density, harmonic mean (× fp32): training, quantized part", 7.7),
+        ({}, "Memory density, harmonic mean (× fp32):<br>training, quantized part", 4),
+        ({"coverage": "whole step"}, "Memory density, harmonic mean (× fp32):<br>training, whole step", 2),
+        ({"scope": "inference"}, "Memory density, harmonic mean (× fp32):<br>inference, quantized part", 5),
+        ({"density": "Arithmetic"}, "Arithmetic density, harmonic mean (× fp32):<br>training, quantized part", 7.7),
         (
             {"density": "Arithmetic", "mean": "thesis"},
-            "Arithmetic density, thesis mean (× fp32): training, quantized part",
+            "Arithmetic density, thesis mean (× fp32):<br>training, quantized part",
             8.7,
         ),
-        ({"mean": "thesis"}, "Memory density, thesis mean (× fp32): training, quantized part", 6),
+        ({"mean": "thesis"}, "Memory density, thesis mean (× fp32):<br>training, quantized part", 6),
     ],
 )
 def test_chart_and_table_hold_one_scope_and_coverage(
@@ -99,7 +99,7 @@ def test_chart_and_table_hold_one_scope_and_coverage(
     (figure,) = figures(page)
     assert figure["layout"]["xaxis"]["title"]["text"] == title
     assert points(figure)["int8"]["x"] == pytest.approx(x)
-    held = title.split(": ")[1]
+    held = title.split("<br>")[1]
     columns = json.loads(page.dataframe[0].proto.columns)
     assert columns["Memory"]["label"] == f"Memory density, harmonic mean ({held})"
     assert columns["Arithmetic"]["label"] == f"Arithmetic density, harmonic mean ({held})"

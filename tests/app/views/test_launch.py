@@ -26,11 +26,11 @@ def messages(elements) -> list[str]:
 
 def test_the_form_offers_what_the_catalogues_hold(dashboard: Dashboard) -> None:
     page = dashboard.open("launch")
-    assert page.selectbox(key="dataset").options == list(DATASETS)
+    assert page.selectbox(key="dataset").options == [*DATASETS, *DATASETS.members]
     assert page.selectbox(key="model").options == list(MODELS)
 
 
-@pytest.mark.parametrize("name", list(DATASETS))
+@pytest.mark.parametrize("name", [*DATASETS, "like:reddit"])
 def test_each_datasets_options_are_fields(dashboard: Dashboard, name: str) -> None:
     page = dashboard.open("launch", dataset=name)
     for option in option_names(DATASETS[name].spec):

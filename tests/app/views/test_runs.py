@@ -182,10 +182,10 @@ def test_bits_are_drawn_under_the_loss_with_every_switch(dashboard: Dashboard, s
     assert "loss plateau: 1 against 0.9" in bits["switches"]["customdata"][1]
     assert not [trace for trace in metric["data"] if trace.get("yaxis") == "y2"]
     decisions, formats = (frame.value for frame in page.dataframe if {"Why", "From epoch"} & set(frame.value.columns))
-    assert decisions[["Epochs", "Precision", "Signal", "Changes"]].to_numpy().tolist() == [
-        ["1–11", "int4", "start", 4],
-        ["12–16", "int5", "loss plateau", 4],
-        ["17–20", "int6", "loss plateau", 4],
+    assert decisions[["Epochs", "Precision", "Signal"]].to_numpy().tolist() == [
+        ["1–11", "int4", "start"],
+        ["12–16", "int5", "loss plateau"],
+        ["17–20", "int6", "loss plateau"],
     ]
     assert len(formats) == 12
 
@@ -204,7 +204,7 @@ def test_another_schedule_is_replayed_into_the_chart(dashboard: Dashboard, store
     assert replayed(page) == {"adq[int4,int8](theta=1.1)": [1]}
     assert ":green-badge[exact up to epoch 20]" in " ".join(messages(page.markdown))
 
-    page.get_by_key("replay-controller-adq").set_value("dsq").run()
+    page.pills(key="replay-controller-adq").set_value("dsq").run()
     assert schedule(page).value == "dsq[int4,int4,int4,int16 -> int16,int6,int6,int16]"
     assert ":gray-badge[an estimate]" in " ".join(messages(page.markdown))
 
@@ -216,8 +216,8 @@ def test_another_schedule_is_replayed_into_the_chart(dashboard: Dashboard, store
 
 def test_the_schedule_that_is_asked_is_part_of_the_link(dashboard: Dashboard, store: Service) -> None:
     run, other = new_run_id(), new_run_id()
-    static = {"climb": {1: ("int4", 4.0)}}
-    store.client.post_events([*lives.climbing(run, "int4", **static), *lives.climbing(other, "int5", **static)])
+    for name, scheme in ((run, "int4"), (other, "int5")):
+        store.client.post_events(lives.climbing(name, scheme, climb={1: (scheme, 4.0)}))
     dashboard.use(store)
     page = dashboard.open("runs", run=run, replay="true", replayed="pfq[int4,int8](epsilon=0.3)")
     assert schedule(page).value == "pfq[int4,int8](epsilon=0.3)"

@@ -34,7 +34,7 @@ def test_signals_are_told_at_the_earliest():
         (19, 30, "int16"),
     ]
     assert [stage[0] for stage in stages("pfq[int4,int6,int8]", 30)] == [1, 6, 11]
-    assert [stage[0] for stage in stages("dsq[int4,int4,int4,int4 -> int8,int8,int8,int8](patience=7)", 30)] == [1, 8]
+    assert [stage[0] for stage in stages("dsq[int4,int4,int4,int4 -> int8,int8,int8,int8](patience=7)", 30)] == [1, 9]
 
 
 def test_a_static_scheme_is_one_stage():

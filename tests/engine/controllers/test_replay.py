@@ -33,7 +33,7 @@ def trained(scheme: str, settings: Settings, epochs: int = 30) -> tuple[dict, li
         "pfq[int4,int6,int8](epsilon=0.5)",
         "sdq[int4,int5,int8]",
         "cpt[int3,int8](cycles=3)",
-        "dsq[int4,int4,int4,int16 -> int8,int8,int8,int16](patience=1)",
+        "dsq[int2,int2,int2,int4 -> int8,int8,int8,int16](patience=1)",
     ],
 )
 def test_a_runs_own_controller_is_replayed_exactly(scheme: str, settings: Settings):
@@ -72,7 +72,24 @@ def test_other_formats_are_an_estimate_from_the_first_epoch_on(settings: Setting
     again = replay("adq[int4,int8]", run_of("fp32"), columns, 30)
     assert again.exact_until == 0
     assert again.start == "int4"
-    assert again.note == "an estimate: the run trained with fp32, other formats than this schedule begins with"
+    assert again.note == "an estimate: the run trained with fp32, otherwise than this schedule begins"
+
+
+@pytest.mark.parametrize(
+    "scheme",
+    [
+        "adq[int4,int8](range=percentile)",
+        "adq[int4,int8](estimator=clipped)",
+        "adq[int4,int8](granularity=row)",
+        "adq[int4,int8]+dq",
+        "adq[int4,int8]+sr",
+        "adq[int4,int8]:weight",
+    ],
+)
+def test_the_same_formats_with_other_ranges_or_protection_are_an_estimate(scheme: str, settings: Settings):
+    columns, _ = trained("int4", settings, epochs=12)
+    assert replay("adq[int4,int8]", run_of("int4"), columns, 12).exact_until > 0
+    assert replay(scheme, run_of("int4"), columns, 12).exact_until == 0
 
 
 def test_a_window_that_was_not_recorded_is_refused():

@@ -106,15 +106,48 @@ def test_training_learns(settings: Settings):
     assert (history["test_metric"][-1] or 0) > 25
 
 
-def test_every_dataset_of_one_graph_has_a_look_alike():
+def test_every_dataset_of_known_size_has_a_look_alike():
     for name, entry in DATASETS.items():
-        usual = default_spec(entry)
-        size = entry.size(usual) if usual else None
-        if size and size.graphs == 1:
-            spec = dataset(f"like:{name}")
-            like = DATASETS[spec.name].size(spec)
-            assert (like.nodes, like.features, like.classes) == (size.nodes, size.features, size.classes), name
-            assert abs(like.edges - size.edges) <= 1, name
+        spec = default_spec(entry)
+        if spec is None:
+            assert f"like:{name}" not in DATASETS
+            continue
+        size, made = entry.size(spec), DATASETS[f"like:{name}"]
+        like = made.size(made.spec(name=made.name))
+        assert replace(like, edges=0) == replace(size, edges=0), name
+        assert abs(like.edges - size.edges) <= 1, name
+        assert made.synthetic
+        assert f"like:{name}" in DATASETS.members
+
+
+@pytest.mark.parametrize(
+    ("text", "shape"),
+    [
+        ("like:mutag", (188,)),
+        ("like:imdb-binary", (1000,)),
+        ("like:collab(factor=0.05)", (250,)),
+        ("like:tox21(factor=0.05)", (391, 12)),
+        ("like:zinc(factor=0.05)", (600, 1)),
+        ("like:ppi(factor=0.9)", (51250, 121)),
+    ],
+)
+def test_a_set_of_graphs_has_as_many_graphs_and_no_edge_between_two(settings: Settings, text: str, shape):
+    spec = dataset(text)
+    graph = load_graph(spec, settings)
+    assert replace(graph.size, degrees=None) == DATASETS[spec.name].size(spec), "known before it is drawn"
+    assert tuple(graph.y.shape) == shape
+    assert graph.graph is not None
+    source, target = graph.edge_index
+    assert torch.equal(graph.graph[source], graph.graph[target])
+    number = source * graph.size.nodes + target
+    assert number.unique().numel() == number.numel(), "no edge twice"
+    assert not (source == target).any()
+    assert torch.bincount(graph.graph).min() >= 2
+
+
+def test_training_on_a_set_learns(settings: Settings):
+    spec = RunSpec.parse({"dataset": "like:mutag", "model": "gin", "scheme": "int8", "training": {"epochs": 30}})
+    assert (engine.run(spec, settings).summary.test_at_best_val or 0) > 75
 
 
 @pytest.mark.parametrize(
@@ -131,7 +164,11 @@ def test_every_dataset_of_one_graph_has_a_look_alike():
             "possible ones; take a larger factor",
         ),
         ("like:cora(train=0.9)", "like:cora has no test nodes: train + val = 1.1; it should be less than 1"),
-        ("like:mutag", "there is no look-alike of mutag, which is a set of graphs: take a single graph's"),
+        (
+            "like:mutag(factor=0.1)",
+            "like:mutag(factor=0.1) is too small: 8 graphs in the smallest class, 20 are needed; take a larger factor",
+        ),
+        ("like:folder", "there is no look-alike of folder, whose size the files tell: take a dataset's name"),
         ("like", "the dataset 'like' needs a name after it: like:amazon-computers"),
         ("alike:cora", "unknown family of datasets 'alike': did you mean like? Allowed: like"),
         ("like:cora(fctor=2)", "unknown setting 'dataset.fctor': did you mean dataset.factor or "),

@@ -31,6 +31,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "gin for graphs": {
         "layers": 3, "mlp_layers": 2, "batch_norm": True, "train_eps": True, "readout": "mean", "dropout": 0.0,
     },
+    "gcn for graphs": {"layers": 3, "readout": "sum", "batch_norm": True, "residual": True},
+    "sage for graphs": {"layers": 3, "readout": "max", "readout_layers": 1},
+    "gat for graphs": {"readout": "mean", "batch_norm": True, "residual": True},
+    "agnn for graphs": {"readout": "mean", "readout_layers": 3},
     "gat": {},
     "gat residual": {"residual": True, "layers": 3, "batch_norm": True, "output_heads": 2},
     "agnn": {},
