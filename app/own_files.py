@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, get_args
 
 import streamlit as st
@@ -32,13 +32,17 @@ def named(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return dict(files)
 
 
-def choose_own_files(entry: Dataset) -> dict[str, Any]:
-    """Draw the uploader and the list of uploads; gives the options that name the picked one."""
-    with st.expander("Upload files", expanded=True):
+def choose_own_files(entry: Dataset, take_task: Callable[[str], None]) -> dict[str, Any]:
+    """Draw the uploader and the list of uploads; gives the options that name the picked one.
+
+    ``take_task`` is called with the task that fits the labels when another upload is picked or a new one is there.
+    """
+    with st.expander("Upload files", expanded=not _kept(entry.name)):
         st.caption(FORMS[entry.name])
         given = st.file_uploader("Files", type=["csv", "npz"], accept_multiple_files=True, key=f"files.{entry.name}")
         field = entry.spec.model_fields["labels"]
-        labels = st.segmented_control(
+        left, right = st.columns(2, vertical_alignment="bottom")
+        labels = left.segmented_control(
             "Labels",
             get_args(field.annotation),
             default=field.default,
@@ -46,31 +50,47 @@ def choose_own_files(entry: Dataset) -> dict[str, Any]:
             key=LABELS,
             help=field.description,
         )
-        name = st.text_input("Called", value=given[0].name.rpartition(".")[0] if given else "", max_chars=120)
+        name = right.text_input("Called", value="my graph" if entry.name == "file" else "my graphs", max_chars=120)
         if st.button("Upload", icon=":material/upload:", key="upload", disabled=not given):
-            _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
+            kept = _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
+            if kept:
+                st.session_state[PICKED] = kept["id"]
+                take_task(entry.task_for(kept))
         _say()
     found = _kept(entry.name)
+    # Bound by hand: Streamlit would write the option's text into the link, where the id belongs.
+    asked = st.session_state.setdefault(PICKED, st.query_params.get(PICKED))
+    if asked and asked not in found:
+        st.warning(f"The upload {literal(asked)} is not here: upload its files again.", icon=":material/search_off:")
+        st.session_state[PICKED] = None
     if not found:
         st.caption("No files are uploaded yet.")
         return {}
-    if st.session_state.get(PICKED) not in found:
-        st.session_state[PICKED] = next(iter(found))
     picked = st.selectbox(
-        "Uploaded", list(found), format_func=lambda id_: _label(found[id_]), key=PICKED, bind="query-params"
+        "Uploaded",
+        list(found),
+        index=None,
+        format_func=lambda upload: _label(found[upload]),
+        key=PICKED,
+        placeholder="Pick uploaded files",
+        on_change=lambda: take_task(entry.task_for(found.get(st.session_state[PICKED]) or {})),
     )
+    if not picked:
+        st.query_params.pop(PICKED, None)
+        return {}
+    st.query_params[PICKED] = picked
     return {"upload": picked, "labels": found[picked]["labels"]}
 
 
-def _upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> None:
+def _upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dict[str, Any] | None:
     try:
         with st.spinner("Checking the files…"):
             found = upload(named(files), kind, name, labels)
     except BitfrontError as error:
         st.session_state["upload_said"] = (False, str(error))
-    else:
-        st.session_state[PICKED] = found["id"]
-        st.session_state["upload_said"] = (True, f"Uploaded {_label(found)}.")
+        return None
+    st.session_state["upload_said"] = (True, f"Uploaded {_label(found)}.")
+    return found
 
 
 def _say() -> None:

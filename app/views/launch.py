@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, get_args
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
@@ -58,14 +59,25 @@ def take_defaults(chosen: str) -> None:
                 state[f"{part}.{name}"] = value
 
 
-def choose_dataset() -> dict:
-    names = [*DATASETS, *DATASETS.members]
-    name = _choose("Dataset", names, FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",))
+def take_task(task: str) -> None:
+    """The task that fits uploaded files, with its defaults."""
+    st.session_state["task"] = task
+    take_defaults("task")
+
+
+def choose_dataset(files: DeltaGenerator) -> dict:
+    """The dataset with its options; ``files`` is where a person's own are uploaded and picked."""
+    name = _choose(
+        "Dataset", [*DATASETS, *DATASETS.members], FIRST_DATASET, "dataset", on_change=take_defaults, args=("dataset",)
+    )
     entry = DATASETS[name]
     st.caption(f"{entry.summary} · {entry.licence}")
     if entry.synthetic:
         st.badge("Synthetic data", icon=":material/science:", color="violet")
-    own = choose_own_files(entry) if entry.own_files else {}
+    own = {}
+    if entry.own_files:
+        with files:
+            own = choose_own_files(entry, take_task)
     return {"name": name, **own, **_options(entry.spec, "dataset", f"Options of {name}")}
 
 
@@ -164,8 +176,9 @@ def read_seeds(text: str) -> tuple[int, ...] | None:
 def choose() -> tuple[LaunchPlan | None, int]:
     """Draw the form; gives the plan (None where a field says what is wrong) and the priority."""
     left, middle, right = st.columns(3)
+    files = st.container()
     with left:
-        dataset = choose_dataset()
+        dataset = choose_dataset(files)
     with middle:
         task = choose_task(dataset["name"])
     with right:

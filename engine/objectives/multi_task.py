@@ -23,7 +23,7 @@ class MultiTaskSpec(SplitSpec):
     """Options of multi-task graph classification."""
 
     name: Literal["multi-task-graph-classification"] = "multi-task-graph-classification"
-    metric: Literal["ROC-AUC", "average precision"] = "ROC-AUC"
+    metric: Literal["roc-auc", "average-precision"] = "roc-auc"
     """What is reported, as the mean over the tasks."""
 
 
@@ -32,8 +32,9 @@ def prepare(task: MultiTaskSpec, graph: Graph, run: RunSpec, device: torch.devic
     from engine.metrics import binary_cross_entropy, mean_average_precision, mean_roc_auc
     from engine.problem import Measure
 
-    score = {"ROC-AUC": mean_roc_auc, "average precision": mean_average_precision}[task.metric]
-    measure = Measure(task.metric, "%", True, binary_cross_entropy, score)
+    metrics = {"roc-auc": ("ROC-AUC", mean_roc_auc), "average-precision": ("average precision", mean_average_precision)}
+    metric, score = metrics[task.metric]
+    measure = Measure(metric, "%", True, binary_cross_entropy, score)
     masks, size = split_of(task, graph), run.training.batch_size
     return GraphBatches(graph, device, masks, measure, seed=run.seed, batch_size=size)
 

@@ -1,6 +1,6 @@
 """Uploaded datasets: checked, kept by their content's hash, handed to workers on other machines.
 
-``BITFRONT_HOME/artifacts/uploads/<id>/`` holds the files and ``upload.json``. A folder appears whole or not at all;
+``BITFRONT_HOME/artifacts/uploads/<id>/`` holds ``files/`` and ``upload.json``. A folder appears whole or not at all;
 the same files give the same id. File names have no folders, so that none can leave its own.
 """
 
@@ -27,7 +27,7 @@ from engine.settings import Settings
 
 Kind = Literal["file", "folder"]
 """The dataset that reads it: one graph, or many."""
-MANIFEST = "upload.json"
+MANIFEST, FILES = "upload.json", "files"
 LARGEST_UPLOAD = 200 * 2**20
 """Bytes of all files of an upload together, packed or not."""
 MOST_FILES = 20_000
@@ -77,8 +77,9 @@ def keep_upload(packed: IO[bytes], kind: Kind, name: str, labels: Labels, settin
     root = uploads_folder(settings)
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".part-") as temporary:
-        files = Path(temporary) / "files"
-        files.mkdir()
+        whole = Path(temporary) / "whole"
+        files = whole / FILES
+        files.mkdir(parents=True)
         size = unpack(packed, files)
         graphs, nodes, edges, features = _statistics(files, kind, labels)
         found = Upload(
@@ -97,8 +98,8 @@ def keep_upload(packed: IO[bytes], kind: Kind, name: str, labels: Labels, settin
         target = root / found.id
         if target.exists():
             return read_upload(found.id, settings)
-        (files / MANIFEST).write_text(json.dumps(asdict(found)))
-        files.rename(target)
+        (whole / MANIFEST).write_text(json.dumps(asdict(found)))
+        whole.rename(target)
         return found
 
 
@@ -172,16 +173,15 @@ def list_uploads(settings: Settings) -> list[Upload]:
 
 def pack(upload: str, settings: Settings, target: IO[bytes]) -> None:
     """Write an upload's files as a zip, for a worker on another machine. Raises InputError."""
-    folder = uploads_folder(settings) / read_upload(upload, settings).id
+    folder = uploads_folder(settings) / read_upload(upload, settings).id / FILES
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for file in sorted(folder.iterdir()):
-            if file.name != MANIFEST:
-                archive.write(file, file.name)
+            archive.write(file, file.name)
 
 
 def locate(upload: str, settings: Settings) -> Path:
     """The folder of an upload's files: the home's, else a copy fetched once from the store. Raises RunError."""
-    own = uploads_folder(settings) / check_id(upload)
+    own = uploads_folder(settings) / check_id(upload) / FILES
     if own.is_dir():
         return own
     copy = settings.data_root / "uploads" / upload

@@ -23,7 +23,7 @@ def test_an_upload_is_answered_with_what_it_is_and_stays(service: Service, setti
     found = service.client.upload(FILES, "file", "mine")
     assert (found["nodes"], found["edges"], found["name"]) == (12, 12, "mine")
     assert found["dataset"] == f"file(upload={found['id']})"
-    assert (uploads_folder(settings) / found["id"] / "nodes.csv").read_bytes() == FILES["nodes.csv"]
+    assert (uploads_folder(settings) / found["id"] / "files" / "nodes.csv").read_bytes() == FILES["nodes.csv"]
     service.stop()
     assert service.start().uploads() == [found]
 

@@ -58,6 +58,32 @@ def bitfront(tmp_path: Path, data_root: Path) -> CommandLine:
     return CommandLine(tmp_path / "home", data_root)
 
 
+def test_a_graph_task_by_folds_is_one_group_and_can_be_taken_up_again(bitfront: CommandLine, mirror: Path):
+    command = ["run", "--dataset", "mutag", "--model", "gin", "--folds", "3", "--epochs", "2", "--resume", "--json"]
+    report = bitfront.json(*command)
+    assert report["task"] == "graph-classification"
+    assert (report["seeds"], report["folds"]) == ([0], [0, 1, 2])
+    assert len({run["group"] for run in report["runs"]}) == 1
+    assert bitfront.json(*command) == report, "nothing is trained again"
+    more = bitfront.json(*command[:6], "4", *command[7:])
+    assert more["folds"] == [0, 1, 2, 3]
+    assert {run["run"] for run in more["runs"]}.isdisjoint(run["run"] for run in report["runs"])
+
+
+def test_link_prediction_reports_both_metrics(bitfront: CommandLine):
+    report = bitfront.json(
+        "run", "--dataset", "sbm(nodes=200)", "--task", "link-prediction(width=8)", "--epochs", "3", "--json"
+    )
+    assert (report["metric"], report["unit"], report["higher_is_better"]) == ("ROC-AUC", "%", True)
+    assert 0 < report["also"]["accuracy at ½ (%)"]["mean"] < 100
+
+
+def test_folds_of_a_task_without_any_are_refused(bitfront: CommandLine):
+    done = bitfront("run", "--dataset", "karate", "--folds", "5")
+    assert done.returncode == 2
+    assert done.stderr.startswith("bitfront: unknown setting 'task.folds'")
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> CommandLine:
     """A home with one int8 group of two runs, only read by the tests."""

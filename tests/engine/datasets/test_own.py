@@ -145,6 +145,19 @@ def test_a_service_reads_no_path(monkeypatch: pytest.MonkeyPatch):
     assert str(caught.value) == "the path '/etc' is not read here: a service takes uploads only"
 
 
+def test_an_uploaded_set_is_found_in_the_home(settings: Settings, tmp_path: Path):
+    files = io.BytesIO()
+    folder = write_set(tmp_path / "set")
+    with zipfile.ZipFile(files, "w") as archive:
+        for file in folder.iterdir():
+            archive.write(file, file.name)
+    files.seek(0)
+    kept = keep_upload(files, "folder", "mine", "classes", settings)
+    graph = load_graph(dataset(kept.dataset), settings)
+    direct = load_graph(dataset(f'folder(path="{folder}")'), settings)
+    assert graph.provenance["fingerprint"] == direct.provenance["fingerprint"]
+
+
 def test_an_upload_is_found_in_the_home(settings: Settings, tmp_path: Path):
     files = io.BytesIO()
     with zipfile.ZipFile(files, "w") as archive:

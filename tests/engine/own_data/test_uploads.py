@@ -41,7 +41,6 @@ def test_an_upload_is_kept_by_its_content(settings: Settings):
     assert sorted(path.name for path in locate(first.id, settings).iterdir()) == [
         "edges.csv",
         "nodes.csv",
-        "upload.json",
     ]
 
 
