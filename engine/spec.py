@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -118,7 +118,8 @@ class RunSpec(_Part):
     """
 
     dataset: SerializeAsAny[DatasetSpec]
-    task: SerializeAsAny[TaskSpec]
+    # Always filled in before it is checked: the default is there for type checkers only.
+    task: SerializeAsAny[TaskSpec] = cast(TaskSpec, None)
     """What is learned of the dataset; left out: the dataset's first task."""
     model: SerializeAsAny[ModelSpec]
     scheme: str = "fp32"

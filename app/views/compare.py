@@ -13,7 +13,7 @@ from app.charts.layout import CONFIG
 from app.charts.pareto import DENSITY_TITLES, MEANS, Axes, pareto_chart
 from app.connection import ask_frame, ask_rows
 from app.group_table import COLUMNS, described, group_table
-from app.phrases import count, duration, literal, mean_std, megabytes, titled
+from app.phrases import count, duration, literal, mean_std, megabytes
 from app.run_details import NEVER, density_table
 from engine.errors import InputError
 from engine.spec import RunSpec
@@ -170,10 +170,10 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
 def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
     shown = [row["group_id"] for row in groups]
     key = f"groups-{zlib.crc32(' '.join([*shown, picked or '']).encode()):x}"
-    metrics = list(dict.fromkeys(titled(row["metric"], row["unit"]) for row in groups if row["metric"]))
-    metric = metrics[0] if len(metrics) == 1 else "metric"
-    percent = all(row["unit"] == "%" for row in groups if row["metric"])
-    digits = "%.2f" if percent else "%.4g"
+    metrics = list(dict.fromkeys((row["metric"], row["unit"]) for row in groups if row["metric"]))
+    metric, unit = metrics[0] if len(metrics) == 1 else ("metric", "")
+    unit = f" ({unit})" if unit else ""
+    digits = "%.2f" if all(each == "%" for _, each in metrics) else "%.4g"
     needed = {"Settings": any(row["settings"] for row in groups), "Metric": len(metrics) > 1}
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn
@@ -192,16 +192,16 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
             "Settings": st.column_config.TextColumn(help="What differs from the defaults."),
             "n": number(help="Seeds and folds that finished; the newest run of each counts.", width=40),
             "Test": number(
-                f"Test {metric}, best val.",
+                f"Test {metric}, best val.{unit}",
                 format=digits,
                 help="The headline: mean over seeds and folds of the test metric at the epoch of best validation.",
             ),
             "Std": number("± std", format=digits, help="Sample standard deviation over the seeds and folds."),
             "CI": number("± 95 %", format=digits, help="Half width of the 95 % interval of the mean (Student's t)."),
-            "Last": number(f"Test {metric} at last epoch", format=digits),
+            "Last": number(f"Test at last epoch{unit}", format=digits),
             "Last std": number("± std, last", format=digits),
-            "Best test": number(f"Best test {metric}, never the headline", format=digits, help=NEVER),
-            "Validation": number(f"Best validation {metric}", format=digits),
+            "Best test": number(f"Best test, never the headline{unit}", format=digits, help=NEVER),
+            "Validation": number(f"Best validation{unit}", format=digits),
             "Memory": number(f"Memory density, harmonic mean ({held})", format="%.2f×"),
             "Arithmetic": number(f"Arithmetic density, harmonic mean ({held})", format="%.2f×"),
             "Memory thesis": number(f"Memory density, thesis mean ({held})", format="%.2f×"),

@@ -13,7 +13,7 @@ import pytest
 from scipy import stats
 
 from engine.errors import InputError
-from engine.events import CancelRequested, PrecisionChanged, RunQueued
+from engine.events import CancelRequested, Envelope, PrecisionChanged, RunFinished, RunQueued
 from engine.spec import RunSpec
 from store.ingest import Received, apply_batch
 from store.queries import catalogue, parse
@@ -109,6 +109,58 @@ def test_a_group_counts_the_newest_finished_run_of_each_seed(connection: duckdb.
     assert group["test_ci95"] == pytest.approx(stats.t.ppf(0.975, 2) * std / math.sqrt(3), rel=1e-6)
     assert group["last_mean"] == pytest.approx(mean - 1)
     assert "seed" not in json.loads(group["spec"])
+
+
+def folded(run: str, fold: int, test: float, scheme: str = "int8", seed: int = 0) -> list[Envelope]:
+    task = f"graph-classification(folds=3,fold={fold})"
+    return lives.finished(run, test=test, dataset="mutag", model="gin", task=task, scheme=scheme, seed=seed)
+
+
+def test_the_folds_of_a_cross_validation_are_one_group_and_each_counts(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(
+        connection,
+        folded("r0", 0, 10.0),
+        folded("r1", 0, 80.0),
+        folded("r2", 1, 82.0),
+        folded("r3", 2, 86.0),
+        folded("r4", 2, 70.0, seed=1),
+    )
+    (group,) = ask(connection, "groups")
+    assert (group["seeds"], group["runs"], group["n"]) == ([0, 1], ["r1", "r2", "r3", "r4"], 4)
+    assert group["test_mean"] == pytest.approx((80 + 82 + 86 + 70) / 4)
+    assert "fold" not in json.loads(group["spec"])["task"]
+    rows = {row["run"]: row for row in ask(connection, "runs")}
+    assert [rows[run]["fold"] for run in ("r1", "r2", "r3")] == [0, 1, 2]
+    assert rows["r1"]["task"] == "graph-classification"
+
+
+def test_pairs_are_of_one_seed_and_fold(connection: duckdb.DuckDBPyConnection) -> None:
+    for number, scheme in enumerate(("int8", "int4")):
+        apply(connection, *(folded(f"{scheme}-{fold}", fold, 80.0 + fold + number, scheme) for fold in range(3)))
+    apply(connection, folded("int4-again", 0, 60.0, "int4", seed=1))
+    groups = {row["scheme"]: row["group_id"] for row in ask(connection, "groups")}
+    (pair,) = ask(connection, "paired", pairs=[f"{groups['int4']}:{groups['int8']}"])
+    assert (pair["n"], pair["seeds"], pair["difference"], pair["std"]) == (
+        3,
+        [0],
+        pytest.approx(1.0),
+        pytest.approx(0.0),
+    )
+
+
+def test_a_run_says_from_its_task_which_way_is_better(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, [lives.queued("r0", dataset="zinc", model="gin"), lives.queued("r1")])
+    found = {row["run"]: (row["metric"], row["unit"], row["higher_is_better"]) for row in ask(connection, "runs")}
+    assert found == {"r0": ("MAE", "", False), "r1": ("accuracy", "%", True)}
+
+
+def test_other_metrics_of_a_run_are_kept(connection: duckdb.DuckDBPyConnection) -> None:
+    *events, last = lives.finished("r0")
+    assert isinstance(last.body, RunFinished)
+    summary = last.body.summary.model_copy(update={"also": {"accuracy at ½ (%)": 77.5}})
+    apply(connection, [*events, last.model_copy(update={"body": last.body.model_copy(update={"summary": summary})})])
+    (run,) = ask(connection, "run", run="r0")
+    assert json.loads(run["also"]) == {"accuracy at ½ (%)": 77.5}
 
 
 def test_a_group_of_one_has_no_deviation(connection: duckdb.DuckDBPyConnection) -> None:

@@ -144,6 +144,42 @@ def test_expected_time_comes_from_earlier_runs(dashboard: Dashboard, store: Serv
     assert dashboard.open("launch", dataset="sbm").metric[1].value == "unknown"
 
 
+def test_another_dataset_brings_its_task_and_settings(dashboard: Dashboard) -> None:
+    page = dashboard.open("launch")
+    assert page.selectbox(key="task").value == "node-classification"
+    page.selectbox(key="dataset").set_value("mutag").run()
+    assert not page.exception
+    assert page.selectbox(key="task").value == "graph-classification"
+    assert page.number_input(key="training.epochs").value == 250
+    assert page.number_input(key="training.batch_size").value == 128
+    assert page.selectbox(key="model.readout").value == "mean"
+    assert messages(page.code)[0] == "bitfront run --dataset mutag --model gcn --scheme fp32 --seeds 3"
+    assert not page.button(key="launch").disabled
+
+
+def test_another_task_brings_its_settings(dashboard: Dashboard) -> None:
+    page = dashboard.open("launch", dataset="cora", schemes=["int8"])
+    page.selectbox(key="task").set_value("link-prediction").run()
+    assert page.number_input(key="model.hidden").value == 128
+    command, python, toml = messages(page.code)
+    assert command == "bitfront run --dataset cora --task link-prediction --model gcn --scheme int8 --seeds 3"
+    assert "task='link-prediction'" in python
+    assert {run.task.name for run in expand(read_toml(toml, "the sweep")).runs} == {"link-prediction"}
+
+
+def test_every_fold_is_launched_as_command_python_and_sweep_say(dashboard: Dashboard) -> None:
+    page = dashboard.open("launch", dataset="proteins", model="gin", seeds="1")
+    assert page.metric[0].value == "10"
+    command, python, toml = messages(page.code)
+    assert command == "bitfront run --dataset proteins --model gin --scheme fp32 --seeds 1 --folds 10"
+    assert "        for fold in range(10):\n" in python
+    assert "'fold': fold}" in python
+    compile(python, "notebook", "exec")
+    assert [run.fold for run in expand(read_toml(toml, "the sweep")).runs] == list(range(10))
+    page.toggle(key="every_fold").set_value(False).run()
+    assert page.metric[0].value == "1"
+
+
 def test_a_synthetic_dataset_is_marked(dashboard: Dashboard) -> None:
     page = dashboard.open("launch", dataset="sbm")
     assert any("Synthetic data" in text for text in messages(page.markdown))

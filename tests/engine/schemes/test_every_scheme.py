@@ -41,6 +41,7 @@ def test_it_trains(scheme: str, settings: Settings):
         raise AssertionError(f"no architecture takes {scheme}")
     result = run(spec, settings)
     assert str(spec.parsed_scheme) == spec.scheme
+    assert result.summary.test_at_best_val is not None
     assert math.isfinite(result.summary.test_at_best_val)
     for found in result.summary.densities:
         assert found.memory == pytest.approx(32 / found.average_bits)

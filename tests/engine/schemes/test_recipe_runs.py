@@ -101,6 +101,7 @@ def test_on_cora_the_bits_fall_and_the_labels_stay(mirror: object, settings: Set
     assert average(ledgers[0]) == 4
     assert average(ledgers[1]) < 3.5
     summary = events[-1].summary  # pyright: ignore[reportAttributeAccessIssue]
+    assert summary.test_at_best_val is not None
     assert summary.test_at_best_val > 70
     assert summary.densities[0].scope == "inference"
 
@@ -116,5 +117,7 @@ def test_post_training_quantization_evaluates_the_fp32_model(settings: Settings)
     assert ptq.history.columns["train_loss"][:30] == fp32.history.columns["train_loss"]
     assert ptq.history.columns["counts"] == [False] * 30 + [True]
     assert ptq.summary.best_epoch == 31
+    assert ptq.summary.test_last is not None
+    assert fp32.summary.test_last is not None
     assert abs(ptq.summary.test_last - fp32.summary.test_last) <= 10
     assert ptq.summary.densities[0].memory == 4.0
