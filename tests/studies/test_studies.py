@@ -109,6 +109,7 @@ def test_the_component_study_has_one_site_at_a_time() -> None:
         ("thesis-components", 5),
         ("agnn-sage-int8", 2),
         ("link-prediction", 3),
+        ("dynamic-precision", 4),
     ],
 )
 def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mirror: Path) -> None:
