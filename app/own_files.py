@@ -51,7 +51,8 @@ def choose_own_files(entry: Dataset, take_task: Callable[[str], None]) -> dict[s
             help=field.description,
         )
         name = right.text_input("Called", value="my graph" if entry.name == "file" else "my graphs", max_chars=120)
-        if st.button("Upload", icon=":material/upload:", key="upload", disabled=not given):
+        wanted = f"Upload {count(len(given), 'file')}" if given else "Upload"
+        if st.button(wanted, icon=":material/upload:", key="upload", disabled=not given):
             kept = _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
             if kept:
                 st.session_state[PICKED] = kept["id"]

@@ -22,7 +22,7 @@ def check_graph(
         outside = ((edge_index < 0) | (edge_index >= nodes)).any(dim=0).nonzero()[0]
         ends = edge_index[:, int(outside)].tolist()
         raise RunError(
-            f"edge {int(outside)} of {name}, {ends[0]} → {ends[1]}, names a node that there is not: {nodes} nodes"
+            f"edge {int(outside)} of {name}, {ends[0]} → {ends[1]}, names a node there is not: it has {nodes} nodes"
         )
     if graph is not None:
         empty = (torch.bincount(graph) == 0).nonzero()
@@ -39,9 +39,8 @@ def _check_classes(name: str, y: Tensor, masks: dict[str, Tensor]) -> None:
     for split, mask in masks.items():
         unlabelled = (mask & (y < 0)).nonzero()
         if len(unlabelled):
-            raise RunError(
-                f"row {int(unlabelled[0])} of {name} is in {split}, but its label {int(y[unlabelled[0]])} is no class"
-            )
+            row = int(unlabelled[0])
+            raise RunError(f"row {row} of {name} is in {split}, but its label {int(y[row])} is out of range: from 0 up")
     if "train" in masks:
         trained = torch.bincount(y[masks["train"]], minlength=int(y.max()) + 1)
         present = torch.bincount(y[y >= 0], minlength=int(y.max()) + 1)

@@ -11,7 +11,7 @@ import json
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -75,11 +75,6 @@ def component_table(text: str, kind: str) -> dict[str, Any]:
     return {"name": part.name, **dict(part.options)}
 
 
-def _filled_in(key: str) -> Any:
-    """For type checkers, which would ask for what ``RunSpec`` fills in itself."""
-    raise AssertionError(f"{key} is filled in before the fields are read")
-
-
 def _table(value: Any, key: str) -> dict[str, Any] | None:
     """A component's table as far as it is told, empty where nothing is; None where it cannot be read."""
     if value is None:
@@ -123,7 +118,8 @@ class RunSpec(_Part):
     """
 
     dataset: SerializeAsAny[DatasetSpec]
-    task: SerializeAsAny[TaskSpec] = Field(default_factory=lambda: _filled_in("task"))
+    # Always filled in before it is checked: the default is there for type checkers only.
+    task: SerializeAsAny[TaskSpec] = cast(TaskSpec, None)
     """What is learned of the dataset; left out: the dataset's first task."""
     model: SerializeAsAny[ModelSpec]
     scheme: str = "fp32"

@@ -145,14 +145,11 @@ def _train(
     title = f"{spec.scheme} seed {spec.seed}{fold}"
     task = progress.add_task(title, total=spec.training.epochs, note="", left=left)
     rows: list[EpochFinished] = []
-
-    def fetching(what: str, done: int, total: int | None) -> None:
-        progress.update(task, description=what, completed=done, total=total, fetching=True)
-
+    fetching = Fetching(progress, left)
     training = Training(spec, settings, resume=kept and kept.checkpoint(), stepped=left.step)
     unit = ""
     try:
-        for event in _reporting(training, fetching):
+        for event in _reporting(training, fetching.show):
             recorder.record(event)
             if isinstance(event, EpochFinished):
                 rows.append(event)
@@ -165,7 +162,8 @@ def _train(
                 unit = event.provenance["unit"]
                 left.epochs = event.total_epochs
                 left.begin()
-                progress.update(task, description=title, completed=0, total=event.total_epochs, fetching=False)
+                fetching.end()
+                progress.update(task, total=event.total_epochs)
             elif isinstance(event, RunFinished):
                 if kept:
                     kept.finish(recorder.run, event.summary)
@@ -191,6 +189,28 @@ def _reporting(training: Iterable[Body], fetching: Report) -> Iterator[Body]:
     """The events, with ``fetching`` told of downloads."""
     with reporting(fetching):
         yield from training
+
+
+class Fetching:
+    """The line of a dataset that is being fetched, above the run's."""
+
+    def __init__(self, progress: Progress, left: TimeLeft) -> None:
+        self.progress, self.left = progress, left
+        self.what, self.task = "", None
+
+    def show(self, what: str, done: int, total: int | None) -> None:
+        """A report of engine.datasets.progress."""
+        if what != self.what:
+            self.end()
+            self.what = what
+            self.task = self.progress.add_task(what, total=total, note="", left=self.left, fetching=True)
+        if self.task is not None:
+            self.progress.update(self.task, completed=done)
+
+    def end(self) -> None:
+        if self.task is not None:
+            self.progress.remove_task(self.task)
+        self.what, self.task = "", None
 
 
 class DoneColumn(ProgressColumn):

@@ -49,8 +49,8 @@ def _draw(node, number, bound, first, second):
 
 
 @kernel
-def _sample_entries(starts, nodes, fanout, first, second, taken_starts, out):
-    """Of each node's entries ``fanout`` distinct ones (all where there are no more), ascending (Floyd 1987)."""
+def _sample_entries(starts, nodes, first, second, taken_starts, out):
+    """Of each node's entries as many distinct ones as ``taken_starts`` has room for, ascending (Floyd's method)."""
     for t in range(nodes.size):
         v = nodes[t]
         begin, degree, q = starts[v], starts[v + 1] - starts[v], taken_starts[t]
@@ -104,10 +104,8 @@ def sample_around(matrix: Csr, roots: Tensor, fanouts: Sequence[int | None], key
         counts = degrees if fanout is None else degrees.clamp(max=fanout)
         starts = _starts_of(counts)
         entries = torch.empty(int(starts[-1]), dtype=torch.int64)
-        _sample_entries(
-            matrix.starts.numpy(), fresh.numpy(), fanout or 0, np.uint32(key.first), np.uint32(key.second),
-            starts.numpy(), entries.numpy(),
-        )  # fmt: skip
+        keys = np.uint32(key.first), np.uint32(key.second)
+        _sample_entries(matrix.starts.numpy(), fresh.numpy(), *keys, starts.numpy(), entries.numpy())
         columns = matrix.columns[entries]
         taken.append((fresh, counts, columns))
         reached = columns.unique().long()

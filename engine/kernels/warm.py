@@ -13,8 +13,10 @@ from engine.kernels.aggregate import Adjacency, aggregate, weighted_aggregate
 from engine.kernels.attention import edge_softmax
 from engine.kernels.edges import dot_edges, gather_sources
 from engine.kernels.extremum import max_aggregate
+from engine.kernels.partition import partition
 from engine.kernels.sparse import SparseOperand
 from engine.kernels.sparse_aggregate import SparseSum, sum_densely
+from engine.kernels.subgraph import sample_around, take_inside
 from engine.randomness import make_key
 
 FORMATS = (
@@ -56,7 +58,11 @@ def warm() -> None:
 
 def warm_graph() -> None:
     """Call each kernel that goes over a graph's edges, both ways."""
-    adjacency = Adjacency.from_edges(torch.tensor([[0, 1], [1, 2]]), 3)
+    adjacency = Adjacency.from_edges(torch.tensor([[1, 0], [2, 1]]), 3)
+    adjacency.outgoing.edges.sum()
+    partition(adjacency.incoming, adjacency.outgoing, 2, make_key(0, 0, 0))
+    take_inside(adjacency.incoming, torch.tensor([0, 1]))
+    sample_around(adjacency.incoming, torch.tensor([0]), [1, None], make_key(0, 0, 0))
     x = torch.ones(3, 4, requires_grad=True)
     weights = edge_softmax(gather_sources(x, adjacency) + dot_edges(x, adjacency), adjacency)
     weighted_aggregate(weights, x, adjacency).sum().backward()

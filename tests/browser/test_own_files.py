@@ -23,7 +23,7 @@ def choose_files(page: Page, *files: Path) -> None:
     page.locator("input[type=file]").set_input_files(list(files))
     for file in files:
         expect(page.get_by_test_id("stFileChips").get_by_text(file.name, exact=True)).to_be_visible()
-    page.get_by_role("button", name="Upload", exact=True).last.click()
+    page.get_by_role("button", name=f"Upload {len(files)} files", exact=True).click()
 
 
 def test_a_fault_is_shown_with_its_line_and_mended(page: Page, dashboard: Dashboard, tmp_path: Path) -> None:

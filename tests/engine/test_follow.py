@@ -66,8 +66,7 @@ def test_adq_hears_the_losses():
     model = engine.quantize(GCN(8, 16, num_layers=2, out_channels=3), "adq[int4,int8]")
     model(x, edges)
     schedule = engine.follow(model, epochs=30)
-    for _ in range(11):
-        decision = schedule.after_epoch(1.0)
+    *_, decision = [schedule.after_epoch(1.0) for _ in range(11)]
     assert decision is not None
     assert (schedule.label, decision.signal, decision.value) == ("int5", "loss plateau", 1.0)
 

@@ -148,7 +148,8 @@ def test_asking_for_an_absent_cuda_device_is_said():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_cuda_trains(settings: Settings):
     result = engine.run(spec(device="cuda", scheme="int8"), settings)
-    assert result.summary.test_last is not None, "a number, and finite"
+    assert result.summary.test_last is not None
+    assert math.isfinite(result.summary.test_last)
 
 
 def test_the_summary_has_every_scope_and_coverage(settings: Settings):

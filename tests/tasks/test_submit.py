@@ -13,6 +13,7 @@ import pytest
 from engine.errors import InputError
 from engine.events import CancelRequested, RunQueued
 from engine.settings import Settings
+from engine.spec import RunSpec
 from tasks import keys
 from tasks.submit import QueueUnavailable, cancel, submit
 from tests.tasks.stack import Stack, karate
@@ -92,3 +93,14 @@ def test_submitting_needs_neither_celery_nor_torch() -> None:
     code = "import sys, tasks.submit; print([name for name in ('celery', 'torch', 'duckdb') if name in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+def test_data_by_its_path_is_not_launched(queue: Stack) -> None:
+    spec = RunSpec.parse({"dataset": "file(path=mine)", "model": "gcn"})
+    with pytest.raises(InputError) as caught:
+        submit(queue.settings, [karate(), spec])
+    assert str(caught.value) == (
+        "the dataset file names the path mine, which other machines do not have: "
+        "train it here with `bitfront run`, or upload the files on the Launch page"
+    )
+    assert queue.said() == []

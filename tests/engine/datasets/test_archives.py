@@ -8,7 +8,11 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -216,3 +220,25 @@ def test_a_data_folder_that_cannot_be_written_is_named(settings: Settings, tmp_p
     blocked.write_text("")
     with pytest.raises(RunError, match=r"^the data folder .* cannot be written: .*; set BITFRONT_DATA$"):
         load_graph(dataset("cora"), settings.model_copy(update={"data": blocked / "data"}))
+
+
+@pytest.fixture
+def address(mirror: Path) -> Iterator[str]:
+    """The mirror behind a real HTTP server."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(mirror)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_a_mirror_by_its_address_is_fetched_with_progress(fresh: Settings, mirror: Path, address: str):
+    heard: list[tuple[str, int, int | None]] = []
+    with reporting(lambda *report: heard.append(report)):
+        graph = load_graph(dataset("proteins"), fresh.model_copy(update={"mirror": address}))
+    size = (mirror / "tu_proteins.tar.xz").stat().st_size
+    assert ("fetching tu_proteins.tar.xz", size, size) in heard
+    direct = load_graph(dataset("proteins"), fresh.model_copy(update={"data": fresh.data_root / "other"}))
+    assert graph.provenance == direct.provenance

@@ -39,7 +39,8 @@ def test_it_trains(scheme: str, settings: Settings):
         raise AssertionError(f"no architecture takes {scheme}")
     result = run(spec, settings)
     assert str(spec.parsed_scheme) == spec.scheme
-    assert result.summary.test_at_best_val is not None, "a number, and finite"
+    assert result.summary.test_at_best_val is not None
+    assert math.isfinite(result.summary.test_at_best_val)
     for found in result.summary.densities:
         assert found.memory == pytest.approx(32 / found.average_bits)
     # Without the ranges and steps of a row, which on a graph of 34 nodes can outweigh its elements.
