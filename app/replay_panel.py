@@ -40,7 +40,7 @@ def show_replay(row: Mapping[str, Any], epochs: pa.Table) -> Replayed | None:
         except InputError as error:
             st.caption(literal(error))
             return None
-        text = _ask(spec)
+        text = _ask(row["run"], spec)
         try:
             found, drawn = replay_run(text, spec, epochs.to_pydict(), row["total_epochs"], settings())
         except InputError as error:
@@ -60,15 +60,13 @@ def show_replay(row: Mapping[str, Any], epochs: pa.Table) -> Replayed | None:
     return drawn
 
 
-def _ask(spec: RunSpec) -> str:
+def _ask(run: str, spec: RunSpec) -> str:
     """The controller, its scheme and its numbers. The scheme's text, in the link, is the state; all write into it."""
     ran = spec.scheme
-    text = str(st.query_params.get(SCHEME) or suggest(_controller(ran) or next(iter(CONTROLLERS)), ran))
-    if st.session_state.get("replay-said") != text:  # another run, another link
-        _say(text, "written", "turned")
+    text = _asked(run, ran)
     # A widget whose value another one has changed is a new one, with that as its default: telling a drawn widget
     # its value would race with who moves it.
-    chosen = f"replay-controller-{_controller(text)}"
+    chosen = _key("controller", _controller(text))
     st.pills(
         "Controller",
         list(CONTROLLERS),
@@ -78,14 +76,14 @@ def _ask(spec: RunSpec) -> str:
         args=(chosen, ran),
         help="  \n".join(f"**{name}**: {entry.summary}" for name, entry in CONTROLLERS.items()),
     )
-    written = f"replay-text-{_times('written')}"
+    written = _key("text", _times("written"))
     st.text_input("Schedule", value=_first(written, text), key=written, live="300ms", on_change=_write, args=(written,))
     try:
         numbers = parameters(text)
     except InputError:
         return text
     for number in numbers:
-        turned = f"replay-{number.name}-{_times('turned')}"
+        turned = _key(number.name, _times("turned"))
         kind = round if float(number.step).is_integer() else float
         st.slider(
             f"{number.name}: {number.meaning}",
@@ -96,7 +94,7 @@ def _ask(spec: RunSpec) -> str:
             format="%d" if kind is round else "%g",
             key=turned,
             on_change=_turn,
-            args=(turned, number.name, text),
+            args=(turned, number.name),
         )
     return text
 
@@ -110,6 +108,10 @@ def _controller(text: str) -> str | None:
     return next((name for name in names if name in CONTROLLERS), None)
 
 
+def _key(widget: str, mark: object) -> str:
+    return f"replay-{widget}-{mark}"
+
+
 def _times(what: str) -> int:
     """How often the text (written) or the sliders (turned) were changed by others than themselves."""
     return st.session_state.setdefault(f"replay-{what}-by-others", 0)
@@ -120,30 +122,51 @@ def _first(key: str, value: Any) -> Any:
     return st.session_state.setdefault(f"first-{key}", value)
 
 
+def _asked(run: str, ran: str) -> str:
+    """What is asked of a run: the link's scheme, or one that fits.
+
+    The link that a browser sends lags behind the last changes, so one that was made here is not followed again.
+    """
+    link, asked = st.query_params.get(SCHEME), st.session_state.get("replay-asked")
+    if asked is None or asked["run"] != run or (link and link not in asked["links"]):
+        text = str(link or suggest(_controller(ran) or next(iter(CONTROLLERS)), ran))
+        st.session_state["replay-asked"] = {"run": run, "text": text, "links": {text}}
+        _renew("written", "turned")
+    return st.session_state["replay-asked"]["text"]
+
+
 def _take(text: str, *others: str) -> None:
+    """Ask this scheme from now on."""
     st.query_params[SCHEME] = text
-    _say(text, *others)
+    asked = st.session_state["replay-asked"]
+    asked["text"] = text
+    asked["links"].add(text)
+    _renew(*others)
 
 
-def _say(text: str, *others: str) -> None:
-    """Remember the text that the widgets show, and have those that show another one made anew."""
-    st.session_state["replay-said"] = text
-    for what in others:
+def _renew(*widgets: str) -> None:
+    """Have widgets that show another scheme than the one asked made anew."""
+    for what in widgets:
         st.session_state[f"replay-{what}-by-others"] = _times(what) + 1
 
 
+# A browser may still send a widget that has meanwhile been made anew: what it says then is the past.
+
+
 def _choose(key: str, ran: str) -> None:
-    if chosen := st.session_state[key]:
-        st.session_state.pop(key)
+    chosen = st.session_state.pop(key)
+    if chosen and key == _key("controller", _controller(st.session_state["replay-asked"]["text"])):
         _take(suggest(chosen, ran), "written", "turned")
 
 
 def _write(key: str) -> None:
-    _take(st.session_state[key], "turned")
+    if key == _key("text", _times("written")):
+        _take(st.session_state[key], "turned")
 
 
-def _turn(key: str, name: str, text: str) -> None:
-    _take(with_parameter(text, name, st.session_state[key]), "written")
+def _turn(key: str, name: str) -> None:
+    if key == _key(name, _times("turned")):
+        _take(with_parameter(st.session_state["replay-asked"]["text"], name, st.session_state[key]), "written")
 
 
 def _answer(found: Replay, drawn: Replayed) -> None:
@@ -151,7 +174,7 @@ def _answer(found: Replay, drawn: Replayed) -> None:
     exact = min(found.exact_until, drawn.last)
     color = "green" if exact >= drawn.last else "blue" if exact else "gray"
     badge = f":{color}-badge[exact up to epoch {exact}]" if exact else ":gray-badge[an estimate]"
-    st.markdown(f"{badge} {literal(found.note.capitalize())}.")
+    st.markdown(f"{badge} {literal(found.note[0].upper() + found.note[1:])}.")
     st.markdown(literal(_course(found, drawn)))
 
 

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 from engine.graph import Graph
-from engine.graph_batches import GraphBatches, GraphSet
+from engine.graph_batches import BatchTopology, GraphBatches, GraphSet
 from engine.kernels.aggregate import Adjacency
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Constant
+from engine.layers.stack import Stack
 from engine.metrics import accuracy, cross_entropy
 from engine.models import MODELS
-from engine.problem import Measure
+from engine.problem import Batch, Measure
 from engine.splits import random_split
 from engine.topology import Topology
 from tests.engine.sets import graph_set, part
@@ -73,7 +77,7 @@ def test_an_epoch_holds_each_training_graph_once_in_an_order_of_its_own():
     problem = batches(graph)
 
     def order(problem: GraphBatches, epoch: int) -> list[float]:
-        return [row for batch in problem.batches(epoch) for row in batch.x[:, 2].tolist()]
+        return [row for batch in problem.batches(epoch) for row in cast(Tensor, batch.x)[:, 2].tolist()]
 
     assert sorted(order(problem, 1)) == sorted(order(problem, 2))
     assert order(problem, 1) != order(problem, 2)
@@ -91,7 +95,7 @@ def test_fp32_evaluation_does_not_depend_on_how_graphs_are_batched(name: str):
     entry = MODELS[name]
     options = {"readout": "mean"} | ({"batch_norm": True} if "batch_norm" in entry.spec.model_fields else {})
     model = entry.build(entry.spec.model_validate({"name": name, **options}), graph.size)
-    model.reset_parameters(0)
+    cast(Stack, model).reset_parameters(0)
     # Running statistics of its own, so that the normalization is not the identity.
     model.train()
     for batch in batches(graph).batches(1):
@@ -104,6 +108,11 @@ def test_fp32_evaluation_does_not_depend_on_how_graphs_are_batched(name: str):
         assert scores == found[0][1]
 
 
+def rows_of(batch: Batch) -> Tensor:
+    assert isinstance(batch.topology, BatchTopology)
+    return batch.topology.rows
+
+
 def test_targets_by_node_train_on_whole_graphs_and_never_see_the_others():
     base = graph_set()
     assert base.graph is not None
@@ -112,11 +121,11 @@ def test_targets_by_node_train_on_whole_graphs_and_never_see_the_others():
     masks = {split: mask[base.graph] for split, mask in by_graph.items()}
     graph = Graph(base.x, base.edge_index, y, base.graph, masks, base.size, {})
     problem = GraphBatches(graph, CPU, masks, MEASURE, seed=0, batch_size=4, by_node=True)
-    seen = torch.cat([batch.topology.rows for batch in problem.batches(1)])
+    seen = torch.cat([rows_of(batch) for batch in problem.batches(1)])
     assert torch.equal(seen.sort().values, masks["train"].nonzero().squeeze(1))
     for batch in problem.batches(1):
         assert batch.select is not None
-        assert torch.equal(batch.target, y[batch.topology.rows[batch.select]])
+        assert torch.equal(batch.target, y[rows_of(batch)[batch.select]])
         assert batch.weight == batch.target.numel()
 
 

@@ -49,7 +49,7 @@ def test_average_precision_is_scikit_learns(found):
 @given(scored())
 def test_micro_f1_is_scikit_learns(found):
     scores, labels = found
-    expected = 100 * sk.f1_score(labels.ravel(), scores.ravel() > 0, zero_division=0)
+    expected = 100 * sk.f1_score(labels.ravel(), scores.ravel() > 0, zero_division=0)  # pyright: ignore[reportArgumentType]
     assert metrics.micro_f1(*tensors(scores, labels)).item() == pytest.approx(expected)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -11,7 +11,7 @@ import torch
 import engine
 from engine.errors import RunError
 from engine.events import EpochFinished, LedgerRecorded, PrecisionChanged, RunFinished, RunStarted
-from engine.objectives import OBJECTIVES
+from engine.objectives import OBJECTIVES, Objective
 from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.training import choose_device, summarize
@@ -90,6 +90,30 @@ def test_three_selections_from_one_table():
     assert found.test_at_best_val == 70.0
     assert found.test_last == 65.0
     assert found.test_max == 90.0
+
+
+def measured(*, higher: bool) -> Objective:
+    return replace(OBJECTIVES["node-classification"], metric="error", unit="", higher_is_better=higher)
+
+
+def test_the_least_is_best_where_lower_is_better():
+    rows = [
+        EpochFinished(epoch=1, val_metric=0.9, test_metric=0.2),
+        EpochFinished(epoch=2, val_metric=0.5, test_metric=0.7),
+        EpochFinished(epoch=3, val_metric=None, test_metric=0.4),
+        EpochFinished(epoch=4, val_metric=0.6, test_metric=0.6),
+    ]
+    found = summarize(rows, measured(higher=False), densities=[], seconds=1.0, peak=0, parameters=1)
+    assert (found.best_epoch, found.val_best, found.test_at_best_val) == (2, 0.5, 0.7)
+    assert (found.test_last, found.test_max) == (0.6, 0.2)
+    assert (found.metric, found.unit, found.higher_is_better) == ("error", "", False)
+
+
+def test_without_a_validation_the_last_epoch_is_selected():
+    rows = [EpochFinished(epoch=epoch, test_metric=50.0 + epoch, also={"other": float(epoch)}) for epoch in (1, 2, 3)]
+    found = summarize(rows, measured(higher=True), densities=[], seconds=1.0, peak=0, parameters=1)
+    assert (found.best_epoch, found.val_best, found.test_at_best_val) == (3, None, 53.0)
+    assert found.also == {"other": 3.0}
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_in_words(settings: Settings):

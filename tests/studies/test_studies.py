@@ -21,6 +21,8 @@ SHAPES = {
     "degree-quant-table1": (78, 48),
     "degree-quant-table2": (30, 36),
     "degree-quant-table9": (66, 60),
+    "dynamic-precision": (27, 24),
+    "dynamic-precision-folds": (5, 4),
     "link-prediction": (8, 6),
     "mutag-folds": (3, 2),
     "reddit-binary-folds": (3, 2),
@@ -53,17 +55,19 @@ def test_a_study_says_how_it_is_run(file: Path) -> None:
     sweep = plan(file.stem)
     assert sweep.name == file.stem
     if file.stem.endswith("-folds"):
-        assert sorted({run.fold for run in sweep.runs}) == list(range(10))
+        assert {run.fold for run in sweep.runs} == set(range(10))
     else:
         assert sorted({run.seed for run in sweep.runs}) == list(range(10))
     assert (len(sweep.cells), len(sweep.pairs)) == SHAPES[file.stem]
     assert len(sweep.runs) == 10 * len(sweep.cells)
 
 
-@pytest.mark.parametrize("name", ["mutag-folds", "reddit-binary-folds"])
-def test_the_folds_of_a_study_are_one_group_a_scheme(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "schemes"), [("mutag-folds", 3), ("reddit-binary-folds", 3), ("dynamic-precision-folds", 5)]
+)
+def test_the_folds_of_a_study_are_one_group_a_scheme(name: str, schemes: int) -> None:
     sweep = plan(name)
-    assert len({run.group for run in sweep.runs}) == len(sweep.cells) == 3
+    assert len({run.group for run in sweep.runs}) == len(sweep.cells) == schemes
     assert all(cell.fold == 0 for cell in sweep.cells)
 
 
@@ -105,6 +109,7 @@ def test_the_component_study_has_one_site_at_a_time() -> None:
         ("thesis-components", 5),
         ("agnn-sage-int8", 2),
         ("link-prediction", 3),
+        ("dynamic-precision", 4),
     ],
 )
 def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mirror: Path) -> None:
