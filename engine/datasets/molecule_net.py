@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.datasets.entry import Dataset, GraphSize, Origin
 from engine.datasets.random_split import RandomSplitSpec, by_shares
+from engine.defaults import NONE, Defaults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,19 +89,28 @@ def one_hot_atoms(properties: Tensor) -> Tensor:
     return torch.zeros(len(properties), int(widths.sum())).scatter_(1, columns, 1.0)
 
 
-def _entry(name: str, summary: str, megabytes: float, task: str, metric: str) -> Dataset:
+def _entry(
+    name: str,
+    summary: str,
+    megabytes: float,
+    task: str,
+    metric: str,
+    spec: type[RandomSplitSpec] = MoleculeNetSpec,
+    defaults: Defaults = NONE,
+) -> Dataset:
     return Dataset(
         name=name,
         summary=summary,
         tasks=(task,),
         metric=metric,
         licence="public research data; cite Wu et al. 2018",
-        spec=PCBASpec if name == "pcba" else MoleculeNetSpec,
+        spec=spec,
         size=size,
         load=load,
         splits="80/10/10 % at random, by split_seed",
         origin=Origin(f"MoleculeNet/{name}", URL, megabytes),
         packages=("rdkit",),
+        defaults={task: defaults},
     )
 
 
@@ -116,5 +126,13 @@ ENTRIES = [
     _entry("sider", "1427 drugs and 27 kinds of side effects", 0.2, *TASKS),
     _entry("clintox", "1487 drugs: approved or not, toxic in trials or not", 0.1, *TASKS),
     _entry("tox21", "7823 compounds and 12 measures of toxicity, some missing", 0.3, *TASKS),
-    _entry("pcba", "437,929 compounds and 128 bioassays, most missing", 40, *TASKS),
+    _entry(
+        "pcba",
+        "437,929 compounds and 128 bioassays, most missing",
+        40,
+        "multi-task-graph-classification",
+        "average precision",
+        PCBASpec,
+        Defaults(source="ogb's metric for PCBA", task={"metric": "average-precision"}),
+    ),
 ]

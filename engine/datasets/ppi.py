@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from engine.datasets.entry import Dataset, DatasetSpec, GraphSize, Origin
+from engine.defaults import ANY, Defaults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +44,16 @@ def load(spec: PPISpec, settings: Settings) -> list[Data]:
     return provide(spec.name, read, settings)
 
 
+DEFAULTS = Defaults(
+    source="the thesis, PPI",
+    training={"epochs": 100, "lr": 0.005, "weight_decay": 0.0},
+    models={
+        ANY: {"dropout": 0.0, "input_dropout": False},
+        "gat": {"layers": 3, "hidden": 256, "heads": 4, "output_heads": 6, "attention_dropout": 0.0},
+    },
+    plateau_ratio=0.95,
+)
+
 ENTRIES = [
     Dataset(
         name="ppi",
@@ -55,5 +66,6 @@ ENTRIES = [
         load=load,
         splits="public: 20 graphs train, 2 validate, 2 test",
         origin=Origin("PPI", "https://data.dgl.ai/dataset/ppi.zip", 23),
+        defaults={"multi-label-node-classification": DEFAULTS},
     )
 ]

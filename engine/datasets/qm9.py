@@ -8,6 +8,7 @@ from pydantic import field_validator
 
 from engine.datasets.entry import Dataset, GraphSize, Origin
 from engine.datasets.random_split import RandomSplitSpec, by_counts
+from engine.defaults import Defaults
 from engine.errors import InputError
 
 if TYPE_CHECKING:
@@ -99,5 +100,6 @@ ENTRIES = [
         about=label,
         splits="none published: 110,000 train, 10,000 validate, the rest test, by split_seed",
         origin=Origin("QM9", "https://data.pyg.org/datasets/qm9_v3.zip", 290),
+        defaults={"graph-regression": Defaults(source="the thesis, QM9", training={"epochs": 300, "lr": 0.001})},
     )
 ]

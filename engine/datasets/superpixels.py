@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from engine.datasets.entry import Dataset, DatasetSpec, GraphSize, Origin
+from engine.defaults import ANY, Defaults
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,6 +103,20 @@ def _nearest(colour: Tensor, centroid: Tensor) -> dict[str, Tensor]:
     return {"edge_index": torch.stack([source, target.flatten()]), "edge_attr": value.flatten()}
 
 
+DEFAULTS = Defaults(
+    source="Degree-Quant, MNIST and CIFAR-10",
+    training={"batch_size": 128},
+    task={"folds": 0},
+    models={
+        ANY: {"layers": 4},
+        "gcn": {"hidden": 146},
+        "gat": {"hidden": 19, "heads": 8},
+        "gin": {"hidden": 110},
+        "agnn": {"layers": 4},
+    },
+)
+
+
 def _entry(name: str, summary: str, megabytes: float, split: str) -> Dataset:
     folder = FOLDERS[name]
     return Dataset(
@@ -117,6 +132,7 @@ def _entry(name: str, summary: str, megabytes: float, split: str) -> Dataset:
         origin=Origin(
             f"GNNBenchmark/{folder}", f"https://data.pyg.org/datasets/benchmarking-gnns/{folder}_v2.zip", megabytes
         ),
+        defaults={"graph-classification": DEFAULTS},
     )
 
 
