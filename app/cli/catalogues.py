@@ -9,7 +9,7 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.table import Table
 
-from engine.datasets import DATASETS
+from engine.datasets import DATASETS, GraphSize
 from engine.datasets.archives import missing_packages, notes, whereabouts
 from engine.datasets.entry import default_spec
 from engine.datasets.known_size import known_size
@@ -45,7 +45,9 @@ def list_(
     for column in columns:
         numeric = any(isinstance(row[column], int | float) for row in rows)
         justify, wraps = ("right", True) if numeric else ("left", column == "name")
-        table.add_column(column.replace("_", " "), justify=justify, overflow="fold", no_wrap=wraps)
+        # A column of words is never narrower than a word; what does not fit goes on in the next line.
+        least = 12 if not numeric and not wraps else None
+        table.add_column(column.replace("_", " "), justify=justify, overflow="fold", no_wrap=wraps, min_width=least)
     for row in rows:
         table.add_row(*(_cell(row[column]) for column in columns))
     Console().print(table)
@@ -54,14 +56,10 @@ def list_(
 COLUMNS: dict[Kind, tuple[str, ...]] = {
     "datasets": (
         "name",
-        "tasks",
-        "graphs",
-        "nodes",
-        "edges",
-        "features",
-        "classes",
+        "size",
         "where",
         "needs",
+        "tasks",
     ),
     "models": ("name", "summary", "options"),
     "schemes": ("name", "summary", "examples", "source"),
@@ -80,6 +78,13 @@ def _cell(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def _size(size: GraphSize) -> str:
+    """A graph's size, or that of a set of them, in a line."""
+    sets = f"{_cell(size.graphs)} graphs, " if size.graphs > 1 else ""
+    whole = [(size.nodes, "nodes"), (size.edges, "edges"), (size.features, "features"), (size.classes, "classes")]
+    return sets + ", ".join(f"{_cell(count)} {what}" for count, what in whole)
+
+
 def datasets() -> list[dict[str, Any]]:
     settings = Settings()
     place = whereabouts(settings)
@@ -92,6 +97,7 @@ def datasets() -> list[dict[str, Any]]:
                 "name": entry.name,
                 "tasks": list(entry.tasks),
                 "metric": entry.metric,
+                "size": _size(size) if size else "what the files hold",
                 "graphs": size and size.graphs,
                 "nodes": size and size.nodes,
                 "edges": size and size.edges,

@@ -155,7 +155,7 @@ def test_run_prints_one_json_object(trained: CommandLine):
 def test_run_prints_a_table_for_people(bitfront: CommandLine):
     done = bitfront(*RUN, "--scheme", "int8", "--seeds", "0,3")
     assert done.returncode == 0
-    assert "karate × gcn × int8, seeds 0, 3" in done.stdout
+    assert "karate × gcn × int8, node-classification, seeds 0, 3" in done.stdout
     assert "test accuracy at best validation" in done.stdout
     assert "memory density, harmonic mean (training, quantized part)" in done.stdout
     assert done.stderr == f"2 runs kept in {bitfront.home / 'outbox'} for the store's next start.\n"
