@@ -36,7 +36,7 @@ def test_a_sweep_is_waited_for_compared_and_shown_again(up: Up, tmp_path: Path) 
     assert (waited.returncode, waited.stderr) == (0, "")
     lines = [line.split() for line in waited.stdout.splitlines()]
     assert [line[2:4] for line in lines[1:3]] == [["fp32", "2"], ["int4", "2"]]
-    assert lines[-1][2:6] == ["int4", "−", "fp32", "2"]
+    assert [line[2:6] for line in lines if "−" in line] == [["int4", "−", "fp32", "2"]]
     with connect(up.settings) as client:
         runs = client.query("runs", scheme="int4")["run"].to_pylist()
         assert set(client.query("diagnostics", runs=runs)["run"].to_pylist()) == set(runs)
