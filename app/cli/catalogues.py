@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from engine.datasets import DATASETS, GraphSize
@@ -49,7 +50,7 @@ def list_(
         least = 12 if not numeric and not wraps else None
         table.add_column(column.replace("_", " "), justify=justify, overflow="fold", no_wrap=wraps, min_width=least)
     for row in rows:
-        table.add_row(*(_cell(row[column]) for column in columns))
+        table.add_row(*(escape(_cell(row[column])) for column in columns))
     Console().print(table)
 
 

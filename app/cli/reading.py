@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from app.digits import number
@@ -62,7 +63,8 @@ def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         # The first column is what is copied (a run's id): it is never folded.
         table.add_column(title, overflow="fold", no_wrap=place == 0)
     for row in rows:
-        table.add_row(*row)
+        # A scheme's list in brackets is not markup.
+        table.add_row(*map(escape, row))
     Console().print(table)
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
@@ -143,7 +144,7 @@ def _train(
     fold = "" if spec.fold is None else f" fold {spec.fold}"
     left = TimeLeft(spec.training.epochs)
     title = f"{spec.scheme} seed {spec.seed}{fold}"
-    task = progress.add_task(title, total=spec.training.epochs, note="", left=left)
+    task = progress.add_task(escape(title), total=spec.training.epochs, note="", left=left)
     rows: list[EpochFinished] = []
     fetching = Fetching(progress, left)
     training = Training(spec, settings, resume=kept and kept.checkpoint(), stepped=left.step)
@@ -298,5 +299,5 @@ def _table(report: dict[str, Any]) -> Table:
     table.add_column(style="dim")
     table.add_column()
     for title, value in rows.items():
-        table.add_row(title, value)
+        table.add_row(title, escape(value))
     return table

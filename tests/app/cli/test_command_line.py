@@ -161,6 +161,11 @@ def test_run_prints_a_table_for_people(bitfront: CommandLine):
     assert done.stderr == f"2 runs kept in {bitfront.home / 'outbox'} for the store's next start.\n"
 
 
+def test_a_schemes_list_is_printed_and_not_taken_for_markup(bitfront: CommandLine):
+    done = bitfront(*RUN, "--scheme", "sdq[int4,int8]")
+    assert "karate × gcn × sdq[int4,int8], node-classification, seeds 0" in done.stdout
+
+
 def test_runs_are_seen_without_a_server(trained: CommandLine):
     rows = trained.json("status", "--json")
     assert {row["run"] for row in rows} == {run["run"] for run in trained.report["runs"]}
