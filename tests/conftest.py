@@ -8,6 +8,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from engine import recipe_files
 from engine.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -52,6 +53,12 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest
     for name in ("REDIS_URL", "BITFRONT_STORE_URL", "BITFRONT_STORE_TOKEN", "BITFRONT_DATA"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BITFRONT_HOME", str(tmp_path_factory.getbasetemp() / "unused-home"))
+
+
+@pytest.fixture(autouse=True)
+def _files_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dashboard's pages, run inside a test, forbid files by path for the rest of their process."""
+    monkeypatch.setattr(recipe_files, "allowed", True)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:

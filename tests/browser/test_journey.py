@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.browser, pytest.mark.system]
 SCHEMES = {"fp32", "int8", "int4", "msfp13"}
 EPOCHS = 60
 POINTS = 2 * 12 * EPOCHS  # loss and accuracy of twelve runs
+NUMBERS = 4
+"""The picked group's numbers on Compare."""
 TRAINING = 180_000
 """Milliseconds for twelve short runs on a busy machine."""
 
@@ -64,6 +66,7 @@ def test_launch_watch_compare_share_and_restart(
 
     # Share: a copied link shows the same view in a fresh profile.
     link = page.url
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(NUMBERS)
     view = (axis_title(page), page.get_by_test_id("stMetricValue").all_inner_texts())
     assert see(chromium, link) == view
 
@@ -83,6 +86,7 @@ def see(chromium: Browser, link: str) -> tuple[str, list[str]]:
     page.goto(link)
     expect(page.get_by_role("heading", name="int8 on cora, gcn")).to_be_visible()
     assert set(front_groups(page)) == SCHEMES
+    expect(page.get_by_test_id("stMetricValue")).to_have_count(NUMBERS)
     seen = (axis_title(page), page.get_by_test_id("stMetricValue").all_inner_texts())
     context.close()
     return seen
