@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from engine.errors import InputError
 
-VERSION = 2
+VERSION = 3
 """Version of the events' form; the store refuses a newer one."""
 
 
@@ -178,6 +178,14 @@ class LedgerRow(_Body):
     covered: bool | None = None
     """Whether a rule of the scheme covers the operand, at whatever format (a ladder's fp32 is covered); None, in the
     ledgers of before: what is not fp32."""
+    partner: str | None = None
+    """Format of the product's other operand, with which the row's multiply-accumulates run; None: the same format."""
+    written: int = 0
+    """Elements an epoch that are written in this format."""
+    protected: float = 0.0
+    """Share of the row's elements and multiply-accumulates that a training step leaves in fp32 (its expectation)."""
+    held_bytes: int = 0
+    """Rows of the product "stash" only: bytes a step that this implementation really holds for the backward pass."""
 
 
 class LedgerRecorded(_Body):
@@ -226,6 +234,8 @@ class Summary(_Body):
     """Other test metrics at the best epoch, by name and unit."""
     densities: list[Densities]
     """Each scope × coverage; the first is the headline."""
+    figures: dict[str, Number] = {}
+    """What else follows from the ledger, by the name of its definition (engine.ledger.figures)."""
     seconds: float
     """Wall time of the training loop."""
     peak_memory: int | None = None
@@ -271,6 +281,44 @@ class RunCancelled(_Body):
     history: History = History()
 
 
+class ArtifactSaved(_Body):
+    """A file of the run lies in the artifacts' folder, ``<run>/<name>``; said before the run's end."""
+
+    type: Literal["artifact_saved"] = "artifact_saved"
+    name: str
+    """A plain file name, e.g. "model.safetensors"."""
+    kind: Literal["model", "manifest"]
+    bytes: int
+    sha256: str
+
+
+class Measurement(_Body):
+    """One measured quantity of a run's spec, or of its fp32 twin."""
+
+    quantity: Literal[
+        "peak_torch", "peak_process", "held_for_backward", "epoch_seconds", "latency_median", "latency_p95", "file_size"
+    ]
+    """peak_torch: torch's allocated peak of training plus the features (the thesis' protocol); peak_process: peak
+    resident memory of training; bytes, or seconds."""
+    variant: Literal["run", "fp32"]
+    value: Number
+
+
+class RunMeasured(_Body):
+    """A separate pass in fresh processes has measured a run. Attempt 0; a newer one replaces the older."""
+
+    type: Literal["run_measured"] = "run_measured"
+    rows: list[Measurement]
+    host: str
+    cpu: str
+    device: str
+    threads: int
+    allocator: str
+    epochs: int
+    """How many each process trained for."""
+    software: dict[str, str] = {}
+
+
 class WorkerHeartbeat(_Body):
     """A worker is alive (every few seconds); ``run`` is empty in its envelope."""
 
@@ -297,6 +345,8 @@ Body = Annotated[
     | PrecisionChanged
     | DiagnosticsRecorded
     | LedgerRecorded
+    | ArtifactSaved
+    | RunMeasured
     | RunFinished
     | RunFailed
     | RunCancelled
