@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from app.cli.reading import open_reader
 from app.cli.run import parse_seeds
 from engine.catalogue import unknown
 from engine.datasets import DATASETS
+from engine.measure import QUANTITIES
+from engine.settings import Settings
 from tests.conftest import find_mirror
 from tests.engine.own_data.files import write_tables
 from tests.store import lives
@@ -319,12 +322,18 @@ def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tm
     assert epochs(other) == [first, second]
 
 
-def test_measure_compares_with_fp32(trained: CommandLine):
+def test_measure_compares_with_fp32_and_keeps_what_it_found(trained: CommandLine):
     run = trained.report["runs"][0]["run"]
-    rows = trained.json("measure", run, "--epochs", "5", "--json")
-    assert [row["scheme"] for row in rows] == ["int8", "fp32"]
-    assert rows[1]["time_to_fp32"] == 1
-    assert rows[0]["peak_memory"] > 50e6
+    found = trained.json("measure", run, "--epochs", "3", "--allocator", "tuned", "--json")
+    assert (found["run"], found["scheme"], found["epochs"]) == (run, "int8", 3)
+    assert "MALLOC_MMAP_THRESHOLD_=1073741824" in found["allocator"]
+    values = {(row["quantity"], row["variant"]): row["value"] for row in found["rows"]}
+    assert set(values) == {(name, variant) for name in QUANTITIES for variant in ("run", "fp32")}
+    assert all(value > 0 for value in values.values())
+    # The quantized weights, 34 × 16 and 16 × 4 floats, are held beside the weights.
+    assert values["held_for_backward", "run"] - values["held_for_backward", "fp32"] == 4 * (34 * 16 + 16 * 4)
+    kept = open_reader(Settings(home=trained.home)).query("measurements", runs=run).to_pylist()
+    assert {(row["quantity"], row["variant"]): row["value"] for row in kept} == values
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("0,4,7", [0, 4, 7]), ("7,", [7])])
