@@ -1,4 +1,7 @@
-"""Measuring on workers: asked for once, after the run, in fresh processes; and let be where it cannot be done."""
+"""Measuring on workers: asked for, sent where there is room, held by one, and let be where it cannot be done.
+
+Whole ones, by real workers: tests/system/test_sweep.py.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,6 @@ import pytest
 from engine.errors import RunError
 from engine.events import Measurement as Row
 from engine.events import RunMeasured
-from engine.measure import QUANTITIES
 from engine.settings import Settings
 from engine.spec import RunSpec
 from tasks import keys
@@ -36,19 +38,6 @@ def asked(queue: Stack, run: str = "r1") -> Measurement:
 
 def begun(queue: Stack, run: str = "r1") -> float | None:
     return queue.redis.zscore(keys.MEASURE, run)  # pyright: ignore[reportReturnType]
-
-
-def test_a_run_is_measured_once_it_has_finished(stack: Stack) -> None:
-    [run] = stack.launch(karate(epochs=2))
-    measure(stack.settings, run)
-    stack.until(run, "finished")
-    rows = wait_for(lambda: stack.store.query("measurements", runs=run).to_pylist(), "the run is measured")
-    values = {(row["quantity"], row["variant"]): row["value"] for row in rows}
-    assert set(values) == {(quantity, variant) for quantity in QUANTITIES for variant in ("run", "fp32")}
-    assert all(value > 0 for value in values.values())
-    wait_for(lambda: not measuring(stack.settings, [run]), "nothing more is asked for")
-    assert stack.row(run)["state"] == "finished"
-    assert stack.redis.exists(keys.lease(run), keys.sent(run)) == 0
 
 
 def test_only_finished_runs_are_measured(served: Stack) -> None:

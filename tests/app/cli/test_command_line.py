@@ -13,9 +13,11 @@ import pytest
 from scipy import stats
 
 from app.cli.reading import open_reader
+from app.cli.recording import deliver
 from app.cli.run import parse_seeds
 from engine.catalogue import unknown
 from engine.datasets import DATASETS
+from engine.events import Measurement, RunMeasured
 from engine.measure import QUANTITIES
 from engine.settings import Settings
 from tests.conftest import find_mirror
@@ -259,6 +261,35 @@ def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[Comma
         ["fp32", "−", "int4", "3"],
         ["int4", "−", "fp32", "3"],
         ["int8", "−", "fp32", "0"],
+    ]
+
+
+def test_a_sweeps_table_shows_what_was_measured_and_published(compared: tuple[CommandLine, Path], tmp_path: Path):
+    bitfront, study = compared
+    file = tmp_path / "measured.toml"
+    file.write_text(
+        'name = "measured"\nseeds = 3\nmeasure = true\n'
+        '[spec]\ndataset = "karate"\nmodel = "gcn"\nscheme = ["fp32", "int4"]\ntraining.epochs = 5\n'
+        '[[published]]\ndataset = "karate"\nmodel = "gcn"\nscheme = "int4"\nmetric = "peak_torch"\nvalue = 3e6\n'
+        'source = "a paper"\nprovenance = "given"\n'
+    )
+    [run, *_] = bitfront.json("sweep", str(study), "--table", "--json")["groups"][1]["runs"]
+    rows = [
+        Measurement(quantity="peak_torch", variant="run", value=1.5e6),
+        Measurement(quantity="peak_torch", variant="fp32", value=1e6),
+        Measurement(quantity="epoch_seconds", variant="run", value=0.0125),
+    ]
+    about = {"host": "here", "cpu": "some", "device": "cpu", "threads": 1, "allocator": "some", "epochs": 1}
+    deliver(run, RunMeasured(rows=rows, **about), Settings(home=bitfront.home))
+    lines = [" ".join(line.split()) for line in bitfront("sweep", str(file), "--table").stdout.splitlines()]
+    start = lines.index("Measured, each in a fresh process; in brackets: to fp32")
+    assert lines[start + 1] == (
+        "dataset model scheme Peak memory, torch-allocated plus features Epoch "
+        "published: peak memory, torch-allocated plus features"
+    )
+    assert lines[start + 2 : start + 4] == [
+        "karate gcn fp32",
+        "karate gcn int4 1.50 MB (1.50×) 12.50 ms 3.00 MB, a paper",
     ]
 
 
