@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from engine.errors import InputError, RunError
-from engine.events import Measurement
+from engine.events import MeasuredQuantity
 from engine.measure import QUANTITIES, measure_run
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -44,4 +45,4 @@ def test_what_cannot_be_measured_is_refused(settings: Settings):
 
 
 def test_every_quantity_of_a_measurement_is_described():
-    assert list(QUANTITIES) == list(Measurement.model_fields["quantity"].annotation.__args__)  # pyright: ignore[reportOptionalMemberAccess]
+    assert list(QUANTITIES) == list(get_args(MeasuredQuantity))
