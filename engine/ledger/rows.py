@@ -16,14 +16,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.formats import Format, get_format
-from engine.ledger.products import FORWARD, MASK, Operand, Product, Written
+from engine.ledger.products import FORWARD, MASK, STASH, Operand, Product, Written
+from engine.ledger.stash import Facts, Kept
 from engine.scheme import FP32, DegreeProtection, Rule, Scheme
 
 Degrees = Sequence[tuple[int, int]]
@@ -47,19 +48,21 @@ def ledger_rows(
     degrees: Degrees | None = None,
     spread: Spread = as_planned,
     first_epoch: int = 1,
+    kept: Iterable[Kept] = (),
+    batches: int = 1,
 ) -> list[LedgerRow]:
     """The ledger of a stretch of epochs that keeps one scheme.
 
     ``degrees``: of the graph, for schemes with degree buckets (and, where known, for the share that protection leaves
     in fp32). ``spread``: where formats are learned, what they have become. Raises InputError where the degrees are
-    needed and not known.
+    needed and not known. ``kept``: what a step keeps for its backward pass, of ``batches`` steps an epoch.
     """
     last_epoch = first_epoch + epochs - 1
     resolver = _Resolver(scheme, degrees, spread)
     found = itertools.chain.from_iterable(map(resolver.rows, products))
     return [
         LedgerRow(first_epoch=first_epoch, last_epoch=last_epoch, **row)
-        for row in itertools.chain(found, resolver.masks(products))
+        for row in itertools.chain(found, resolver.masks(products), resolver.stash(kept, batches))
     ]
 
 
@@ -154,6 +157,26 @@ class _Resolver:
                     "metadata_bits": count,
                     "covered": True,
                 }
+
+    def stash(self, kept: Iterable[Kept], batches: int) -> Iterator[dict]:
+        """What is kept for the backward pass, each tensor in its format; elements of an epoch, held bytes of a step."""
+        facts = Facts(self.scheme)
+        for each in kept:
+            elements = round(each.elements(facts))
+            held = round(each.held(facts) / (1 if each.every_step else batches))
+            if not elements and not held:
+                continue
+            parts = [_Part(each.site, BIT if each.mask else FP32, Fraction(1), elements, covered=False)]
+            for site, name, layer in each.places if elements else ():
+                operand = Operand((site,), elements // each.width, each.width, each.of)
+                product = Product(name, layer, 0, ())
+                rules = self._rules(operand, (site, name, layer))
+                if rules:
+                    parts = self._parts(operand, each.site, rules, product)
+                    break
+            for number, part in enumerate(parts):
+                row = self._row(Product(STASH, each.layer, 0, ()), part)
+                yield {**row, "held_bytes": 0 if number else held}
 
     def resolve(self, operand: Operand, product: Product) -> list[_Part]:
         """The parts of an operand by format: quantized at the first of its sites that a rule covers, else fp32."""
