@@ -264,8 +264,8 @@ class _Resolver:
         scheme = self.scheme
         covered = any(scheme.covering(site, product.name, product.layer) for site in operand.sites)
         if operand.sites == ("weight",):
-            left = 0.0 if scheme.weight_probability is None or not covered else 1 - scheme.weight_probability
-            return _exact(left)
+            chance = scheme.weight_probability if covered else None
+            return Fraction(0) if chance is None else 1 - _exact(chance)
         protection = scheme.protection
         # What flows backward is quantized whoever is protected.
         if protection is None or operand.of is None or not covered or operand.sites == ("gradient",):
@@ -305,17 +305,17 @@ def protected_share(protection: DegreeProtection, degrees: Degrees | None, *, ed
     """The mean of p_i = p_min + (p_max − p_min)·F(d_i) over the nodes, or over the edges by their source (METHODS §4).
 
     F is the distribution function of the in-degrees (of a set of graphs: of all together). Without degrees:
-    (p_min + p_max)/2. An undirected graph's node sends as many messages as it gets.
+    (p_min + p_max)/2. An undirected graph's node sends as many messages as it gets, and one to itself.
     """
     low, high = _exact(protection.p_min), _exact(protection.p_max)
     total = sum(count for _, count in degrees or ())
-    weight = sum(count * (degree if edges else 1) for degree, count in degrees or ())
+    weight = sum(count * (degree + 1 if edges else 1) for degree, count in degrees or ())
     if not degrees or not weight:
         return (low + high) / 2
     below, ranked = 0, Fraction(0)
     for degree, count in sorted(degrees):
         below += count
-        ranked += Fraction(count * (degree if edges else 1) * below, total)
+        ranked += Fraction(count * (degree + 1 if edges else 1) * below, total)
     return low + (high - low) * ranked / weight
 
 

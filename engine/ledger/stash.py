@@ -117,10 +117,17 @@ def batch_norm(layer: int, rows: int, width: int, *, shared: bool = False) -> It
     yield Kept(layer, "norm", lambda f: n, lambda f: 0 if shared else 4 * n, width=width)
 
 
-def greatest(layer: int, rows: int, width: int) -> Iterator[Kept]:
-    """A maximum over neighbours: which message it was (held here: the messages, and the maxima)."""
+def greatest(layer: int, rows: int, width: int, *, activated: bool) -> Iterator[Kept]:
+    """A maximum over neighbours: which message it was (held here: the messages and the maxima).
+
+    ``activated``: the activation before the layer holds what it sends, where that is not quantized.
+    """
     n = rows * width
-    yield Kept(layer, "greatest", lambda f: n, lambda f: 8 * n, mask=True)
+
+    def held(f: Facts) -> float:
+        return 4 * n * (1 if activated and not f.rules("message", "aggregate", layer) else 2)
+
+    yield Kept(layer, "greatest", lambda f: n, held, mask=True)
 
 
 def own_rows(layer: int, rows: int, width: int, *, constant: bool) -> Iterator[Kept]:

@@ -91,7 +91,7 @@ def kept(spec: SAGESpec, size: GraphSize) -> Iterator[Kept]:
     for layer, (inputs, outputs) in enumerate(pairs):
         dropped = spec.dropout > 0 and (layer > 0 or spec.input_dropout)
         if layer and spec.aggregate == "max":
-            yield from stash.greatest(layer, nodes, inputs)
+            yield from stash.greatest(layer, nodes, inputs, activated=shared and not dropped)
         if layer:
             yield from stash.results(layer, nodes, inputs, ("message", "aggregate"), ("aggregate", "aggregate"))
         yield from stash.linear(
