@@ -26,11 +26,11 @@ from engine.spec import RunSpec
 from engine.topology import Topology
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
+    from torch_geometric.data import Batch, Data
 
 
 class Predictor:
-    """A model and its live scheme in evaluation mode, on the CPU. ``scaling``: as ``engine.problem.Measure.scaling``."""
+    """A model and its live scheme in evaluation mode, on the CPU. ``scaling``: as in ``engine.problem.Measure``."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class Predictor:
         self.model, self.live = model.eval(), live.eval()
         self.settings = settings
 
-    def predict(self, data: Data | None = None) -> Tensor:
+    def predict(self, data: Data | Batch | None = None) -> Tensor:
         """Labels: of each node or graph int64 [n], several labels [n, C]; a regression's numbers [n, T].
 
         ``data``: a PyG Data, or a Batch of several graphs; None: the dataset of the run. For link prediction: of each
@@ -59,26 +59,26 @@ class Predictor:
         return objective.decide(scores)
 
     @torch.no_grad()
-    def scores(self, data: Data | None = None) -> Tensor:
+    def scores(self, data: Data | Batch | None = None) -> Tensor:
         """The model's outputs, float32: class scores [n, C], a regression's numbers in the target's unit, and the
         nodes' vectors [N, D] where links are predicted."""
-        found: Tensor | None = None
+        found = torch.empty(0, self.size.classes)
         for view in self.views(data):
             self.live.begin(view.topology)
             outputs = self.model(view.x, view.topology)
             places = torch.arange(len(outputs)) if view.places is None else view.places
-            if found is None:
-                found = outputs.new_empty((0, *outputs.shape[1:]))
-            missing = max(int(places.max()) + 1 - len(found), 0) if len(places) else 0
-            found = torch.cat([found, found.new_full((missing, *outputs.shape[1:]), torch.nan)])
+            length = max(len(found), int(places.max()) + 1 if len(places) else 0)
+            if found.shape != (length, *outputs.shape[1:]):
+                wider = outputs.new_full((length, *outputs.shape[1:]), torch.nan)
+                wider[: len(found)] = found
+                found = wider
             found[places] = outputs
-        assert found is not None, "a dataset has at least one part"
         if self.scaling is not None:
             middle, scale = self.scaling
             found = found * scale + middle
         return found
 
-    def views(self, data: Data | None = None) -> Iterator[View]:
+    def views(self, data: Data | Batch | None = None) -> Iterator[View]:
         """What passes through the model, part by part."""
         return self._problem.views() if data is None else iter([self._view(data)])
 
@@ -88,7 +88,7 @@ class Predictor:
         graph = load_graph(self.spec.dataset, self.settings or Settings())
         return OBJECTIVES[self.spec.task.name].prepare(self.spec.task, graph, self.spec, torch.device("cpu"))
 
-    def _view(self, data: Data) -> View:
+    def _view(self, data: Any) -> View:
         x, edge_index = self._features(data), data.edge_index
         if not isinstance(edge_index, Tensor) or edge_index.dim() != 2 or edge_index.shape[0] != 2:
             raise InputError("the data has no edge_index [2, E]: give a PyG Data or Batch with x and edge_index")
@@ -102,7 +102,7 @@ class Predictor:
         graph = graph if isinstance(graph, Tensor) else None
         return View(Constant.of(x), Topology(edge_index.long(), nodes, graph))
 
-    def _features(self, data: Data) -> Tensor:
+    def _features(self, data: Any) -> Tensor:
         x: Any = getattr(data, "x", None)
         if x is None and isinstance(self.spec.dataset, DegreeFeaturesSpec):
             x = degree_features(data.edge_index, int(data.num_nodes or 0), self.spec.dataset.degree_cap)  # pyright: ignore[reportArgumentType]
@@ -117,10 +117,11 @@ class Predictor:
             raise InputError("the data's features x hold NaN or infinity: replace them first")
         return x
 
-    def _pairs(self, data: Data | None) -> Tensor:
+    def _pairs(self, data: Data | Batch | None) -> Tensor:
         pairs = self._problem.pairs if data is None else getattr(data, "edge_label_index", None)  # pyright: ignore[reportAttributeAccessIssue]
         if not isinstance(pairs, Tensor):
             raise InputError(
-                "the data names no pairs of nodes: give it edge_label_index [2, P], or ask for scores, the nodes' vectors"
+                "the data names no pairs of nodes: give it edge_label_index [2, P], or ask for scores, the nodes' "
+                "vectors"
             )
         return pairs

@@ -66,7 +66,6 @@ class View:
     """Which of the dataset's outputs (nodes, or graphs) the part's are, int64; None: all, in their order."""
 
 
-
 class Problem(Protocol):
     """A task prepared on a dataset for one run."""
 

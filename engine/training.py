@@ -46,7 +46,7 @@ from engine.trainer import Trainer
 
 @dataclass(frozen=True)
 class RunResult:
-    """What ``engine.run`` returns: the spec, its summary, the per-epoch table, the ledger and the best epoch's model."""
+    """What ``engine.run`` returns: the spec, its summary, the per-epoch table, the ledger, the best epoch's model."""
 
     spec: RunSpec
     summary: Summary

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor, nn
 
 from engine.artifacts.manifest import Manifest
@@ -20,7 +19,7 @@ from engine.settings import Settings
 from engine.spec import RunSpec
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
+    from torch_geometric.data import Batch, Data
 
     from engine.training import RunResult
 
@@ -79,7 +78,7 @@ class Exported(Predictor):
         """Bytes of the file on disk, without the manifest."""
         return self.path.stat().st_size
 
-    def compare(self, result: RunResult, data: Data | None = None) -> Agreement:
+    def compare(self, result: RunResult, data: Data | Batch | None = None) -> Agreement:
         """This model beside the fake-quantized one of the run that it was saved from, on the same data."""
         trained = result.model
         model, live = trained.build()
@@ -112,7 +111,7 @@ class Trace:
     def __init__(self) -> None:
         self.found: dict[Where, list[Tensor]] = {}
 
-    def predict(self, predictor: Predictor, data: Data | None) -> Tensor:
+    def predict(self, predictor: Predictor, data: Data | Batch | None) -> Tensor:
         predictor.live.recorder = self  # pyright: ignore[reportAttributeAccessIssue]
         try:
             return predictor.predict(data)

@@ -15,7 +15,7 @@ from engine import grammar
 from engine.artifacts.exported import Exported
 from engine.artifacts.manifest import FORM, Manifest, Segment, SiteState, Weight
 from engine.artifacts.packing import Reader
-from engine.artifacts.saving import SUFFIX, TENSOR, forward_places, parts_of, weight_places
+from engine.artifacts.saving import MARK, SUFFIX, TENSOR, forward_places, parts_of, weight_places
 from engine.datasets import GraphSize
 from engine.errors import InputError
 from engine.formats import get_format
@@ -33,8 +33,8 @@ def load(path: Path | str, *, recipes: bool = False, settings: Settings | None =
     the files are absent, damaged, of a newer form, not of one save, or not Bitfront's.
     """
     path = Path(path).expanduser()
-    packed, header = _read(path)
-    manifest = _manifest(path, header)
+    packed, digest = _read(path)
+    manifest = _manifest(path, digest)
     if hashlib.sha256(packed).hexdigest() != manifest.packed_sha256:
         raise InputError(f"{path} is damaged: its content is not what was saved; save or copy it again")
     spec = _spec(path, manifest, recipes)
@@ -52,35 +52,33 @@ def load(path: Path | str, *, recipes: bool = False, settings: Settings | None =
     return Exported(path, manifest, weights, spec, size, model, live, scaling, settings)
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, str]]:
-    """The packed bytes and the header's texts."""
+def _read(path: Path) -> tuple[bytes, str]:
+    """The packed bytes, and the manifest's SHA-256."""
     try:
         with safe_open(path, framework="numpy") as file:
-            header, names = file.metadata() or {}, list(file.keys())
-            if "form" not in header or names != [TENSOR]:
+            mark, names = (file.metadata() or {}).get(MARK, ""), list(file.keys())
+            form, _, digest = mark.partition(" ")
+            if not form.isdecimal() or names != [TENSOR]:
                 raise InputError(f"{path} is a safetensors file, but not one that engine.save wrote")
-            _check_form(path, header["form"])
-            return file.get_tensor(TENSOR).tobytes(), header
+            if int(form) > FORM:
+                raise InputError(
+                    f"{path} has the form {form}, and this version of Bitfront reads forms up to {FORM}: "
+                    "update Bitfront"
+                )
+            return file.get_tensor(TENSOR).tobytes(), digest
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read as a {SUFFIX} file: {error}") from None
 
 
-def _check_form(path: Path, form: str) -> None:
-    if not form.isdecimal() or int(form) > FORM:
-        raise InputError(
-            f"{path} has the form {form}, and this version of Bitfront reads forms up to {FORM}: update Bitfront"
-        )
-
-
-def _manifest(path: Path, header: dict[str, str]) -> Manifest:
+def _manifest(path: Path, digest: str) -> Manifest:
     beside = path.with_suffix(".json")
     try:
         text = beside.read_bytes()
     except OSError:
         raise InputError(f"{path} has no manifest: {beside.name} must lie beside it") from None
-    if hashlib.sha256(text).hexdigest() != header.get("manifest"):
+    if hashlib.sha256(text).hexdigest() != digest:
         raise InputError(
             f"{beside} is not the manifest that {path.name} was saved with: keep the two files of one save together, "
             "as they were written"
@@ -119,8 +117,9 @@ def encoded(weight: Weight, reader: Reader) -> Encoded:
 def _parameters(manifest: Manifest, reader: Reader) -> dict[str, Tensor]:
     found = {raw.name: reader.get(raw.segment) for raw in manifest.raw}
     for weight in manifest.weights:
+        packed = encoded(weight, reader)
         try:
-            found[weight.name] = encoded(weight, reader).decode()
+            found[weight.name] = packed.decode()
         except (RuntimeError, IndexError, ValueError) as error:
             raise InputError(f"{reader.source} is damaged: {weight.name} cannot be unpacked: {error}") from None
     return found
@@ -168,7 +167,7 @@ def _restore(path: Path, quantizer: Any, site: SiteState, reader: Reader) -> Non
         raise InputError(f"{path} is damaged: the state of {site.key!r} does not fit: {error}") from None
 
 
-def _tensor(value: float | int | None | Segment, reader: Reader) -> Tensor:
+def _tensor(value: float | int | Segment | None, reader: Reader) -> Tensor:
     """A number of the state as a tensor: float32 where that holds it."""
     if isinstance(value, Segment):
         return reader.get(value)

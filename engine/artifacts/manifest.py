@@ -72,7 +72,7 @@ class SiteState(_Part):
     """One, or one a degree bucket; of learned bits: the format that all began with."""
     range: str
     granularity: str
-    state: dict[str, float | int | None | Segment]
+    state: dict[str, float | int | Segment | None]
     """Ends of ranges, learned steps and bits, counts of draws; None: nothing was seen."""
 
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 SUFFIX = ".safetensors"
 TENSOR = "packed"
 """The one tensor of the file."""
+MARK = "bitfront"
+"""The one text of the header: the form's number, and the SHA-256 of the manifest."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def save(result: RunResult, path: Path | str) -> Saved:
         raise InputError(f"a model is saved as a {SUFFIX} file, not as {path.name!r}: name it {path.stem}{SUFFIX}")
     manifest, packed = describe(result)
     text = (manifest.model_dump_json(indent=1) + "\n").encode()
-    header = {"form": str(FORM), "manifest": hashlib.sha256(text).hexdigest()}
+    # One text: the library writes several in any order.
+    header = {MARK: f"{FORM} {hashlib.sha256(text).hexdigest()}"}
     tensors = {TENSOR: torch.frombuffer(bytearray(packed), dtype=torch.uint8).numpy()}
     saved = Saved(path, path.with_suffix(".json"))
     try:
@@ -233,7 +236,7 @@ def _site(place: ForwardPlace, writer: Writer) -> SiteState:
     )
 
 
-def _value(value: Tensor, writer: Writer) -> float | int | None | Segment:
+def _value(value: Tensor, writer: Writer) -> float | int | Segment | None:
     """A number as it is, where one is enough; NaN (nothing seen) as None."""
     if value.dim():
         return writer.put_codes(value) if value.dtype == torch.uint8 else writer.put(value)

@@ -27,7 +27,9 @@ def equal(first: TrainedModel, second: TrainedModel) -> bool:
         return torch.equal(a.nan_to_num(-1.0), b.nan_to_num(-1.0)) if isinstance(a, torch.Tensor) else a == b  # pyright: ignore[reportAttributeAccessIssue, reportArgumentType]
 
     pairs = [(first.model, second.model), (first.live, second.live)]
-    return first.epoch == second.epoch and all(a.keys() == b.keys() and all(same(a[k], b[k]) for k in a) for a, b in pairs)
+    return first.epoch == second.epoch and all(
+        a.keys() == b.keys() and all(same(a[k], b[k]) for k in a) for a, b in pairs
+    )
 
 
 def heard(values: list[float | None], *, higher: bool, counts: list[bool] | None = None) -> int:
@@ -69,7 +71,7 @@ def test_the_model_is_the_one_that_was_selected(settings: Settings, scheme: str)
     model, live = trained.build()
     predictor = Predictor(run, trained.size, model, live, settings=settings)
     labels, graph = predictor.predict(), predictor._problem
-    losses, scores = graph.evaluate(lambda x, topology: predictor.scores())
+    _, scores = graph.evaluate(lambda x, topology: predictor.scores())
     assert scores["val"] == result.summary.val_best
     assert scores["test"] == result.summary.test_at_best_val
     assert labels.shape == (34,)
