@@ -93,6 +93,7 @@ def diagnostics_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
             "SQNR": pd.array([row["sqnr"] for row in rows], dtype="Float64"),
             "Saturated": pd.array([_percent(row["saturated"]) for row in rows], dtype="Float64"),
             "Zeroed": pd.array([_percent(row["zeroed"]) for row in rows], dtype="Float64"),
+            "Accumulator": pd.array([row["accumulator_bits"] for row in rows], dtype="Float64"),
             "Elements": [row["elements"] for row in rows],
         }
     )
@@ -112,6 +113,11 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
             "SQNR": number("SQNR (dB)", format="%.1f", help="Empty: no noise, or no signal."),
             "Saturated": number("Saturated (%)", format="%.2f", help="Values that the range cut short."),
             "Zeroed": number("Zeroed gradients (%)", format="%.2f"),
+            "Accumulator": number(
+                "Accumulator (bits)",
+                format="%.0f",
+                help="Signed bits that the largest partial sum of the product's integers needs; empty: not integers.",
+            ),
             "Elements": number(format="localized"),
         },
     )

@@ -121,6 +121,8 @@ class DiagnosticRow(_Body):
     zeroed: Number = None
     """Share of zeroed gradients: for the site "gradient" of its non-zeros that become 0, elsewhere of the
     elements whose gradient the estimator stops."""
+    accumulator_bits: Number = None
+    """Signed bits that the largest partial sum of the products of this operand's codes needs; None: not integers."""
 
 
 class DiagnosticsRecorded(_Body):

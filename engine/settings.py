@@ -56,6 +56,11 @@ class Settings(BaseSettings):
         return self.home.expanduser() / "artifacts"
 
     @property
+    def costs(self) -> Path:
+        """A user's own cost tables (engine.costs), TOML files."""
+        return self.home.expanduser() / "costs"
+
+    @property
     def data_root(self) -> Path:
         return (self.data or self.home / "data").expanduser()
 

@@ -112,7 +112,8 @@ class Trainer:
         )
         return event, diagnostics
 
-    def _step(self, batch: Batch) -> float:
+    def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """The forward pass of the next step: the task's loss, and what is descended (with the scheme's penalty)."""
         learns = self.phase.learns
         self.steps += 1
         self.model.train(learns)
@@ -121,10 +122,14 @@ class Trainer:
         with torch.set_grad_enabled(learns):
             outputs = self.model(batch.x, batch.topology, seed=self.spec.seed, step=self.steps)
             loss = self.problem.loss(outputs, batch)
-        if learns:
-            penalty = self.live.penalty() if self.phase.quantized else None
+            penalty = self.live.penalty() if learns and self.phase.quantized else None
+        return loss, loss if penalty is None else loss + penalty
+
+    def _step(self, batch: Batch) -> float:
+        loss, objective = self.forward(batch)
+        if self.phase.learns:
             self.optimizer.zero_grad()
-            (loss if penalty is None else loss + penalty).backward()
+            objective.backward()
             self.optimizer.step()
         return loss.item()
 

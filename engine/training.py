@@ -11,7 +11,7 @@ import os
 import platform
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
@@ -23,6 +23,7 @@ from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
     Body,
+    Densities,
     EpochFinished,
     History,
     LedgerRecorded,
@@ -33,6 +34,7 @@ from engine.events import (
 )
 from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
+from engine.ledger.figures import run_figures
 from engine.measure import peak_memory, reset_peak_memory
 from engine.objectives import OBJECTIVES
 from engine.precision import Precision
@@ -165,11 +167,13 @@ class Training:
         self._ledger = ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
         if trainer.live.learns_formats or self.precision.course is not None:
             yield LedgerRecorded(rows=ledger)
+        best = best_of(self.rows, problem).epoch
         self._finished = RunFinished(
             summary=summarize(
                 self.rows,
                 problem,
-                densities=all_densities(ledger, spec.parsed_scheme, best_of(self.rows, problem).epoch),
+                densities=all_densities(ledger, spec.parsed_scheme, best),
+                figures=run_figures(ledger, epoch=best, batches=problem.size.batches),
                 seconds=before + time.perf_counter() - began,
                 peak=peak_memory(),
                 parameters=sum(p.numel() for p in trainer.model.parameters()),
@@ -268,7 +272,14 @@ def best_of(epochs: list[EpochFinished], problem: Measured) -> EpochFinished:
 
 
 def summarize(
-    epochs: list[EpochFinished], problem: Measured, *, densities, seconds: float, peak: int, parameters: int
+    epochs: list[EpochFinished],
+    problem: Measured,
+    *,
+    densities: list[Densities],
+    figures: Mapping[str, float | None] | None = None,
+    seconds: float,
+    peak: int,
+    parameters: int,
 ) -> Summary:
     """The three selections and the rest of a finished run's row.
 
@@ -292,6 +303,7 @@ def summarize(
         test_max=sign * max(sign * value for value in tested) if tested else None,
         also=best.also,
         densities=densities,
+        figures=dict(figures or {}),
         seconds=seconds,
         peak_memory=peak,
         parameters=parameters,

@@ -21,7 +21,19 @@ def _check_tag(tag: str) -> str:
 
 Tag = Annotated[str, AfterValidator(_check_tag)]
 
-_TABLES = ("epochs", "precision", "diagnostics", "ledger", "summary", "densities", "attempts", "runs")
+_TABLES = (
+    "epochs",
+    "precision",
+    "diagnostics",
+    "ledger",
+    "summary",
+    "densities",
+    "figures",
+    "artifacts",
+    "measurements",
+    "attempts",
+    "runs",
+)
 
 
 class RunEdit(BaseModel):

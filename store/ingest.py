@@ -195,6 +195,7 @@ def _write(connection: duckdb.DuckDBPyConnection, lifecycle: Lifecycle, known: s
     _update_rows(connection, "attempts", changed, ("run", "attempt"))
     _write_curves(connection, changes)
     _write_summaries(connection, changes)
+    _write_measurements(connection, changes)
     insert_rows(connection, "records_due", [{"run": run} for run in sorted(changes.ended)], "OR IGNORE")
     insert_rows(connection, "workers", list(changes.workers.values()), "OR REPLACE")
     if changes.workers:
@@ -214,6 +215,7 @@ def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
     _delete_rows(connection, "precision", changes.restarted)
     _delete_rows(connection, "diagnostics", changes.restarted)
     _delete_rows(connection, "ledger", changes.restarted | changes.ledger.keys())
+    _delete_rows(connection, "artifacts", changes.restarted)
     if changes.epochs:
         rows = [(run, row) for run, epochs in changes.epochs.items() for row in epochs]
         columns: dict[str, Any] = {name: [getattr(row, name) for _, row in rows] for name in _EPOCH}
@@ -230,6 +232,9 @@ def _write_curves(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
     insert_rows(connection, "diagnostics", diagnostics)
     ledger = [(run, row) for run, body in changes.ledger.items() for row in body.rows]
     insert_rows(connection, "ledger", [{"run": run} | row.model_dump() for run, row in ledger])
+    artifacts = [(run, body) for run, bodies in changes.artifacts.items() for body in bodies]
+    rows = [{"run": run} | body.model_dump(exclude={"type"}) for run, body in artifacts]
+    insert_rows(connection, "artifacts", rows, "OR REPLACE")
 
 
 def _by_site(run: str, body: PrecisionChanged) -> list[dict[str, Any]]:
@@ -240,14 +245,28 @@ def _by_site(run: str, body: PrecisionChanged) -> list[dict[str, Any]]:
 
 
 def _write_summaries(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
-    summaries, densities = [], []
+    summaries, densities, figures = [], [], []
     for run, body in changes.finished.items():
         also = json.dumps(body.summary.also, sort_keys=True) if body.summary.also else None
-        summaries.append({"run": run} | body.summary.model_dump(exclude={"densities"}) | {"also": also})
+        summaries.append({"run": run} | body.summary.model_dump(exclude={"densities", "figures"}) | {"also": also})
         for rank, density in enumerate(body.summary.densities, start=1):
             densities.append({"run": run, "rank": rank} | density.model_dump())
+        figures += [{"run": run, "name": name, "value": value} for name, value in body.summary.figures.items()]
     insert_rows(connection, "summary", summaries)
     insert_rows(connection, "densities", densities)
+    insert_rows(connection, "figures", figures)
+
+
+def _write_measurements(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
+    """Each pass whole in the place of an older one; one that comes after a newer one is left out."""
+    for run, (at, body) in changes.measured.items():
+        newer = "SELECT 1 FROM measurements WHERE run = $1 AND measured_at > $2 LIMIT 1"
+        if connection.execute(newer, [run, at]).fetchall():
+            continue
+        about = body.model_dump(exclude={"type", "rows"}) | {"software": json.dumps(body.software, sort_keys=True)}
+        _delete_rows(connection, "measurements", [run])
+        rows = [{"run": run, "measured_at": at} | about | row.model_dump() for row in body.rows]
+        insert_rows(connection, "measurements", rows, "OR REPLACE")
 
 
 def insert_rows(

@@ -9,6 +9,7 @@ out for ``store.ingest`` to write in bulk. The rules:
 - An epoch that does not count (its phase only prepares) is progress, and is never selected.
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
 - A terminal event ends the run; its history heals a gap. Nothing changes a run after that.
+- A measurement, whenever it comes, replaces an older one and changes no state.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
   verdict from outside (the dispatcher gives up; a claimed run turns out to be cancelled): it ends the run and
   leaves its epochs as they are.
@@ -26,6 +27,7 @@ from typing import Any
 
 from engine.datasets import DATASETS
 from engine.events import (
+    ArtifactSaved,
     CancelRequested,
     DiagnosticsRecorded,
     Envelope,
@@ -35,6 +37,7 @@ from engine.events import (
     RunCancelled,
     RunFailed,
     RunFinished,
+    RunMeasured,
     RunQueued,
     RunStarted,
     WorkerHeartbeat,
@@ -150,11 +153,13 @@ class Changes:
     replaced: set[str] = field(default_factory=set)
     """Runs whose stored epochs go before the new ones are written."""
     restarted: set[str] = field(default_factory=set)
-    """Runs whose stored precision, diagnostics and ledger go too."""
+    """Runs whose stored precision, diagnostics, ledger and artifacts go too."""
     epochs: dict[str, list[EpochFinished]] = field(default_factory=dict)
     precision: dict[str, list[PrecisionChanged]] = field(default_factory=dict)
     diagnostics: dict[str, list[DiagnosticsRecorded]] = field(default_factory=dict)
     ledger: dict[str, LedgerRecorded] = field(default_factory=dict)
+    artifacts: dict[str, list[ArtifactSaved]] = field(default_factory=dict)
+    measured: dict[str, tuple[datetime, RunMeasured]] = field(default_factory=dict)
     finished: dict[str, RunFinished] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -189,6 +194,8 @@ class Lifecycle:
             raise UnfitEventError(f"unknown run {envelope.run!r}: its RunQueued never came, or it was deleted")
         if isinstance(body, CancelRequested):
             return self._cancel(run, at)
+        if isinstance(body, RunMeasured):
+            return self._measure(run, body, at)
         if run.state not in UNFINISHED:
             return self._drop(run)
         if isinstance(body, RunFinished | RunFailed | RunCancelled):
@@ -247,6 +254,15 @@ class Lifecycle:
             return self._drop(run)
         return True
 
+    def _measure(self, run: Run, body: RunMeasured, at: datetime) -> bool:
+        known = self.changes.measured.get(run.run)
+        if known is not None and at <= known[0]:
+            return self._drop(run)
+        self.changes.measured[run.run] = at, body
+        if run.state not in UNFINISHED:
+            self.changes.ended.add(run.run)  # its record follows
+        return True
+
     def _progress(self, run: Run, envelope: Envelope, body: Any, at: datetime) -> bool:
         if envelope.attempt < 1 or envelope.seq < 1:
             raise UnfitEventError(
@@ -277,6 +293,8 @@ class Lifecycle:
             self.changes.diagnostics.setdefault(run.run, []).append(body)
         elif isinstance(body, LedgerRecorded):
             self.changes.ledger[run.run] = body
+        elif isinstance(body, ArtifactSaved):
+            self.changes.artifacts.setdefault(run.run, []).append(body)
         return True
 
     def _end(self, run: Run, envelope: Envelope, body: RunFinished | RunFailed | RunCancelled, at: datetime) -> bool:
@@ -333,6 +351,7 @@ class Lifecycle:
         changes.precision.pop(run.run, None)
         changes.diagnostics.pop(run.run, None)
         changes.ledger.pop(run.run, None)
+        changes.artifacts.pop(run.run, None)
 
     def _heal(self, attempt: Attempt, history: list[EpochFinished], higher: bool) -> None:
         attempt.forget_epochs()

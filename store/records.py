@@ -19,14 +19,25 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-FORMAT = 3
+FORMAT = 4
 """Version of the files' form. Older ones are read, with what they lack filled in; a newer one is refused."""
 
-PARTS = ("attempts", "precision", "diagnostics", "ledger", "summary", "densities", "epochs")
+PARTS = (
+    "attempts",
+    "precision",
+    "diagnostics",
+    "ledger",
+    "summary",
+    "densities",
+    "figures",
+    "artifacts",
+    "measurements",
+    "epochs",
+)
 """The tables of which a record holds a run's rows (beside its row of `runs`)."""
 
-_JSON = ("spec", "provenance")
-_TIMES = ("submitted_at", "started_at", "heard_at", "ended_at")
+_JSON = ("spec", "provenance", "software")
+_TIMES = ("submitted_at", "started_at", "heard_at", "ended_at", "measured_at")
 _ORDER = {
     "attempts": "attempt",
     "diagnostics": "epoch, layer, part, site, product, bucket NULLS FIRST",
@@ -102,6 +113,9 @@ def read_from_tables(connection: duckdb.DuckDBPyConnection, runs: Sequence[str])
             "provenance": newest.get("provenance"),
             "summary": summary[0] if summary else None,
             "densities": parts["densities"][run],
+            "figures": {row["name"]: row["value"] for row in parts["figures"][run]},
+            "artifacts": parts["artifacts"][run],
+            "measurements": parts["measurements"][run],
             "ledger": parts["ledger"][run],
             "precision": parts["precision"][run],
             "diagnostics": _columns(parts["diagnostics"][run]),
@@ -121,6 +135,8 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
             _fill_in_second(record)
         if version < 3:
             _fill_in_third(record)
+        if version < 4:
+            _fill_in_fourth(record)
         run = record["run"]
         tables = {
             "attempts": record.pop("attempts_detail"),
@@ -129,6 +145,9 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
             "ledger": record.pop("ledger"),
             "summary": [summary] if (summary := record.pop("summary")) else [],
             "densities": record.pop("densities"),
+            "figures": [{"name": name, "value": value} for name, value in record.pop("figures").items()],
+            "artifacts": record.pop("artifacts"),
+            "measurements": record.pop("measurements"),
             "epochs": _by_row(record.pop("history")),
         }
         del record["started_at"], record["provenance"]  # they stand with their attempt
@@ -202,6 +221,15 @@ def _fill_in_third(record: dict[str, Any]) -> None:
         alike = row["scope"] == "inference" or row["coverage"] == "quantized part"
         memory, arithmetic = (row["memory"], row["arithmetic"]) if alike else (None, None)
         row |= {"arithmetic_thesis": arithmetic, "memory_thesis": memory, "peak_memory_density": memory}
+
+
+def _fill_in_fourth(record: dict[str, Any]) -> None:
+    """What a record of version 3 lacks, as migrations/to_4.sql has it."""
+    for row in record["ledger"]:
+        row |= {"partner": None, "written": 0, "protected": 0.0, "held_bytes": 0}
+    if record["diagnostics"]:
+        record["diagnostics"]["accumulator_bits"] = [None] * len(record["diagnostics"]["epoch"])
+    record |= {"figures": {}, "artifacts": [], "measurements": []}
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

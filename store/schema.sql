@@ -110,7 +110,11 @@ CREATE TABLE ledger (                       -- of the newest attempt only
     macs BIGINT NOT NULL,
     elements BIGINT NOT NULL,
     metadata_bits BIGINT NOT NULL DEFAULT 0,-- of ranges an epoch, beside the elements' own bits
-    covered BOOLEAN                         -- by a rule of the scheme, at whatever format; NULL, before: if not fp32
+    covered BOOLEAN,                        -- by a rule of the scheme, at whatever format; NULL, before: if not fp32
+    partner VARCHAR,                        -- format of the product's other operand; NULL: the same
+    written BIGINT NOT NULL DEFAULT 0,      -- elements an epoch that are written in this format
+    protected DOUBLE NOT NULL DEFAULT 0,    -- share of the row that a training step leaves in fp32
+    held_bytes BIGINT NOT NULL DEFAULT 0    -- product "stash": bytes a step that are held for the backward pass
 );
 
 CREATE TABLE diagnostics (                  -- of the newest attempt only: what quantization does to a tensor
@@ -127,7 +131,8 @@ CREATE TABLE diagnostics (                  -- of the newest attempt only: what 
     elements BIGINT NOT NULL,
     sqnr DOUBLE,                            -- signal to quantization noise, dB; NULL: no noise, or no signal
     saturated DOUBLE,                       -- share of the elements that the range cut short
-    zeroed DOUBLE                           -- share of the gradients that became zero
+    zeroed DOUBLE,                          -- share of the gradients that became zero
+    accumulator_bits DOUBLE                 -- of the largest partial sum of its integer products; NULL: not integers
 );
 
 CREATE TABLE summary (                      -- one row a finished run
@@ -160,6 +165,38 @@ CREATE TABLE densities (
     memory_thesis DOUBLE,                   -- arithmetic and memory are the harmonic ones
     peak_memory_density DOUBLE,             -- of the widest phase
     PRIMARY KEY (run, rank)
+);
+
+CREATE TABLE figures (                      -- what else follows from a finished run's ledger
+    run VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,                  -- of the definition: engine.ledger.figures
+    value DOUBLE,
+    PRIMARY KEY (run, name)
+);
+
+CREATE TABLE artifacts (                    -- files of a run, of its newest attempt: BITFRONT_HOME/artifacts/<run>/<name>
+    run VARCHAR NOT NULL,
+    name VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,                  -- model, manifest
+    bytes BIGINT NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    PRIMARY KEY (run, name)
+);
+
+CREATE TABLE measurements (                 -- of the newest separate pass that measured the run (bitfront measure)
+    run VARCHAR NOT NULL,
+    quantity VARCHAR NOT NULL,              -- engine.events.Measurement
+    variant VARCHAR NOT NULL,               -- run; fp32: its twin
+    value DOUBLE,                           -- bytes, seconds
+    host VARCHAR NOT NULL,
+    cpu VARCHAR NOT NULL,
+    device VARCHAR NOT NULL,
+    threads INTEGER NOT NULL,
+    allocator VARCHAR NOT NULL,
+    epochs INTEGER NOT NULL,
+    software JSON NOT NULL,                 -- {"package": "version"}
+    measured_at TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (run, quantity, variant)
 );
 
 CREATE TABLE workers (

@@ -14,13 +14,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from engine.errors import InputError
-from engine.formats.base import Density, Family, Format, arithmetic_density, name_with, take_options
+from engine.formats.base import Family, Format, name_with, take_options
 from engine.formats.grid import Arithmetic, GridFormat
 from engine.grammar import Value
 
 LEAST, MOST = 1, 16
-PUBLISHED = {4.0: 20.9, 8.0: 7.7}
-"""Arithmetic density of INT4 and INT8 [R20]."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -29,6 +27,7 @@ class Affine(GridFormat):
     exact_zero: bool = True
 
     family = "affine"
+    cost_family = "int"
 
     @property
     def name(self) -> str:
@@ -39,10 +38,6 @@ class Affine(GridFormat):
     @property
     def keeps_zero(self) -> bool:
         return self.exact_zero
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
 
     @property
     def codes(self) -> tuple[int, int]:

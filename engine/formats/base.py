@@ -34,20 +34,22 @@ class Density:
     label: DensityLabel
 
 
-def arithmetic_density(bits: float, published: Mapping[float, float]) -> Density:
-    """Density at ``bits`` an element from a family's published points (bits → density).
+def log_linear(bits: float, points: Mapping[float, float]) -> Density:
+    """The value at ``bits`` an element from a family's published points (bits → value).
 
-    Between and beyond them: log-linear over bits an element (METHODS §9).
+    Between and beyond them: log-linear over bits an element (METHODS §9); a single point holds everywhere.
     """
-    if bits in published:
-        return Density(published[bits], "published")
-    points = sorted(published)
-    inside = points[0] < bits < points[-1]
-    upper = next((i for i, point in enumerate(points) if point > bits), len(points) - 1)
+    if bits in points:
+        return Density(points[bits], "published")
+    known = sorted(points)
+    inside = known[0] < bits < known[-1]
+    if len(known) == 1:
+        return Density(points[known[0]], "extrapolated")
+    upper = next((i for i, point in enumerate(known) if point > bits), len(known) - 1)
     upper = max(upper, 1)
-    low, high = points[upper - 1], points[upper]
-    slope = (math.log(published[high]) - math.log(published[low])) / (high - low)
-    value = math.exp(math.log(published[low]) + slope * (bits - low))
+    low, high = known[upper - 1], known[upper]
+    slope = (math.log(points[high]) - math.log(points[low])) / (high - low)
+    value = math.exp(math.log(points[low]) + slope * (bits - low))
     return Density(value, "interpolated" if inside else "extrapolated")
 
 
@@ -55,6 +57,8 @@ class Format(ABC):
     """A number format, a value: two of the same name are equal."""
 
     family: ClassVar[str]
+    cost_family: ClassVar[str]
+    """The family of a cost table (engine.costs) whose points its multiply-accumulates follow."""
     rounding: ClassVar[RoundingMode] = "nearest"
     """What a value is rounded to if the caller does not say."""
     blocked: ClassVar[bool] = False
@@ -78,9 +82,17 @@ class Format(ABC):
         """Bits an element, shared exponents included; a tensor's one range does not count."""
 
     @property
-    @abstractmethod
     def arithmetic_density(self) -> Density:
-        """Multiply-accumulates an area, relative to fp32."""
+        """Multiply-accumulates an area, relative to fp32: the default cost table's (engine.costs)."""
+        from engine.costs import default_table
+
+        found = default_table().density(self)
+        assert found is not None, "the published table has every family"
+        return found
+
+    def density_label(self, found: DensityLabel) -> DensityLabel:
+        """How a value from the points of ``cost_family`` is known for this format."""
+        return found
 
     @property
     def memory_density(self) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from engine.formats.base import Density, Family, Format, Granularity, RoundingMode, arithmetic_density, take_options
+from engine.formats.base import DensityLabel, Family, Format, Granularity, RoundingMode, take_options
 from engine.grammar import Value
 
 if TYPE_CHECKING:
@@ -21,18 +21,12 @@ if TYPE_CHECKING:
     from engine.kernels.blocks import Element
     from engine.randomness import Key
 
-PUBLISHED = {16.0: 1.8, 32.0: 1.0}
-"""Arithmetic density of FP16 and FP32 [R20]."""
-
 
 class Floating(Format):
     """Elements without a shared scale or range."""
 
     family = "float"
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
+    cost_family = "float"
 
     def charged_bits(self, shape: tuple[int, ...], axis: int = -1, granularity: Granularity = "tensor") -> int:
         self._refuse(None, granularity)
@@ -102,11 +96,9 @@ class Half(Floating):
     def bits(self) -> float:
         return 16.0
 
-    @property
-    def arithmetic_density(self) -> Density:
+    def density_label(self, found: DensityLabel) -> DensityLabel:
         """fp16's is published; bf16 has as many bits."""
-        found = super().arithmetic_density
-        return found if self.title == "fp16" else Density(found.value, "interpolated")
+        return found if self.title == "fp16" else "interpolated"
 
     @cached_property
     def element(self) -> Element:

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from engine.errors import InputError
-from engine.formats.affine import PUBLISHED
-from engine.formats.base import Density, Family, Format, RoundingMode, arithmetic_density, take_options
+from engine.formats.base import Family, Format, RoundingMode, take_options
 from engine.formats.grid import Arithmetic, GridFormat
 from engine.grammar import Value
 
@@ -25,6 +24,7 @@ class FloorAffine(GridFormat):
     width: int
 
     family = "floor-affine"
+    cost_family = "int"
     rounding: ClassVar[RoundingMode] = "floor"
 
     @property
@@ -34,10 +34,6 @@ class FloorAffine(GridFormat):
     @property
     def keeps_zero(self) -> bool:
         return False
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
 
     @property
     def codes(self) -> tuple[int, int]:

@@ -16,14 +16,12 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.errors import InputError
-from engine.formats.affine import PUBLISHED
 from engine.formats.base import (
-    Density,
+    DensityLabel,
     Family,
     Format,
     Granularity,
     RoundingMode,
-    arithmetic_density,
     check_granularity,
     normalize_axis,
     take_options,
@@ -51,6 +49,7 @@ class LevelFormat(Format):
     width: int
 
     family = "levels"
+    cost_family = "int"
     ranged: ClassVar[bool] = True
 
     @property
@@ -61,9 +60,9 @@ class LevelFormat(Format):
     def bits(self) -> float:
         return float(self.width)
 
-    @property
-    def arithmetic_density(self) -> Density:
-        return Density(arithmetic_density(self.bits, PUBLISHED).value, "extrapolated")
+    def density_label(self, found: DensityLabel) -> DensityLabel:
+        """Integers' densities stand in: a table for levels that are not evenly spaced is not published."""
+        return "extrapolated"
 
     @property
     def magnitudes(self) -> tuple[float, ...]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-from engine.formats.base import Density, Family, Format, arithmetic_density, take_options
+from engine.formats.base import Family, Format, take_options
 from engine.formats.block import BlockFormat
-from engine.formats.msfp import PUBLISHED
 from engine.grammar import Value
 
 if TYPE_CHECKING:
@@ -47,6 +46,7 @@ class Microscaling(BlockFormat):
     element: str
 
     family = "mx"
+    cost_family = "msfp"
     box = BLOCK
 
     @property
@@ -56,10 +56,6 @@ class Microscaling(BlockFormat):
     @property
     def element_bits(self) -> int:
         return ELEMENTS[self.element].bits
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
 
     @property
     def block(self) -> Block:

@@ -15,7 +15,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from engine.errors import InputError
-from engine.formats.base import Density, Family, Format, arithmetic_density, name_with, take_options
+from engine.formats.base import Family, Format, name_with, take_options
 from engine.formats.block import BlockFormat
 from engine.grammar import Value
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 LEAST, MOST = 10, 19
 BOX, LEAST_BOX, MOST_BOX = 16, 8, 128
-PUBLISHED = {3.5: 50.9, 4.5: 31.9, 5.5: 18.3, 6.5: 13.9, 7.5: 10.8, 8.5: 8.8}
-"""Arithmetic density of MSFP11…MSFP16 by bits an element [R20]."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -35,6 +33,7 @@ class Msfp(BlockFormat):
     thesis_exponent: bool = False
 
     family = "msfp"
+    cost_family = "msfp"
 
     @property
     def name(self) -> str:
@@ -44,10 +43,6 @@ class Msfp(BlockFormat):
     @property
     def element_bits(self) -> int:
         return 1 + self.mantissa
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
 
     @property
     def block(self) -> Block:

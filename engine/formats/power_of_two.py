@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.errors import InputError
-from engine.formats.affine import PUBLISHED
-from engine.formats.base import Density, Family, Format, arithmetic_density, name_with, take_options
+from engine.formats.base import Family, Format, name_with, take_options
 from engine.formats.grid import Arithmetic, GridFormat
 from engine.grammar import Value
 
@@ -31,15 +30,12 @@ class PowerOfTwo(GridFormat):
     thesis_exponent: bool = False
 
     family = "power-of-two"
+    cost_family = "int"
     range_bits: ClassVar[int] = 16
 
     @property
     def name(self) -> str:
         return name_with(f"int{self.width}-pow2", thesis_exponent=self.thesis_exponent or None)
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
 
     @property
     def codes(self) -> tuple[int, int]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from engine.errors import InputError
-from engine.formats.affine import PUBLISHED
-from engine.formats.base import Density, Family, Format, arithmetic_density, take_options
+from engine.formats.base import Family, Format, take_options
 from engine.formats.grid import Arithmetic, GridFormat
 from engine.grammar import Value
 
@@ -24,15 +23,12 @@ class Symmetric(GridFormat):
     width: int
 
     family = "symmetric"
+    cost_family = "int"
     range_bits: ClassVar[int] = 32
 
     @property
     def name(self) -> str:
         return f"int{self.width}-symmetric"
-
-    @property
-    def arithmetic_density(self) -> Density:
-        return arithmetic_density(self.bits, PUBLISHED)
 
     @property
     def codes(self) -> tuple[int, int]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.layers.stack import Stack
-    from engine.ledger import Product
+    from engine.ledger import Place, Product
 
 
 class AGNNSpec(ModelSpec):
@@ -44,12 +44,20 @@ class AGNNSpec(ModelSpec):
 
 
 def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import attention_products, handed_back, linear_products, readout_products
+    from engine.ledger import attention_products, handed_back, linear_products, readout_products, updated
 
     last, edges = spec.layers - 1, size.edges + size.nodes
-    found: list[Product] = [*linear_products(0, size.nodes, size.features, spec.hidden, input_gradient=False)]
+
+    def entering(layer: int) -> tuple[Place, ...]:
+        if layer == last:
+            return (("input", "forward", layer),) if spec.readout == "none" else ()
+        return (("input", "aggregate", layer),)
+
+    first = linear_products(0, size.nodes, size.features, spec.hidden, input_gradient=False, then=entering(1))
+    found: list[Product] = list(first)
     for layer in range(1, last):
-        found += attention_products(layer, size.nodes, edges, 1, spec.hidden, vectors=False)
+        found += attention_products(layer, size.nodes, edges, 1, spec.hidden, vectors=False, then=entering(layer + 1))
+        found += updated(layer, size.nodes, spec.hidden)
         found += handed_back(layer, size.nodes, spec.hidden)
     if spec.readout != "none":
         return [*found, *readout_products(last, size, spec.hidden, spec.readout_layers)]

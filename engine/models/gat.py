@@ -60,18 +60,26 @@ def shapes(spec: GATSpec, size: GraphSize) -> list[tuple[int, int, int]]:
 
 
 def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import attention_products, handed_back, linear_products, readout_products
+    from engine.ledger import attention_products, handed_back, linear_products, readout_products, updated
+    from engine.ledger.products import entering
 
     found: list[Product] = []
+    nodes, edges = size.nodes, size.edges + size.nodes
     for layer, (inputs, heads, channels) in enumerate(shapes(spec, size)):
         outputs = heads * channels
-        edges = size.edges + size.nodes
-        found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
-        found += handed_back(layer, size.nodes, inputs)
-        found += attention_products(layer, size.nodes, edges, heads, channels, vectors=True)
+        back = (("gradient", "grad_layer", layer), ("gradient", "grad_aggregate", layer - 1))
+        needed, then = layer > 0, (("feature", "aggregate", layer),)
+        found += linear_products(
+            layer, nodes, inputs, outputs, input_gradient=needed, dense=False, then=then, back=back
+        )
+        found += handed_back(layer, nodes, inputs)
+        after = entering("input", layer, spec.layers)
+        found += attention_products(layer, nodes, edges, heads, channels, vectors=True, then=after)
+        wide = channels if layer + 1 == spec.layers and spec.readout == "none" else outputs
         if spec.residual:
-            wide = channels if layer + 1 == spec.layers and spec.readout == "none" else outputs
-            found += linear_products(layer, size.nodes, inputs, wide, input_gradient=layer > 0)
+            then = (("update", "forward", layer), *after)
+            found += linear_products(layer, nodes, inputs, wide, input_gradient=needed, then=then, back=back)
+        found += updated(layer, nodes, wide)
     if spec.readout != "none":
         found += readout_products(spec.layers, size, spec.heads * spec.hidden, spec.readout_layers)
     return found

@@ -53,14 +53,27 @@ def widths(spec: GCNSpec, size: GraphSize) -> list[tuple[int, int]]:
 
 
 def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import aggregate_products, handed_back, linear_products, readout_products
+    from engine.ledger import aggregate_products, handed_back, linear_products, readout_products, updated
+    from engine.ledger.products import entering
 
     found: list[Product] = []
+    by_edge, nodes, edges = spec.message == "edge", size.nodes, size.edges + size.nodes
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
-        found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
-        found += handed_back(layer, size.nodes, inputs)
-        edges = size.edges + size.nodes
-        found += aggregate_products(layer, size.nodes, edges, outputs, by_edge=spec.message == "edge")
+        sent = ("feature",) if by_edge else ("feature", "message")
+        found += linear_products(
+            layer,
+            nodes,
+            inputs,
+            outputs,
+            input_gradient=layer > 0,
+            dense=False,
+            then=tuple((site, "aggregate", layer) for site in sent),
+            back=(("gradient", "grad_layer", layer), ("gradient", "grad_aggregate", layer - 1)),
+        )
+        found += handed_back(layer, nodes, inputs)
+        then = entering("input", layer, spec.layers)
+        found += aggregate_products(layer, nodes, edges, outputs, by_edge=by_edge, then=then)
+        found += updated(layer, nodes, outputs)
     if spec.readout != "none":
         found += readout_products(spec.layers, size, spec.hidden, spec.readout_layers)
     return found

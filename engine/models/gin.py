@@ -59,7 +59,8 @@ def shapes(spec: GINSpec, size: GraphSize) -> list[list[int]]:
 
 
 def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import handed_back, linear_products, message_products, readout_products
+    from engine.ledger import handed_back, linear_products, message_products, readout_products, updated
+    from engine.ledger.products import Place, entering
 
     found: list[Product] = []
     for layer, widths in enumerate(shapes(spec, size)):
@@ -68,7 +69,21 @@ def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
         found += message_products(layer, size.nodes, size.edges, widths[0], message_gradient=layer > 0)
         for index, (inputs, outputs) in enumerate(pairwise(widths)):
             needed = layer > 0 or index > 0 or spec.train_eps
-            found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=needed)
+            then: tuple[Place, ...] = (("input", "forward", layer),)
+            if index + 2 == len(widths):
+                then = (("update", "forward", layer), *entering("message", layer, spec.layers, "aggregate"))
+            product = "grad_input" if index else "grad_aggregate"
+            found += linear_products(
+                layer,
+                size.nodes,
+                inputs,
+                outputs,
+                input_gradient=needed,
+                of="mlp",
+                then=then,
+                back=(("gradient", product, layer), ("gradient", "grad_layer", layer)),
+            )
+        found += updated(layer, size.nodes, widths[-1])
     if spec.readout != "none":
         found += readout_products(spec.layers, size, spec.hidden, spec.readout_layers)
     return found

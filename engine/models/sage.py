@@ -53,14 +53,25 @@ def widths(spec: SAGESpec, size: GraphSize) -> list[tuple[int, int]]:
 
 
 def products(spec: SAGESpec, size: GraphSize) -> Sequence[Product]:
-    from engine.ledger import handed_back, linear_products, message_products, readout_products
+    from engine.ledger import handed_back, linear_products, message_products, readout_products, updated
+    from engine.ledger.products import entering
 
     found: list[Product] = []
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
         found += handed_back(layer, size.nodes, inputs)
         found += message_products(layer, size.nodes, size.edges, inputs, message_gradient=layer > 0)
-        for _ in ("neighbours", "root"):
-            found += linear_products(layer, size.nodes, inputs, outputs, input_gradient=layer > 0)
+        after = entering("message", layer, spec.layers, "aggregate") + entering("input", layer, spec.layers)
+        for back in ("grad_aggregate", "grad_layer"):  # of the neighbours' product, of the root's
+            found += linear_products(
+                layer,
+                size.nodes,
+                inputs,
+                outputs,
+                input_gradient=layer > 0,
+                then=(("update", "forward", layer), *after),
+                back=(("gradient", back, layer),),
+            )
+        found += updated(layer, size.nodes, outputs)
     if spec.readout != "none":
         found += readout_products(spec.layers, size, spec.hidden, spec.readout_layers)
     return found

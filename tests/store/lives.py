@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from engine.events import (
+    ArtifactSaved,
     Body,
     Densities,
     DiagnosticRow,
@@ -16,9 +17,11 @@ from engine.events import (
     History,
     LedgerRecorded,
     LedgerRow,
+    Measurement,
     PrecisionChanged,
     RunFailed,
     RunFinished,
+    RunMeasured,
     RunQueued,
     RunStarted,
     Summary,
@@ -94,6 +97,7 @@ def summary(test: float = 80.0, epochs: int = 3, memory: float = 4.0) -> Summary
             density("training", "whole step", memory / 2),
             density("inference", "quantized part", memory + 1),
         ],
+        figures={"bitops": 1e6 * memory, "energy": None},
         seconds=1.5,
         peak_memory=1_000_000,
         parameters=99,
@@ -172,6 +176,10 @@ def ledger() -> LedgerRecorded:
         macs=5,
         elements=6,
         metadata_bits=64,
+        partner="int4",
+        written=7,
+        protected=0.25,
+        held_bytes=24,
     )
     return LedgerRecorded(rows=[row])
 
@@ -195,6 +203,7 @@ def diagnostics(epoch: int = 1, attempt: int = 1) -> DiagnosticsRecorded:
             sqnr=sqnr,
             saturated=0.01 * attempt,
             zeroed=0.02,
+            accumulator_bits=17.0 if site == "weight" else None,
         )
 
     rows = [
@@ -206,10 +215,33 @@ def diagnostics(epoch: int = 1, attempt: int = 1) -> DiagnosticsRecorded:
     return DiagnosticsRecorded(epoch=epoch, rows=rows)
 
 
+def artifact(name: str = "model.safetensors", attempt: int = 1) -> ArtifactSaved:
+    return ArtifactSaved(name=name, kind="model", bytes=1000 + attempt, sha256="ab" * 32)
+
+
+def measured(run: str, at: float = BEGAN + 5000, peak: float = 17.56e6) -> Envelope:
+    """What a separate pass says of a run and its twin."""
+    rows = [
+        Measurement(quantity="peak_torch", variant=variant, value=value)
+        for variant, value in (("run", peak), ("fp32", 2 * peak))
+    ]
+    body = RunMeasured(
+        rows=rows,
+        host="here",
+        cpu="a processor",
+        device="cpu",
+        threads=1,
+        allocator="glibc",
+        epochs=5,
+        software={"torch": "2"},
+    )
+    return event(run, 0, 0, body, at)
+
+
 def attempt_of(run: str, attempt: int = 1, epochs: int = 3, test: float = 80.0, memory: float = 4.0) -> list[Envelope]:
     """A whole attempt that finishes: start, ledger, precision, diagnostics, epochs, end."""
     rows = [row(epoch, attempt) for epoch in range(1, epochs + 1)]
-    bodies: list[Body] = [ledger(), precision(), diagnostics(1, attempt), *rows]
+    bodies: list[Body] = [ledger(), precision(), diagnostics(1, attempt), artifact(attempt=attempt), *rows]
     bodies.append(RunFinished(summary=summary(test, epochs, memory), history=History.of(rows)))
     first = started(run, attempt, epochs, fingerprint="abc")
     return [first, *(event(run, attempt, seq, body) for seq, body in enumerate(bodies, start=2))]

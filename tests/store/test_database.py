@@ -72,6 +72,7 @@ def old(settings: Settings, version: int) -> Path:
         SELECT 'r0' AS run, unnest([1, 4]) AS epoch, 0 AS layer, 'forward' AS product, 'weight' AS site,
             unnest(['int4', 'int8']) AS format, 'as planned' AS reason
         """
+        + (", unnest(['int4', 'int8']) AS label, unnest(['start', 'epoch clock']) AS signal" if version > 2 else "")
     )
     connection.execute(
         """
@@ -79,6 +80,7 @@ def old(settings: Settings, version: int) -> Path:
         SELECT 'r0' AS run, 1 AS rank, 'training' AS scope, 'quantized part' AS coverage, 4 AS memory,
             7.7 AS arithmetic, 'published' AS arithmetic_label, 8 AS average_bits
         """
+        + (", 7.7 AS arithmetic_thesis, 4 AS memory_thesis, 4 AS peak_memory_density" if version > 2 else "")
     )
     connection.close()
     return settings.database
@@ -96,7 +98,8 @@ def test_an_older_database_gets_the_tables_of_a_new_one_and_keeps_its_rows(old: 
     connection, new = open_for_writing(old), open_for_writing(empty_database)
     assert columns(connection) == columns(new)
     assert [(row["epoch"], row["val_metric"], row["counts"]) for row in rows(connection, "epochs")] == [(1, 60, True)]
-    assert [(row["elements"], row["metadata_bits"]) for row in rows(connection, "ledger")] == [(6, 0)]
+    (ledger,) = rows(connection, "ledger")
+    assert [ledger[name] for name in ("elements", "metadata_bits", "partner", "protected")] == [6, 0, None, 0]
     decisions = [(row["epoch"], row["label"], row["signal"], row["value"]) for row in rows(connection, "precision")]
     assert decisions == [(1, "int4", "start", None), (4, "int8", "epoch clock", None)]
     assert [(row["memory"], row["memory_thesis"]) for row in rows(connection, "densities")] == [(4, 4)]
@@ -147,18 +150,18 @@ def test_an_older_backup_is_restored_and_stays_as_it_is(
 
 def test_a_step_that_fails_leaves_the_database_as_it_was(old: Path, version: int) -> None:
     broken = duckdb.connect(str(old))
-    broken.execute("ALTER TABLE densities ADD COLUMN memory_thesis DOUBLE")
+    broken.execute("CREATE TABLE artifacts (run VARCHAR)")
     broken.close()
     with pytest.raises(DatabaseError) as failure:
         open_for_writing(old)
     assert str(failure.value) == (
         f"the database {old} cannot be brought from schema version {version} to {SCHEMA_VERSION} (Catalog Error: "
-        'Column with name "memory_thesis" already exists!): run `bitfront rebuild`'
+        'Table with name "artifacts" already exists!): run `bitfront rebuild`'
     )
     assert read_version(old) == version
     found = duckdb.connect(str(old))
     assert found.execute("SELECT run, epoch, val_metric FROM epochs").fetchall() == [("r0", 1, 60)]
-    assert "loss_ratio" not in {name for table, name, *_ in columns(found) if table == "epochs"}
+    assert "partner" not in {name for table, name, *_ in columns(found) if table == "ledger"}
     found.close()
 
 

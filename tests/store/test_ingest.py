@@ -74,7 +74,7 @@ def test_a_whole_life_fills_every_table(connection: duckdb.DuckDBPyConnection) -
 
 
 def test_progress_shows_before_the_run_ends(connection: duckdb.DuckDBPyConnection) -> None:
-    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1][:6])
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1][:7])
     run = one(connection)
     assert (run["state"], run["epoch"], run["best_epoch"], run["best_val"]) == ("running", 2, 2, 41.0)
     assert (run["test_at_best_val"], run["test_last"], run["seconds_left"]) == (61.0, 61.0, 0.5)
@@ -349,3 +349,32 @@ def test_the_group_is_the_specs_own(connection: duckdb.DuckDBPyConnection) -> No
 def test_an_unknown_query_parameter_is_refused(connection: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(InputError, match="unknown parameter 'state': did you mean states"):
         ask(connection, "runs", state="queued")
+
+
+def test_figures_and_artifacts_of_the_newest_attempt(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1])
+    apply(connection, *lives.attempt_of(RUN, 2))
+    assert ask(connection, "figures", runs=RUN) == [
+        {"run": RUN, "name": "bitops", "value": 4e6},
+        {"run": RUN, "name": "energy", "value": None},
+    ]
+    (file,) = ask(connection, "artifacts", run=RUN)
+    assert (file["name"], file["kind"], file["bytes"]) == ("model.safetensors", "model", 1002)
+
+
+def test_a_measurement_replaces_an_older_one_and_changes_no_state(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, *lives.finished(RUN), lives.measured(RUN), lives.measured(RUN, lives.BEGAN + 6000, 20e6))
+    apply(connection, lives.measured(RUN, lives.BEGAN + 5500, 1e6))
+    found = ask(connection, "measurements", runs=RUN)
+    assert [(row["variant"], row["value"], row["allocator"]) for row in found] == [
+        ("run", 20e6, "glibc"),
+        ("fp32", 40e6, "glibc"),
+    ]
+    assert one(connection)["state"] == "finished"
+    assert ask(connection, "group_measurements")[0] | {"group_id": ""} == {
+        "group_id": "",
+        "quantity": "peak_torch",
+        "variant": "run",
+        "value": 20e6,
+        "n": 1,
+    }

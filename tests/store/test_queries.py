@@ -388,3 +388,36 @@ def test_times_are_utc(connection: duckdb.DuckDBPyConnection) -> None:
     (run,) = ask(connection, "runs")
     assert run["submitted_at"] == datetime.fromtimestamp(lives.BEGAN, UTC)
     assert str(run["submitted_at"].tzinfo) == "UTC"
+
+
+def test_the_figures_of_a_group_are_the_mean_over_its_counted_runs(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(
+        connection,
+        lives.finished("r0", memory=2.0, seed=0),
+        lives.finished("r1", memory=4.0, seed=1),
+        lives.finished("r2", memory=9.0, seed=1, at=lives.BEGAN - 50),
+        lives.failed("r3"),
+    )
+    (group,) = {row["group_id"] for row in ask(connection, "runs", states="finished")}
+    counted = {row["run"] for row in ask(connection, "group_work", groups=group)}
+    assert "r0" in counted
+    assert len(counted) == 2
+    means = {row["name"]: row["value"] for row in ask(connection, "group_figures", groups=group)}
+    second = {"r1": 4.0, "r2": 9.0}[(counted - {"r0"}).pop()]
+    assert means == {"bitops": 1e6 * (2.0 + second) / 2, "energy": None}
+    assert ask(connection, "group_figures", groups="another") == []
+
+
+def test_the_work_of_a_group_is_summed_over_layers_and_sites(connection: duckdb.DuckDBPyConnection) -> None:
+    events = lives.finished("r0")
+    ledger = next(event.body for event in events if event.body.type == "ledger_recorded")
+    rows = [row.model_copy(update={"layer": layer}) for row in ledger.rows for layer in (0, 1)]
+    body = ledger.model_copy(update={"rows": [*rows, rows[0].model_copy(update={"partner": "fp32"})]})
+    apply(connection, [event.model_copy(update={"body": body}) if event.body is ledger else event for event in events])
+    (group,) = {row["group_id"] for row in ask(connection, "runs")}
+    found = ask(connection, "group_work", groups=group)
+    assert [(row["partner"], row["macs"], row["elements"], row["written"]) for row in found] == [
+        ("fp32", 5, 6, 7),
+        ("int4", 10, 12, 14),
+    ]
+    assert {(row["run"], row["best_epoch"], row["format"]) for row in found} == {("r0", 3, "int8")}

@@ -160,8 +160,8 @@ def test_average_bits_are_those_of_the_table():
     # 10 nodes: 5 of degree 1, 3 of degree 4, 1 of degree 8, 1 of degree 16; widths 100 and 20.
     degrees = ((1, 5), (4, 3), (8, 1), (16, 1))
     products = [
-        *linear_products(0, 10, 100, 20, input_gradient=False),
-        *linear_products(1, 10, 20, 3, input_gradient=True),
+        *linear_products(0, 10, 100, 20, input_gradient=False, dense=False),
+        *linear_products(1, 10, 20, 3, input_gradient=True, dense=False),
     ]
     rows = ledger_rows(products, parse_scheme("lwq[8,4]+taq[8,6,4,2]"), 1, degrees)
     first, second = 5 * 8 + 3 * 6 + 4 + 2, 5 * 4 + 3 * 4 + 4 + 2
