@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import safetensors.numpy
 import torch
@@ -18,7 +18,7 @@ from engine.artifacts.manifest import FORM, Manifest, Raw, Segment, SiteState, S
 from engine.artifacts.packing import Writer
 from engine.datasets import DATASETS
 from engine.errors import InputError
-from engine.events import LedgerRow
+from engine.events import ArtifactSaved, LedgerRow
 from engine.formats import Format
 from engine.ledger import FORWARD
 from engine.live import ByBucket, LiveScheme, Sites
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from engine.training import RunResult
 
 SUFFIX = ".safetensors"
+MODEL = f"model{SUFFIX}"
+"""A run's model in its folder of artifacts."""
 TENSOR = "packed"
 """The one tensor of the file."""
 MARK = "bitfront"
@@ -64,6 +66,17 @@ def save(result: RunResult, path: Path | str) -> Saved:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
     return saved
+
+
+def save_for_run(result: RunResult, folder: Path) -> list[ArtifactSaved]:
+    """Save a run's model into its folder of artifacts: what is to be said of the two files. Raises as ``save``."""
+    saved = save(result, folder / MODEL)
+    kinds: list[tuple[Path, Literal["model", "manifest"]]] = [(saved.model, "model"), (saved.manifest, "manifest")]
+    return [
+        ArtifactSaved(name=path.name, kind=kind, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        for path, kind in kinds
+        for data in [path.read_bytes()]
+    ]
 
 
 def _write(path: Path, data: bytes) -> None:
