@@ -11,3 +11,15 @@ def digits(unit: str | None) -> int:
 def number(value: float, unit: str | None, sign: str = "") -> str:
     """The metric's number alone; ``sign`` as in a format ("+")."""
     return f"{value:{sign}.{digits(unit)}f}"
+
+
+def bytes_text(value: float) -> str:
+    """Bytes in kB or MB of 10^3 and 10^6, as the papers count them."""
+    if value < 1e3:
+        return f"{value:.0f} B"
+    return f"{value / 1e3:.1f} kB" if value < 1e6 else f"{value / 1e6:.2f} MB"
+
+
+def seconds_text(value: float) -> str:
+    """Seconds, in ms below one."""
+    return f"{value * 1e3:.2f} ms" if value < 1 else f"{value:.2f} s"

@@ -51,6 +51,21 @@ def megabytes(size: float | None) -> str:
     return "–" if size is None or pd.isna(size) else f"{size / 1e6:,.0f} MB"
 
 
+_STEPS = ((1e15, "P"), (1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+
+
+def quantity(value: float, unit: str) -> str:
+    """A value with its unit: "4.00×", "8.00 bits", "15.5 MB a step" (powers of ten), "1.2 GBitOPs an epoch"."""
+    if unit == "×":
+        return f"{value:.2f}×"
+    if unit in ("bits", "%"):
+        return f"{value:.2f} {unit}"
+    unit = re.sub(r"^bytes\b", "B", unit)
+    size, prefix = next(((size, prefix) for size, prefix in _STEPS if abs(value) >= size), (1.0, ""))
+    gap = " " if prefix and unit.startswith("an ") else ""
+    return f"{value / size:.3g} {prefix}{gap}{unit}".rstrip()
+
+
 def number(value: float | None, unit: str = "") -> str:
     """A metric with its unit, in the unit's digits; a dash where there is none."""
     if value is None or pd.isna(value):

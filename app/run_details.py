@@ -11,6 +11,7 @@ import streamlit as st
 from app.caveats import show_caveats
 from app.charts.pareto import MEANS
 from app.connection import ask_frame, ask_rows
+from app.cost_card import show_costs
 from app.launch_plan import LaunchPlan, command_lines
 from app.lost_accuracy import show_lost_accuracy
 from app.phrases import duration, literal, megabytes, number
@@ -39,6 +40,7 @@ def show_details(run: str) -> None:
         _results(row)
     show_precision(row)
     show_lost_accuracy(row)
+    show_costs(row)
     left, right = st.columns([3, 2], gap="large")
     with left:
         _densities(row)

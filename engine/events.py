@@ -294,12 +294,15 @@ class ArtifactSaved(_Body):
     sha256: str
 
 
+MeasuredQuantity = Literal[
+    "peak_torch", "peak_process", "held_for_backward", "epoch_seconds", "latency_median", "latency_p95", "file_size"
+]
+
+
 class Measurement(_Body):
     """One measured quantity of a run's spec, or of its fp32 twin."""
 
-    quantity: Literal[
-        "peak_torch", "peak_process", "held_for_backward", "epoch_seconds", "latency_median", "latency_p95", "file_size"
-    ]
+    quantity: MeasuredQuantity
     """peak_torch: torch's allocated peak of training plus the features (the thesis' protocol); peak_process: peak
     resident memory of training; bytes, or seconds."""
     variant: Literal["run", "fp32"]

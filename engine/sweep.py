@@ -32,6 +32,14 @@ What the table compares seed by seed, and what a paper says (only figures that a
     selection = "best test"            # which of our three values it stands beside
     provenance = "given"
 
+Where memory and time are the question, one run of each cell is measured after it has trained (bitfront measure); a
+published figure of a measured quantity names it, in bytes or seconds:
+
+    measure = true
+    [[published]]
+    metric = "peak_torch"
+    …
+
 Order: seeds outermost, so that an early look at a sweep is already a comparison.
 """
 
@@ -46,6 +54,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from engine.errors import InputError
+from engine.events import MeasuredQuantity
 from engine.scheme import parse_scheme
 from engine.spec import RunSpec, explain
 
@@ -68,6 +77,8 @@ class Published(BaseModel):
     value: float
     std: float | None = None
     source: str
+    metric: MeasuredQuantity | None = None
+    """What the figure is of, where it is not the task's metric; ``value`` is then in bytes or seconds."""
     selection: Literal["best validation", "last", "best test"] = "best validation"
     """The epoch that the paper reports: it is shown beside our value of the same selection."""
     provenance: Literal["given"]
@@ -97,6 +108,7 @@ class _SweepFile(BaseModel):
     baseline: str | None = None
     compare: list[_Comparison] = []
     published: list[Published] = []
+    measure: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +121,8 @@ class Sweep:
     pairs: tuple[tuple[str, str], ...] = ()
     """Seed groups (``RunSpec.group``) whose difference is of interest: the first minus the second."""
     published: tuple[Published, ...] = ()
+    measure: bool = False
+    """Whether one run of each cell is measured after it has trained."""
 
     @property
     def cells(self) -> tuple[RunSpec, ...]:
@@ -147,7 +161,7 @@ def expand(table: Mapping[str, Any], *, seeds: int | None = None, epochs: int | 
     folded = [cells] if file.folds is None else list(zip(*(in_folds(cell, file.folds) for cell in cells), strict=True))
     runs = tuple(RunSpec.parse({**cell, "seed": seed}) for seed in seed_list for fold in folded for cell in fold)
     groups = _by_group(runs[: len(cells)])
-    return Sweep(file.name, file.priority, runs, _pairs(file, groups), tuple(file.published))
+    return Sweep(file.name, file.priority, runs, _pairs(file, groups), tuple(file.published), file.measure)
 
 
 def _merged(base: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:

@@ -102,8 +102,8 @@ class Service:
             self._client = connect(self.settings)
         return self._client
 
-    def _query(self, name: str) -> pa.Table:
-        return self._store().query(name)
+    def _query(self, name: str, **parameters: Any) -> pa.Table:
+        return self._store().query(name, **parameters)
 
     def _position(self) -> str:
         return str(self._store().health()["stream_position"])

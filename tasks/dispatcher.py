@@ -21,6 +21,7 @@ from redis.exceptions import ResponseError
 from engine.events import Envelope, RunCancelled, RunFailed
 from tasks import keys
 from tasks.log import logger
+from tasks.measurements import Measurements
 from tasks.messages import Messages, Room
 
 MOST_ATTEMPTS = 3
@@ -58,15 +59,16 @@ class Marks:
 class Dispatcher:
     """Looks at the store, the leases and the queues; publishes what is missing.
 
-    ``query``: the store's named queries (``query("dispatchable") -> pyarrow.Table``); ``position``: id of
-    the last stream entry that the store has applied.
+    ``query``: the store's named queries (``query("dispatchable") -> pyarrow.Table``, with parameters by name);
+    ``position``: id of the last stream entry that the store has applied.
     """
 
     def __init__(
-        self, redis: Redis, celery: Celery, query: Callable[[str], pa.Table], position: Callable[[], str]
+        self, redis: Redis, celery: Celery, query: Callable[..., pa.Table], position: Callable[[], str]
     ) -> None:
         self.redis, self.query, self.position = redis, query, position
         self.messages = Messages(redis, celery)
+        self.measurements = Measurements(redis, self.messages, query)
         self.token = secrets.token_hex(8)
         self._hold = redis.register_script(_HOLD)
         self._suspects: dict[str, Position] = {}
@@ -93,7 +95,7 @@ class Dispatcher:
             count += self._serve(rows, room, before, applied)
             if not room.is_left(rows[-1]["priority"]):
                 break
-        return count
+        return count + self.measurements.serve(room)
 
     def _serve(
         self,

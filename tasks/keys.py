@@ -8,6 +8,8 @@ DeviceClass = Literal["cpu", "cuda"]
 
 EVENTS = "bitfront:events"
 """Stream of run events; one field ``e`` an entry: ``Envelope.to_json()``."""
+MEASURE = "bitfront:measure"
+"""Sorted set of the runs that somebody asked to measure, by how many workers have begun to; gone once it is done."""
 DISPATCHER = "bitfront:dispatcher"
 """Lock of the one dispatcher."""
 
@@ -46,6 +48,11 @@ def sent(run: str) -> str:
 def given_back(run: str) -> str:
     """Hash ``{count, attempt}``: attempts that a stopping worker handed back, which count as none."""
     return f"given_back:{run}"
+
+
+def measure_failed(run: str) -> str:
+    """Why the run could not be measured, since it was last asked for."""
+    return f"measure_failed:{run}"
 
 
 def stop(worker: str) -> str:

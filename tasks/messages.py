@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import get_args
+from typing import Any, get_args
 
 from celery import Celery
 from kombu.exceptions import OperationalError
@@ -12,7 +12,7 @@ from redis import Redis
 
 from tasks import keys
 from tasks.log import logger
-from tasks.queue import TRAIN, read_task_id, task_id
+from tasks.queue import MEASURE, TRAIN, read_task_id, task_id
 
 CLASSES: tuple[keys.DeviceClass, ...] = get_args(keys.DeviceClass)
 MESSAGES_A_WORKER = 2
@@ -90,12 +90,21 @@ class Messages:
 
     def send(self, run: str, attempt: int, spec: str, priority: int, device_class: keys.DeviceClass) -> bool:
         """Publish one message, marked so that it is not published twice; False if one is under way."""
+        return self._send(TRAIN, run, attempt, {"attempt": attempt, "spec": spec}, priority, device_class)
+
+    def send_measurement(self, run: str, priority: int, device_class: keys.DeviceClass) -> bool:
+        """The same for a finished run that shall be measured: a message of attempt 0."""
+        return self._send(MEASURE, run, 0, {}, priority, device_class)
+
+    def _send(
+        self, task: str, run: str, attempt: int, more: dict[str, Any], priority: int, device_class: keys.DeviceClass
+    ) -> bool:
         if not self.redis.set(keys.sent(run), attempt, ex=keys.SENT_SECONDS, nx=True):
             return False
         try:
             self.celery.send_task(
-                TRAIN,
-                kwargs={"run": run, "attempt": attempt, "spec": spec},
+                task,
+                kwargs={"run": run} | more,
                 task_id=task_id(run, attempt),
                 queue=keys.queue(device_class),
                 priority=priority,
@@ -106,7 +115,7 @@ class Messages:
             self.redis.delete(keys.sent(run))
             logger.warning("a message could not be published", run=run, error=str(error))
             return False
-        logger.info("sent", run=run, attempt=attempt, priority=priority, to=device_class)
+        logger.info("sent", task=task, run=run, attempt=attempt, priority=priority, to=device_class)
         return True
 
 

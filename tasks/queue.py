@@ -1,4 +1,4 @@
-"""The Celery app: transport of (run, attempt, spec) to a worker, and nothing more.
+"""The Celery app: transport of what to train (run, attempt, spec), or to measure (run), to a worker; nothing more.
 
 No results, no retries, no remote control: the store keeps results, the dispatcher alone repeats.
 The settings were measured; each that is not Celery's default says why.
@@ -14,7 +14,9 @@ from tasks import keys
 from tasks.connection import QueueUnavailable, address, celery_address
 
 TRAIN = "bitfront.train"
-"""Name of the one task; its id is ``run:attempt``."""
+"""Name of the training task; its id is ``run:attempt``."""
+MEASURE = "bitfront.measure"
+"""Name of the measuring task; its id is ``run:0``."""
 
 
 def make_celery(settings: Settings) -> Celery:
@@ -23,7 +25,7 @@ def make_celery(settings: Settings) -> Celery:
         broker = celery_address(address(settings))
     except QueueUnavailable:
         broker = None
-    app = Celery("bitfront", broker=broker, include=["tasks.train"])
+    app = Celery("bitfront", broker=broker, include=["tasks.train", "tasks.measure"])
     app.conf.update(
         accept_content=["json"],
         task_serializer="json",

@@ -1,4 +1,4 @@
-"""Launch and cancel: one write to the stream each, which happens whole or not at all.
+"""Launch, cancel and measure: one write each, which happens whole or not at all.
 
 Imported by the dashboard and the command line, so neither Celery nor torch is needed here.
 """
@@ -6,9 +6,10 @@ Imported by the dashboard and the command line, so neither Celery nor torch is n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
-from redis import Redis
 from redis.exceptions import RedisError
 
 from engine import grammar
@@ -20,7 +21,7 @@ from engine.spec import RunSpec
 from tasks import keys
 from tasks.connection import QueueUnavailable, address, quick, shown
 
-__all__ = ["QueueUnavailable", "cancel", "submit"]
+__all__ = ["Asked", "QueueUnavailable", "cancel", "measure", "measuring", "submit"]
 
 
 def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, sweep: str | None = None) -> list[str]:
@@ -48,7 +49,7 @@ def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, s
         )
         for index, spec in enumerate(specs)
     ]
-    _write(settings, envelopes, [], "launched")
+    _write(settings, lambda pipe: _say(pipe, envelopes), "launched")
     return [envelope.run for envelope in envelopes]
 
 
@@ -60,11 +61,65 @@ def cancel(settings: Settings, runs: Iterable[str]) -> None:
     asked = list(dict.fromkeys(runs))
     now = time.time()
     envelopes = [Envelope(run=run, at=now, body=CancelRequested()) for run in asked]
+
+    def write(pipe: Any) -> None:
+        for run in asked:
+            pipe.set(keys.cancel(run), 1, ex=keys.MEMORY_SECONDS)
+        _say(pipe, envelopes)
+
     if envelopes:
-        _write(settings, envelopes, [keys.cancel(run) for run in asked], "cancelled")
+        _write(settings, write, "cancelled")
 
 
-def _write(settings: Settings, envelopes: list[Envelope], flags: list[str], done: str) -> None:
+def measure(settings: Settings, *runs: str) -> None:
+    """Ask the workers to measure runs as ``bitfront measure`` does, each once it has finished.
+
+    What was asked for already, and is not done, is not asked for again. Raises QueueUnavailable if Redis does not
+    answer.
+    """
+
+    def write(pipe: Any) -> None:
+        for run in runs:
+            pipe.zadd(keys.MEASURE, {run: 0}, nx=True)
+            pipe.delete(keys.measure_failed(run))
+
+    if runs:
+        _write(settings, write, "asked for")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What has become of a measurement that somebody asked for; there is none once it is done."""
+
+    state: Literal["waiting", "measuring", "failed"]
+    reason: str = ""
+    """Why it failed."""
+
+
+def measuring(settings: Settings, runs: Iterable[str]) -> dict[str, Asked]:
+    """The measurements of these runs that wait, go on, or have failed. Raises QueueUnavailable."""
+    asked = list(dict.fromkeys(runs))
+    url = address(settings)
+    try:
+        with quick(settings) as redis, redis.pipeline(transaction=False) as pipe:
+            for run in asked:
+                pipe.zscore(keys.MEASURE, run)
+                pipe.exists(keys.lease(run))
+                pipe.get(keys.measure_failed(run))
+            answers = iter(pipe.execute())
+    except RedisError as error:
+        raise QueueUnavailable(f"the queue at {shown(url)} does not answer ({error})") from None
+    found: dict[str, Asked] = {}
+    for run in asked:
+        begun, held, reason = next(answers), next(answers), next(answers)
+        if begun is not None:
+            found[run] = Asked("measuring" if begun and held else "waiting")
+        elif reason is not None:
+            found[run] = Asked("failed", str(reason))
+    return found
+
+
+def _write(settings: Settings, write: Callable[[Any], None], done: str) -> None:
     try:
         url = address(settings)
     except QueueUnavailable as error:
@@ -79,7 +134,9 @@ def _write(settings: Settings, envelopes: list[Envelope], flags: list[str], done
         except RedisError as error:
             raise QueueUnavailable(f"the queue at {shown(url)} does not answer ({error}): nothing was {done}") from None
         try:
-            _send(redis, envelopes, flags)
+            with redis.pipeline(transaction=True) as pipe:
+                write(pipe)
+                pipe.execute()
         except RedisError as error:
             raise QueueUnavailable(
                 f"the queue at {shown(url)} stopped answering ({error}): "
@@ -87,10 +144,6 @@ def _write(settings: Settings, envelopes: list[Envelope], flags: list[str], done
             ) from None
 
 
-def _send(redis: Redis, envelopes: list[Envelope], flags: list[str]) -> None:
-    with redis.pipeline(transaction=True) as pipe:
-        for flag in flags:
-            pipe.set(flag, 1, ex=keys.MEMORY_SECONDS)
-        for envelope in envelopes:
-            pipe.xadd(keys.EVENTS, {"e": envelope.to_json()})
-        pipe.execute()
+def _say(pipe: Any, envelopes: list[Envelope]) -> None:
+    for envelope in envelopes:
+        pipe.xadd(keys.EVENTS, {"e": envelope.to_json()})

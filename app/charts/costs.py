@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from app.charts.layout import axis, chart_layout, plain
-from app.theme import ACCENT, family_style
+from app.theme import ACCENT, family_style, scheme_family
 from engine.formats import get_format
 from engine.scheme import SITES
 
@@ -85,6 +85,8 @@ def memory_chart(memory: Mapping[str, Mapping[str, float | None]]) -> go.Figure:
             text=[f"{share:.0f} %" if share >= 6 else "" for share in shares],
             textposition="inside",
             insidetextanchor="middle",
+            insidetextfont={"color": "#fff"},
+            textangle=0,
             customdata=[
                 f"<b>{plain(name)}</b><br>{part}: {value / 1e6:.3g} MB, {share:.1f} % of {totals[name] / 1e6:.3g} MB"
                 for name, value, share in zip(names, values, shares, strict=True)
@@ -94,6 +96,7 @@ def memory_chart(memory: Mapping[str, Mapping[str, float | None]]) -> go.Figure:
     figure.update_layout(
         **chart_layout(height=110 + 44 * len(names), revision="memory"),
         barmode="stack",
+        legend_traceorder="normal",
         xaxis=axis("Memory (10⁶ bytes)"),
         yaxis=axis("", autorange="reversed"),
     )
@@ -122,7 +125,7 @@ def roofline_chart(
                 x=[low, max(ridge, low), max(high, ridge * 1.5)],
                 y=[min(roof, bandwidth * low), min(roof, bandwidth * max(ridge, low)), roof],
                 mode="lines",
-                line={"color": family_style(get_format(name).family).color, "width": 1.5},
+                line={"color": _color(name), "width": 1.5},
                 name=f"roof, {name}",
                 hovertemplate=f"{plain(name)}: {roof / 1e9:.3g} GMAC/s<extra></extra>",
             )
@@ -149,7 +152,7 @@ def roofline_chart(
                 marker={
                     "symbol": symbol,
                     "size": size,
-                    "color": [family_style(get_format(point["format"]).family).color for point in found],
+                    "color": [_color(point["format"]) for point in found],
                 },
                 customdata=[_roof_hover(point) for point in found],
                 hovertemplate="%{customdata}<extra></extra>",
@@ -160,6 +163,10 @@ def roofline_chart(
         yaxis=axis("Attainable (MAC/s)", type="log", exponentformat="SI"),
     )
     return figure
+
+
+def _color(format: str) -> str:
+    return family_style(scheme_family(format)).color
 
 
 def bits_text(bits: float) -> str:

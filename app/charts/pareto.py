@@ -31,6 +31,19 @@ MEANS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True)
+class Other:
+    """Another horizontal axis than a density: a figure of the ledger, a measured quantity, another cost table's.
+
+    Its values stand in each group's ``other``.
+    """
+
+    title: str
+    """With scope, coverage and unit, as the axis says it."""
+    definition: str
+    lower_is_better: bool = False
+
+
+@dataclass(frozen=True)
 class Axes:
     """What the chart shows: which density, for which scope and coverage (a chart holds one of each)."""
 
@@ -40,15 +53,26 @@ class Axes:
     log_x: bool = False
     mean: str = "harmonic mean"
     """One of MEANS."""
+    other: Other | None = None
+    """What is shown instead of the density."""
 
     @property
     def column(self) -> str:
         """The column of the store's ``groups`` that it shows."""
+        if self.other is not None:
+            return "other"
         return self.density if self.mean == "harmonic mean" else f"{self.density}_thesis"
 
     @property
     def title(self) -> str:
+        if self.other is not None:
+            return self.other.title
         return f"{DENSITY_TITLES[self.density]}, {self.mean} (× fp32):<br>{self.scope}, {self.coverage}"
+
+    @property
+    def lower_is_better(self) -> bool:
+        """Then the axis is turned round: what is better always stands to the right."""
+        return self.other is not None and self.other.lower_is_better
 
 
 @dataclass(frozen=True)
@@ -74,9 +98,10 @@ def pareto_chart(
     first = shown[0] if shown else {"metric": "accuracy", "unit": "%", "higher_is_better": True}
     densities = [row[axes.column] for row in shown]
     values = [row["test_mean"] for row in shown]
-    on_front = pareto_front(densities, values, higher_y=first["higher_is_better"]).tolist()
+    lower_x = axes.lower_is_better
+    on_front = pareto_front(densities, values, higher_x=not lower_x, higher_y=first["higher_is_better"]).tolist()
     figure = go.Figure()
-    _add_front(figure, densities, values, on_front)
+    _add_front(figure, densities, values, on_front, lower_x=lower_x)
     several_models = len({row["model"] for row in shown}) > 1
     names = [f"{row['scheme']} · {row['model']}" if several_models else row["scheme"] for row in shown]
     places = _places(shown, axes, names, on_front)
@@ -92,17 +117,25 @@ def pareto_chart(
         **chart_layout(height=height, revision=f"{axes}"),
         clickmode="event+select",
         dragmode="zoom",
-        xaxis=axis(axes.title, type="log" if axes.log_x else "linear", **_ticks(densities, axes.log_x)),
+        xaxis=axis(
+            axes.title + (": lower is better" if lower_x else ""),
+            type="log" if axes.log_x else "linear",
+            **({"autorange": "reversed"} if lower_x else {}),
+            **({} if axes.other else _ticks(densities, axes.log_x)),
+        ),
         yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std over seeds{better}"),
     )
     return figure
 
 
-def _add_front(figure: go.Figure, x: Sequence[float], y: Sequence[float], on_front: Sequence[bool]) -> None:
+def _add_front(
+    figure: go.Figure, x: Sequence[float], y: Sequence[float], on_front: Sequence[bool], *, lower_x: bool
+) -> None:
     """The front as steps, from the left edge: whatever lies left of the line, or on its worse side, is dominated."""
-    steps = sorted({(a, b) for a, b, best in zip(x, y, on_front, strict=True) if best})
+    steps = sorted({(a, b) for a, b, best in zip(x, y, on_front, strict=True) if best}, reverse=lower_x)
+    edge = max if lower_x else min
     figure.add_scatter(
-        x=[min(x), *(step[0] for step in steps)] if steps else [],
+        x=[edge(x), *(step[0] for step in steps)] if steps else [],
         y=[steps[0][1], *(step[1] for step in steps)] if steps else [],
         mode="lines",
         line={"shape": "vh", "color": ACCENT, "width": 1.5},
@@ -166,6 +199,7 @@ def _places(
     densities = [row[axes.column] for row in rows]
     spreads = [row["test_std"] or 0 for row in rows]
     x = _shares([math.log(value) for value in densities] if axes.log_x else densities)
+    x = [1 - share for share in x] if axes.lower_is_better else x
     low = min(row["test_mean"] - spread for row, spread in zip(rows, spreads, strict=True))
     high = max(row["test_mean"] + spread for row, spread in zip(rows, spreads, strict=True))
     y = _shares([row["test_mean"] for row in rows], low, high)
@@ -191,9 +225,11 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     """What a point says of its group."""
     unit, label = row["unit"], row["arithmetic_label"]
     label = f" ({label})" if label not in (None, "published") else ""
+    other = [] if axes.other is None else [f"{plain(axes.other.title)}: {row['other']:,.4g}"]
     lines = [
         f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])} · {plain(row['dataset'])}",
         f"test at best validation {mean_std(row['test_mean'], row['test_std'], unit)} {unit}, n = {row['n']}",
+        *other,
         f"test at last epoch {number(row['last_mean'], unit)} · validation {number(row['val_mean'], unit)}",
         f"harmonic mean: memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
         *_thesis(row),

@@ -7,6 +7,7 @@ its run holds the lock); numbers keep it exactly-once.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import time
 from typing import Protocol
@@ -75,6 +76,20 @@ class Recorder:
             # The store went away: the outbox file holds the whole run, and its next start takes it.
             self.client = None
         self._pending = []
+
+
+def deliver(run: str, body: Body, settings: Settings) -> None:
+    """One word on a known run, from outside its attempts: to the store if it answers, else left in the outbox."""
+    envelope = Envelope(run=run, at=time.time(), body=body)
+    settings.outbox.mkdir(parents=True, exist_ok=True)
+    # After "<run>.jsonl" in the order of names, in which the outbox is taken.
+    path = settings.outbox / f"{run}_{body.type}.jsonl"
+    path.write_text(envelope.to_json() + "\n")
+    client = find_store(settings)
+    if client is not None:
+        with contextlib.suppress(BitfrontError):
+            client.post_events([envelope])
+            path.unlink()
 
 
 def find_store(settings: Settings) -> _Client | None:

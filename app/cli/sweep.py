@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from app.cli.reading import Reader, open_reader, print_json
-from app.cli.sweep_table import print_results, read_results
+from app.cli.sweep_table import print_results, read_measured, read_results
 from engine.errors import InputError
 from engine.settings import Settings
 from engine.spec import read_toml_file
@@ -62,6 +62,8 @@ def sweep(
         client.health()
     name = f"{plan.name}@{time.strftime('%Y%m%dT%H%M%S')}"
     runs = tasks.submit.submit(settings, list(plan.runs), priority=plan.priority, sweep=name)
+    measured = [run for run, spec in zip(runs, plan.runs, strict=True) if plan.measure and spec in plan.cells]
+    tasks.submit.measure(settings, *measured)
     if client is None:
         if json_:
             print_json({"sweep": name, "runs": runs})
@@ -71,16 +73,20 @@ def sweep(
             )
         return
     _wait(client, name, len(runs))
+    failed = _wait_for_measurements(settings, client, measured)
     show_results(client, plan, file, {"sweep": name, "runs": runs}, as_json=json_)
+    for run, reason in failed.items():
+        Console(stderr=True).print(f"{run} was not measured: {reason}", highlight=False, markup=False, soft_wrap=True)
 
 
 def show_results(reader: Reader, plan: Sweep, file: Path, about: dict[str, Any], *, as_json: bool) -> None:
-    """Print the tables of a sweep, or one JSON object with ``groups`` and ``paired``."""
+    """Print the tables of a sweep, or one JSON object with ``groups`` and ``paired`` (and ``measured``)."""
     groups, paired = read_results(reader, plan)
+    measured = read_measured(reader, plan, groups)
     if as_json:
-        print_json({**about, "groups": groups, "paired": paired})
+        print_json({**about, "groups": groups, "paired": paired} | ({"measured": measured} if plan.measure else {}))
     elif groups:
-        print_results(plan, groups, paired)
+        print_results(plan, groups, paired, measured)
     else:
         Console().print(f"No run of this file is known here: launch it with `bitfront sweep {file}`.", highlight=False)
 
@@ -96,4 +102,23 @@ def _wait(client: Any, name: str, total: int) -> None:
             progress.update(bar, completed=ended)
             if ended >= total:
                 return
+            time.sleep(POLL_SECONDS)
+
+
+def _wait_for_measurements(settings: Settings, client: Any, runs: list[str]) -> dict[str, str]:
+    """Return when each run has been measured; gives why some could not be."""
+    import tasks.submit
+
+    if not runs:
+        return {}
+    console = Console(stderr=True)
+    with Progress(console=console, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("measured", total=len(runs))
+        while True:
+            asked = tasks.submit.measuring(settings, runs)
+            failed = {run: one.reason for run, one in asked.items() if one.state == "failed"}
+            done = set(client.query("measurements", runs=runs)["run"].to_pylist())
+            progress.update(bar, completed=len(done | failed.keys()))
+            if done | failed.keys() >= set(runs):
+                return failed
             time.sleep(POLL_SECONDS)

@@ -7,10 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
+from app.cli.measure import ratio_text, value_text
 from app.cli.reading import Reader, mean_and_std, print_table
 from app.describe import spec_texts
 from app.digits import number
 from app.phrases import titled
+from engine.measure import QUANTITIES
 from engine.spec import RunSpec
 from engine.sweep import Sweep
 
@@ -48,12 +50,33 @@ def _published(plan: Sweep, cell: RunSpec, row: Row) -> list[Row]:
             "ours": row[f"{OURS[figure.selection]}_mean"],
         }
         for figure in plan.published
-        if (figure.dataset, figure.model, figure.scheme) == place
+        if (figure.dataset, figure.model, figure.scheme) == place and figure.metric is None
     ]
 
 
-def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row]) -> None:
-    """Both tables for people; a column of published figures only where the file has any."""
+def read_measured(reader: Reader, plan: Sweep, groups: Sequence[Row]) -> list[Row]:
+    """What was measured of a sweep's groups, in the file's order: {quantity: {run, fp32, published}} of each."""
+    if not plan.measure or not groups:
+        return []
+    ids = [row["group_id"] for row in groups]
+    values: dict[str, dict[str, Row]] = {group: {} for group in ids}
+    for row in reader.query("group_measurements", groups=ids).to_pylist():
+        values[row["group_id"]].setdefault(row["quantity"], {})[row["variant"]] = row["value"]
+    cells = {cell.group: cell for cell in plan.cells}
+    found: list[Row] = []
+    for group in ids:
+        cell = cells[group]
+        for figure in plan.published:
+            place = (figure.dataset, figure.model, figure.scheme)
+            if figure.metric in values[group] and place == (cell.dataset.name, cell.model.name, cell.scheme):
+                values[group][figure.metric]["published"] = {"value": figure.value, "source": figure.source}
+        quantities = {name: values[group][name] for name in QUANTITIES if name in values[group]}
+        found.append({"group_id": group, "quantities": quantities})
+    return found
+
+
+def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row], measured: Sequence[Row] = ()) -> None:
+    """All tables for people; a column of published figures only where the file has any."""
     names = _names(groups)
     print_groups(groups, names)
     missing = len(plan.cells) - sum(row["n"] > 0 for row in groups)
@@ -64,6 +87,10 @@ def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row]) -> 
         console.print("\nPaired by seed: the first scheme minus the second", style="bold", highlight=False)
         cells = {cell.group: cell for cell in plan.cells}
         print_paired(paired, cells)
+    if any(row["quantities"] for row in measured):
+        console.print("\nMeasured, each in a fresh process; in brackets: to fp32", style="bold", highlight=False)
+        schemes = {row["group_id"]: row["scheme"] for row in groups}
+        print_measured(measured, names, schemes)
     for caveat in dict.fromkeys(row["caveat"] for row in groups if row["caveat"]):
         console.print(caveat, style="dim", highlight=False, markup=False)
 
@@ -96,6 +123,31 @@ def _group_row(row: Row, names: Mapping[str, tuple[str, str]]) -> list[str]:
         _times(row["arithmetic_density"]),
         f"{row['density_scope']}, {row['density_coverage']}" if row["density_scope"] else "",
     ]
+
+
+def print_measured(measured: Sequence[Row], names: Mapping[str, tuple[str, str]], schemes: Mapping[str, str]) -> None:
+    """One row a group, a column a quantity; published figures stand after ours."""
+    shown = [name for name in QUANTITIES if any(name in row["quantities"] for row in measured)]
+    papers = [name for name in shown if any("published" in row["quantities"].get(name, {}) for row in measured)]
+    titles = ["dataset", "model", "scheme", *(QUANTITIES[name].title for name in shown)]
+    rows: list[list[str]] = []
+    for row in measured:
+        found = row["quantities"]
+        cells = [_measured(name, found[name]) if name in found else "" for name in shown]
+        published = [_published_measure(name, found.get(name, {})) for name in papers]
+        rows.append([*names[row["group_id"]], schemes[row["group_id"]], *cells, *published])
+    print_table([*titles, *(f"published: {QUANTITIES[name].title.lower()}" for name in papers)], rows)
+
+
+def _measured(quantity: str, values: Row) -> str:
+    value, fp32 = values.get("run"), values.get("fp32")
+    ratio = ratio_text(value, fp32)
+    return value_text(quantity, value) + (f" ({ratio})" if ratio else "")
+
+
+def _published_measure(quantity: str, values: Row) -> str:
+    figure = values.get("published")
+    return "" if figure is None else f"{value_text(quantity, figure['value'])}, {figure['source']}"
 
 
 def print_paired(paired: Sequence[Row], cells: Mapping[str, RunSpec]) -> None:

@@ -11,15 +11,25 @@ import streamlit as st
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.pareto import DENSITY_TITLES, MEANS, Axes, pareto_chart
-from app.connection import ask_frame, ask_rows
+from app.connection import ask_frame, ask_rows, settings
 from app.group_table import COLUMNS, described, group_table
+from app.other_axes import (
+    choice_title,
+    density_choice,
+    figure_choices,
+    is_priced,
+    values_of,
+    with_choice,
+)
 from app.phrases import count, duration, literal, mean_std, megabytes
 from app.run_details import NEVER, density_table
+from engine.costs import DEFAULT, CostTable, list_tables, load_table
 from engine.errors import InputError
 from engine.spec import RunSpec
 
 Rows = list[dict[str, Any]]  # seed groups as app.group_table describes them
 
+OTHER = "other"
 SCOPES = ["training", "inference"]
 COVERAGES = ["quantized part", "whole step"]
 MOST_GROUPS = 1000
@@ -62,13 +72,14 @@ def filters() -> dict[str, str]:
     return asked
 
 
-def choose_axes() -> Axes:
-    densities = list(DENSITY_TITLES)
+def choose_axes() -> tuple[Axes, str | None, CostTable]:
+    """The axes; what their values are looked up by, where those are not the groups' own densities; the cost table."""
+    densities = [*DENSITY_TITLES, OTHER]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         density = st.segmented_control(
             "Density",
             densities,
-            format_func=lambda name: DENSITY_TITLES[name].split()[0],
+            format_func=lambda name: DENSITY_TITLES.get(name, "Another figure").split(" density")[0],
             default=densities[0],
             required=True,
             key="density",
@@ -92,18 +103,53 @@ def choose_axes() -> Axes:
             bind="query-params",
             help="quantized part: what the scheme quantizes; whole step: the rest too, at fp32.",
         )
-        mean = st.segmented_control(
-            "Mean over a run",
-            list(MEANS),
-            format_func=lambda name: name.split()[0],
-            default=next(iter(MEANS)),
-            required=True,
-            key="mean",
-            bind="query-params",
-            help="  \n".join(f"{name}: {about}." for name, about in MEANS.items()),
-        )
+        mean = next(iter(MEANS))
+        if density != OTHER:
+            mean = st.segmented_control(
+                "Mean over a run",
+                list(MEANS),
+                format_func=lambda name: name.split()[0],
+                default=mean,
+                required=True,
+                key="mean",
+                bind="query-params",
+                help="  \n".join(f"{name}: {about}." for name, about in MEANS.items()),
+            )
         log_x = st.toggle("Log axis", key="log", bind="query-params")
-    return Axes(density or densities[0], scope or SCOPES[0], coverage or COVERAGES[0], log_x, mean or next(iter(MEANS)))  # pyright: ignore
+    chosen = density if density in DENSITY_TITLES else densities[0]
+    axes = Axes(chosen, scope or SCOPES[0], coverage or COVERAGES[0], log_x, mean or next(iter(MEANS)))  # pyright: ignore
+    return choose_other(axes, other=density == OTHER)
+
+
+def choose_other(axes: Axes, *, other: bool) -> tuple[Axes, str | None, CostTable]:
+    """Which figure, where it is not a density, and by which cost table, where one decides."""
+    choice, table = None if other else density_choice(axes), load_table()
+    choices = figure_choices()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        if other:
+            choice = st.selectbox(
+                "Figure", choices, format_func=choice_title, key="figure", bind="query-params", width=360
+            )
+            choice = choice if choice in choices else choices[0]
+        if is_priced(str(choice)):
+            tables = {table.name: table for table in list_tables(settings())[0]}
+            name = st.selectbox(
+                "Cost table",
+                list(tables),
+                format_func=lambda name: tables[name].title,
+                key="costs",
+                bind="query-params",
+                width=280,
+                help="What a multiply-accumulate and a byte cost; a run's cost card says where to put your own.",
+            )
+            table = tables.get(str(name), table)
+    default = table.name == DEFAULT
+    if not other and (default or not is_priced(str(choice))):
+        return axes, None, table
+    axes = with_choice(axes, str(choice), table, default=default)
+    assert axes.other is not None
+    st.caption(literal(f"{axes.other.definition}."))
+    return axes, choice, table
 
 
 def show_empty(asked: dict[str, str]) -> None:
@@ -159,7 +205,7 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
                     on_select=lambda key=key: _point_clicked(key),
                     selection_mode="points",
                     config=CONFIG,
-                    alt=f"Test metric against {DENSITY_TITLES[axes.density].lower()} ({axes.mean}) on {dataset}, "
+                    alt=f"Test metric against {axes.title.replace('<br>', ' ')} on {dataset}, "
                     f"{count(len(members), 'seed group')}",
                 )
     if len(datasets) > len(shown):
@@ -261,8 +307,12 @@ def show_group(group: dict) -> None:
 
 st.title("Compare")
 asked = filters()
-axes = choose_axes()
+axes, choice, table = choose_axes()
 groups = described(ask_rows("groups", **asked, scope=axes.scope, coverage=axes.coverage, limit=MOST_GROUPS))
+if choice is not None:
+    finished = [row["group_id"] for row in groups if row["n"]]
+    values = values_of(choice, axes, finished, table, default=table.name == DEFAULT)
+    groups = [{**row, "other": values.get(row["group_id"])} for row in groups]
 picked = st.query_params.get("group")
 if not groups:
     show_empty(asked)

@@ -12,7 +12,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,7 @@ def measure(name: str, case: Case, bits: int) -> dict[str, Any]:
     import torch
 
     from engine.formats import get_format
+    from engine.measure.allocated import allocated
 
     format = get_format(f"int{bits}-floor")
     generator = torch.Generator().manual_seed(0)
@@ -106,21 +107,6 @@ def measure(name: str, case: Case, bits: int) -> dict[str, Any]:
         "rematching_saving": round(fp32 / sizes["rematching"], 2),
         "by_blocks_saving": round(fp32 / sizes["by_blocks"], 2),
     }
-
-
-def allocated(call: Callable[[], Any]) -> int:
-    """The most bytes that a call has allocated at one time on the CPU, its result included."""
-    from torch.profiler import ProfilerActivity, profile
-
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as recorded:
-        result = call()
-    del result
-    held = most = 0
-    for event in recorded.profiler.kineto_results.events():  # pyright: ignore[reportOptionalMemberAccess]
-        if event.name() == "[memory]":
-            held += event.nbytes()  # pyright: ignore[reportAttributeAccessIssue] - not in torch's stub
-            most = max(most, held)
-    return most
 
 
 def _judge(rows: Sequence[dict[str, Any]]) -> list[Goal]:

@@ -160,6 +160,9 @@ def make_table(name: str, raw: Mapping[str, Any], where: str) -> CostTable:
         raise InputError(f"{where}: energy is compared with fp32's, so [mac.float] needs 32 = …")
     if not mac and kind != "energy":
         mac = {family: dict(points) for family, points in default_table().mac.items()}
+    if kind != "energy":
+        # Densities are relative to fp32, which every ledger may hold.
+        mac.setdefault("float", {}).setdefault(32.0, 1.0)
     accumulator = numbers.get("accumulator_bits")
     return CostTable(
         name=name,

@@ -73,7 +73,7 @@ def roofline(
         under = bandwidth * float(total) / moved
         points.append(
             Point(
-                name=f"layer {layer + 1}, {product.replace('_', ' ')}",
+                name=f"layer {layer}, {product.replace('_', ' ')}",
                 layer=layer,
                 product=product,
                 format=max(work, key=lambda pair: work[pair])[0].name,

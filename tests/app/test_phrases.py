@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.phrases import ago, count, duration, literal, mean_std, megabytes, number
+from app.phrases import ago, count, duration, literal, mean_std, megabytes, number, quantity
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -59,3 +59,20 @@ def test_counts_have_a_plural() -> None:
 def test_literal_text_loses_its_markdown_and_nothing_else() -> None:
     assert literal("a: b, c-d (e) 1.5") == "a: b, c-d (e) 1.5"
     assert literal("[x](y) *z* :red[a] $m$ `c` <b>") == r"\[x\](y) \*z\* \:red\[a\] \$m\$ \`c\` \<b\>"
+
+
+@pytest.mark.parametrize(
+    ("value", "unit", "text"),
+    [
+        (4, "×", "4.00×"),
+        (6.153, "bits", "6.15 bits"),
+        (15.52e6, "bytes a step", "15.5 MB a step"),
+        (92252, "bytes", "92.3 kB"),
+        (5.4e9, "BitOPs an epoch", "5.4 GBitOPs an epoch"),
+        (2.5e9, "an epoch", "2.5 G an epoch"),
+        (0.31, "MAC a byte", "0.31 MAC a byte"),
+        (0, "J an epoch", "0 J an epoch"),
+    ],
+)
+def test_quantities_have_units_and_prefixes(value: float, unit: str, text: str) -> None:
+    assert quantity(value, unit) == text

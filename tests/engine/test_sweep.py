@@ -110,6 +110,14 @@ def test_published_figures_come_with_their_source():
     assert (figure.scheme, figure.value, figure.std, figure.source) == ("fp32", 82.2, None, "SGQuant, Table III")
 
 
+def test_a_published_figure_may_be_of_a_measured_quantity():
+    sweep = expand(
+        {**TABLE, "measure": True, "published": [{**PUBLISHED, "metric": "peak_torch", "value": 17_560_000}]}
+    )
+    assert sweep.measure
+    assert (sweep.published[0].metric, sweep.published[0].value) == ("peak_torch", 17.56e6)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -118,7 +126,7 @@ def test_published_figures_come_with_their_source():
         (
             {"sede": 1},
             "unknown setting 'sede': did you mean seeds or spec or baseline? "
-            "Allowed: name, seeds, folds, priority, spec, runs, baseline, compare, published",
+            "Allowed: name, seeds, folds, priority, spec, runs, baseline, compare, published, measure",
         ),
         ({"runs": [{"scheme": []}]}, "spec.scheme is an empty list: name at least one value"),
         (

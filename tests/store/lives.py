@@ -97,7 +97,7 @@ def summary(test: float = 80.0, epochs: int = 3, memory: float = 4.0) -> Summary
             density("training", "whole step", memory / 2),
             density("inference", "quantized part", memory + 1),
         ],
-        figures={"bitops": 1e6 * memory, "energy": None},
+        figures={"bit_operations.inference": 1e6 * memory, "energy.inference": None},
         seconds=1.5,
         peak_memory=1_000_000,
         parameters=99,

@@ -355,8 +355,8 @@ def test_figures_and_artifacts_of_the_newest_attempt(connection: duckdb.DuckDBPy
     apply(connection, lives.queued(RUN), *lives.attempt_of(RUN)[:-1])
     apply(connection, *lives.attempt_of(RUN, 2))
     assert ask(connection, "figures", runs=RUN) == [
-        {"run": RUN, "name": "bitops", "value": 4e6},
-        {"run": RUN, "name": "energy", "value": None},
+        {"run": RUN, "name": "bit_operations.inference", "value": 4e6},
+        {"run": RUN, "name": "energy.inference", "value": None},
     ]
     (file,) = ask(connection, "artifacts", run=RUN)
     assert (file["name"], file["kind"], file["bytes"]) == ("model.safetensors", "model", 1002)

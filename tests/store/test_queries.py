@@ -404,7 +404,7 @@ def test_the_figures_of_a_group_are_the_mean_over_its_counted_runs(connection: d
     assert len(counted) == 2
     means = {row["name"]: row["value"] for row in ask(connection, "group_figures", groups=group)}
     second = {"r1": 4.0, "r2": 9.0}[(counted - {"r0"}).pop()]
-    assert means == {"bitops": 1e6 * (2.0 + second) / 2, "energy": None}
+    assert means == {"bit_operations.inference": 1e6 * (2.0 + second) / 2, "energy.inference": None}
     assert ask(connection, "group_figures", groups="another") == []
 
 

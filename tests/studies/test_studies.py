@@ -27,6 +27,7 @@ SHAPES = {
     "mutag-folds": (3, 2),
     "reddit-binary-folds": (3, 2),
     "thesis-components": (72, 70),
+    "thesis-ram": (15, 0),
 }
 """Seed groups and compared pairs of each study."""
 
@@ -57,9 +58,10 @@ def test_a_study_says_how_it_is_run(file: Path) -> None:
     if file.stem.endswith("-folds"):
         assert {run.fold for run in sweep.runs} == set(range(10))
     else:
-        assert sorted({run.seed for run in sweep.runs}) == list(range(10))
+        # Memory does not differ from seed to seed.
+        assert sorted({run.seed for run in sweep.runs}) == list(range(1 if sweep.measure else 10))
     assert (len(sweep.cells), len(sweep.pairs)) == SHAPES[file.stem]
-    assert len(sweep.runs) == 10 * len(sweep.cells)
+    assert len(sweep.runs) == (1 if sweep.measure else 10) * len(sweep.cells)
 
 
 @pytest.mark.parametrize(
@@ -122,3 +124,11 @@ def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mi
         assert result.summary.test_at_best_val is not None
         assert 5 < result.summary.test_at_best_val < 100
         assert result.summary.densities[0].average_bits < 17
+
+
+def test_the_table_of_peak_memory_has_the_thesis_figure_beside_every_cell() -> None:
+    sweep = plan("thesis-ram")
+    figures = {(figure.dataset, figure.scheme): figure.value for figure in sweep.published}
+    assert set(figures) == {(cell.dataset.name, cell.scheme) for cell in sweep.cells}
+    assert {figure.metric for figure in sweep.published} == {"peak_torch"}
+    assert [figures["cora", scheme] for scheme in ("fp32", "int8", "msfp12")] == [17.56e6, 210.6e6, 169.808e6]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from engine.measure import QUANTITIES
 from store.client import connect
 from tests.system.up import Up, bitfront
 
@@ -26,6 +28,24 @@ scheme = "int4"
 training.lr = 0.02
 """
 
+MEASURED = """
+name = "measured"
+measure = true
+[spec]
+dataset = "karate"
+model = "gcn"
+scheme = "fp32"
+training.epochs = 2
+[[published]]
+dataset = "karate"
+model = "gcn"
+scheme = "fp32"
+metric = "peak_torch"
+value = 17.56e6
+source = "a paper"
+provenance = "given"
+"""
+
 
 def test_a_sweep_is_waited_for_compared_and_shown_again(up: Up, tmp_path: Path) -> None:
     file = tmp_path / "study.toml"
@@ -40,6 +60,15 @@ def test_a_sweep_is_waited_for_compared_and_shown_again(up: Up, tmp_path: Path) 
     with connect(up.settings) as client:
         runs = client.query("runs", scheme="int4")["run"].to_pylist()
         assert set(client.query("diagnostics", runs=runs)["run"].to_pylist()) == set(runs)
+
+    other = tmp_path / "measured.toml"
+    other.write_text(MEASURED)
+    measured = bitfront(up.home, "sweep", str(other), "--wait", "--json")
+    assert (measured.returncode, measured.stderr) == (0, "")
+    [row] = json.loads(measured.stdout)["measured"]
+    assert list(row["quantities"]) == list(QUANTITIES)
+    assert all(values["run"] == values["fp32"] > 0 for values in row["quantities"].values())
+    assert row["quantities"]["peak_torch"]["published"] == {"value": 17.56e6, "source": "a paper"}
 
     assert bitfront(up.home, "down").returncode == 0
     again = bitfront(up.home, "sweep", str(file), "--table", *short, COLUMNS="200")

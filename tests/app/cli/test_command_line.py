@@ -12,9 +12,14 @@ from typing import Any
 import pytest
 from scipy import stats
 
+from app.cli.reading import open_reader
+from app.cli.recording import deliver
 from app.cli.run import parse_seeds
 from engine.catalogue import unknown
 from engine.datasets import DATASETS
+from engine.events import Measurement, RunMeasured
+from engine.measure import QUANTITIES
+from engine.settings import Settings
 from tests.conftest import find_mirror
 from tests.engine.own_data.files import write_tables
 from tests.store import lives
@@ -267,6 +272,35 @@ def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[Comma
     ]
 
 
+def test_a_sweeps_table_shows_what_was_measured_and_published(compared: tuple[CommandLine, Path], tmp_path: Path):
+    bitfront, study = compared
+    file = tmp_path / "measured.toml"
+    file.write_text(
+        'name = "measured"\nseeds = 3\nmeasure = true\n'
+        '[spec]\ndataset = "karate"\nmodel = "gcn"\nscheme = ["fp32", "int4"]\ntraining.epochs = 5\n'
+        '[[published]]\ndataset = "karate"\nmodel = "gcn"\nscheme = "int4"\nmetric = "peak_torch"\nvalue = 3e6\n'
+        'source = "a paper"\nprovenance = "given"\n'
+    )
+    [run, *_] = bitfront.json("sweep", str(study), "--table", "--json")["groups"][1]["runs"]
+    rows = [
+        Measurement(quantity="peak_torch", variant="run", value=1.5e6),
+        Measurement(quantity="peak_torch", variant="fp32", value=1e6),
+        Measurement(quantity="epoch_seconds", variant="run", value=0.0125),
+    ]
+    about = {"host": "here", "cpu": "some", "device": "cpu", "threads": 1, "allocator": "some", "epochs": 1}
+    deliver(run, RunMeasured(rows=rows, **about), Settings(home=bitfront.home))
+    lines = [" ".join(line.split()) for line in bitfront("sweep", str(file), "--table").stdout.splitlines()]
+    start = lines.index("Measured, each in a fresh process; in brackets: to fp32")
+    assert lines[start + 1] == (
+        "dataset model scheme Peak memory, torch-allocated plus features Epoch "
+        "published: peak memory, torch-allocated plus features"
+    )
+    assert lines[start + 2 : start + 4] == [
+        "karate gcn fp32",
+        "karate gcn int4 1.50 MB (1.50×) 12.50 ms 3.00 MB, a paper",
+    ]
+
+
 def test_a_sweeps_paired_difference_is_scipys(compared: tuple[CommandLine, Path]):
     bitfront, file = compared
     found = bitfront.json("sweep", str(file), "--table", "--json")
@@ -327,12 +361,18 @@ def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tm
     assert epochs(other) == [first, second]
 
 
-def test_measure_compares_with_fp32(trained: CommandLine):
+def test_measure_compares_with_fp32_and_keeps_what_it_found(trained: CommandLine):
     run = trained.report["runs"][0]["run"]
-    rows = trained.json("measure", run, "--epochs", "5", "--json")
-    assert [row["scheme"] for row in rows] == ["int8", "fp32"]
-    assert rows[1]["time_to_fp32"] == 1
-    assert rows[0]["peak_memory"] > 50e6
+    found = trained.json("measure", run, "--epochs", "3", "--allocator", "tuned", "--json")
+    assert (found["run"], found["scheme"], found["epochs"]) == (run, "int8", 3)
+    assert "MALLOC_MMAP_THRESHOLD_=1073741824" in found["allocator"]
+    values = {(row["quantity"], row["variant"]): row["value"] for row in found["rows"]}
+    assert set(values) == {(name, variant) for name in QUANTITIES for variant in ("run", "fp32")}
+    assert all(value > 0 for value in values.values())
+    # The quantized weights, 34 × 16 and 16 × 4 floats, are held beside the weights.
+    assert values["held_for_backward", "run"] - values["held_for_backward", "fp32"] == 4 * (34 * 16 + 16 * 4)
+    kept = open_reader(Settings(home=trained.home)).query("measurements", runs=run).to_pylist()
+    assert {(row["quantity"], row["variant"]): row["value"] for row in kept} == values
 
 
 @pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("0,4,7", [0, 4, 7]), ("7,", [7])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +13,7 @@ from tests.store import lives
 from tests.store.conftest import Service
 
 SWEEP = "compare"
+HERE = {"from": SWEEP}
 TESTS = {"fp32": (81.0, 82.0, 83.0), "int8": (80.0, 81.0, 85.0), "int4": (70.0, 71.0, 72.0)}
 MEMORY = {"fp32": 1.0, "int8": 4.0, "int4": 3.0}
 
@@ -105,6 +107,45 @@ def test_chart_and_table_hold_one_scope_and_coverage(
     assert columns["Arithmetic"]["label"] == f"Arithmetic density, harmonic mean ({held})"
     assert columns["Arithmetic thesis"]["label"] == f"Arithmetic density, thesis mean ({held})"
     assert columns["Best test"]["label"] == "Best test, never the headline (%)"
+
+
+def test_another_figure_is_an_axis_with_its_definition(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", density="Another figure", figure="Bit operations", scope="inference", **HERE)
+    (figure,) = figures(page)
+    axis = figure["layout"]["xaxis"]
+    assert axis["title"]["text"] == "Bit operations (inference, BitOPs an epoch): lower is better"
+    assert axis["autorange"] == "reversed"
+    assert {scheme: point["x"] for scheme, point in points(figure).items()} == {"fp32": 1e6, "int8": 4e6, "int4": 3e6}
+    assert any(text.value.startswith("Σ MACs·b\\_a·b\\_w over all products") for text in page.caption)
+
+
+def test_what_was_measured_is_an_axis_for_the_groups_that_were(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    runs = [row["run"] for row in filled.client.query("runs", sweep=SWEEP).to_pylist() if row["scheme"] == "int8"]
+    filled.client.post_events([lives.measured(run) for run in runs])
+    choice = "Peak training memory, torch (measured)"
+    page = dashboard.open("compare", density="Another figure", figure=choice, **HERE)
+    (figure,) = figures(page)
+    assert {scheme: point["x"] for scheme, point in points(figure).items()} == {"int8": pytest.approx(17.56)}
+
+
+def test_another_cost_table_changes_the_arithmetic_density(
+    dashboard: Dashboard, filled: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BITFRONT_HOME", str(tmp_path))
+    (tmp_path / "costs").mkdir()
+    (tmp_path / "costs" / "mine.toml").write_text(
+        'title = "Mine"\nsource = "a test"\nkind = "area"\n[mac.int]\n4 = 16\n8 = 4\n'
+    )
+    dashboard.use(filled)
+    page = dashboard.open("compare", density="Arithmetic", costs="Mine", **HERE)
+    (figure,) = figures(page)
+    title = figure["layout"]["xaxis"]["title"]["text"]
+    assert title == "Arithmetic density (training, quantized part, ×)<br>Mine"
+    # A quarter of the ledger's work is protected, and stays in fp32.
+    found = [point["x"] for point in points(figure).values()]
+    assert found == pytest.approx([1 / (0.75 / 4 + 0.25)] * len(TESTS))
 
 
 def test_the_axis_can_be_logarithmic(dashboard: Dashboard, filled: Service) -> None:

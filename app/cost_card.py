@@ -1,0 +1,274 @@
+"""A run's cost card: its figures by their definitions, where the bits are, memory, the roofline, what was measured."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app.charts.cost_svg import cost_svg
+from app.charts.costs import bits_chart, memory_chart, roofline_chart
+from app.charts.layout import CONFIG
+from app.connection import ask_rows, settings
+from app.measured import measurement_table
+from app.phrases import literal, quantity
+from app.run_table import ENDED
+from engine.costs import CostTable, list_tables, load_table
+from engine.errors import InputError
+from engine.events import LedgerRow
+from engine.ledger.by_site import bits_by_site
+from engine.ledger.densities import Scope
+from engine.ledger.figures import (
+    FIGURES,
+    Figure,
+    Ledger,
+    attention_memory,
+    feature_memory,
+    weight_memory,
+)
+from engine.ledger.roofline import roofline, roofline_in_fp32
+
+FIRST = (
+    "memory_density",
+    "arithmetic_density",
+    "average_bits",
+    "average_bits_sgquant",
+    "average_bits_a2q",
+    "average_bits_mixq",
+    "feature_memory",
+    "feature_saving",
+    "weight_memory",
+    "weight_saving",
+    "bit_operations",
+    "traffic",
+    "peak_footprint",
+)
+"""What the card shows before one asks for all: figures, or their part before the scope."""
+
+
+def show_costs(row: Mapping[str, Any]) -> None:
+    """Draw the section of a run (a row of the query ``run``)."""
+    st.markdown("**What it costs**")
+    rows = [LedgerRow.model_validate(found) for found in ask_rows("ledger", run=row["run"])]
+    if not rows:
+        st.caption("The ledger comes with the first epoch." if row["state"] not in ENDED else "No ledger was recorded.")
+        return
+    table, scope = _choose(row)
+    ledger = Ledger(rows, table, row["best_epoch"] if row["state"] == "finished" else None)
+    tabs = st.tabs(["Figures", "Where the bits are", "Memory", "Roofline", "Measured", "Export"])
+    with tabs[0]:
+        _figures(ledger, scope)
+    with tabs[1]:
+        st.plotly_chart(
+            bits_chart(site_rows(ledger, scope), scope=scope),
+            key=f"cost-bits-{row['run']}-{scope}",
+            config=CONFIG,
+            alt=f"Mean bits of an element by site and layer, {scope}",
+        )
+        st.caption("Mean bits of what products read at each site, ranges and shared exponents included.")
+    with tabs[2]:
+        st.plotly_chart(
+            memory_chart(memory_parts(ledger)),
+            key=f"cost-memory-{row['run']}",
+            config=CONFIG,
+            alt="Memory of features, attention and weights, this run and fp32",
+        )
+        st.caption("What inference keeps: each tensor once, in its format (SGQuant, Fig. 1).")
+    with tabs[3]:
+        _roofline(ledger, scope, row["run"])
+    with tabs[4]:
+        _measured(row)
+    with tabs[5]:
+        _export(row, ledger, scope)
+
+
+def _choose(row: Mapping[str, Any]) -> tuple[CostTable, Scope]:
+    tables, faults = list_tables(settings())
+    names = {table.name: table for table in tables}
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox(
+            "Cost table",
+            list(names),
+            format_func=lambda name: names[name].title,
+            key="costs",
+            bind="query-params",
+            width=280,
+            help="What a multiply-accumulate and a byte cost. Yours go into the folder "
+            f"`{literal(settings().costs)}`: engine/costs/published.toml shows how.",
+        )
+        scopes: list[Scope] = ["training", "inference"]
+        scope = st.segmented_control(
+            "Scope",
+            scopes,
+            default=row["density_scope"] if row["density_scope"] in scopes else scopes[0],
+            required=True,
+            key="cost-scope",
+            bind="query-params",
+        )
+    table = names[str(chosen)] if chosen in names else load_table()
+    st.caption(f"{literal(table.title)}: {literal(table.source)}.")
+    for fault in faults:
+        st.warning(literal(fault), icon=":material/error:")
+    return table, "inference" if scope == "inference" else "training"
+
+
+def figure_rows(ledger: Ledger, scope: Scope, *, everything: bool = False) -> list[tuple[Figure, float]]:
+    """The figures that apply, of this scope or of none."""
+    found: list[tuple[Figure, float]] = []
+    for name, figure in FIGURES.items():
+        if not everything and (name.split(".")[0] not in FIRST or figure.scope not in (scope, None)):
+            continue
+        if (value := figure.compute(ledger)) is not None:
+            found.append((figure, value))
+    return found
+
+
+def _figures(ledger: Ledger, scope: Scope) -> None:
+    everything = st.toggle("All definitions", key="cost-all", bind="query-params")
+    found = figure_rows(ledger, scope, everything=everything)
+    frame = figure_table(found)
+    if not everything:
+        st.table(frame, border="horizontal", hide_index=True)
+        return
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        alt="Figures with their definitions",
+        column_config={
+            "Figure": st.column_config.TextColumn(pinned=True),
+            "Value": st.column_config.TextColumn(width="small"),
+            "Definition": st.column_config.TextColumn(width="large"),
+        },
+    )
+
+
+def figure_table(found: Sequence[tuple[Figure, float]]) -> pd.DataFrame:
+    """Figures as people read them, each with the name and the text of its definition."""
+    return pd.DataFrame(
+        {
+            "Figure": [figure.title for figure, _ in found],
+            "Value": [quantity(value, figure.unit) for figure, value in found],
+            "Holds for": [", ".join(filter(None, (figure.scope, figure.coverage))) for figure, _ in found],
+            "Definition": [figure.definition for figure, _ in found],
+            "Source": [figure.source for figure, _ in found],
+        }
+    )
+
+
+def site_rows(ledger: Ledger, scope: Scope) -> list[dict[str, Any]]:
+    """The cells of the bits' map."""
+    return [asdict(found) for found in bits_by_site(ledger, scope)]
+
+
+def memory_parts(ledger: Ledger) -> dict[str, dict[str, float | None]]:
+    """What inference keeps, in bytes, as run and in fp32."""
+    return {
+        name: {"features": feature_memory(of), "attention": attention_memory(of), "weights": weight_memory(of)}
+        for name, of in (("this run", ledger), ("fp32", ledger.in_fp32))
+    }
+
+
+def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
+    devices = [table for table in list_tables(settings())[0] if table.peak and table.bandwidth]
+    names = {table.name: table for table in devices}
+    if not names:
+        st.caption("No cost table names a device's peak and bandwidth.")
+        return
+    chosen = st.selectbox(
+        "Device", list(names), format_func=lambda name: names[name].title, key="device", bind="query-params", width=280
+    )
+    device = names[str(chosen)] if chosen in names else devices[0]
+    assert device.peak is not None
+    assert device.bandwidth is not None
+    sizes = {"peak": device.peak, "bandwidth": device.bandwidth}
+    try:
+        points = roofline(ledger.rows, scope, **sizes, table=ledger.table, epoch=ledger.epoch)
+    except InputError as error:
+        st.info(literal(error), icon=":material/info:")
+        return
+    baseline = roofline_in_fp32(ledger.rows, scope, **sizes, epoch=ledger.epoch)
+    st.plotly_chart(
+        roofline_chart([asdict(point) for point in points], [asdict(point) for point in baseline], **sizes),
+        key=f"cost-roofline-{run}-{scope}",
+        config=CONFIG,
+        alt=f"Attainable work against operational intensity, {scope}, this run and fp32",
+    )
+    bound = sum(point.bound == "traffic" for point in points)
+    st.caption(
+        f"{literal(device.title)}: {device.peak / 1e9:,.0f} GMAC/s in fp32, {device.bandwidth / 1e9:,.0f} GB/s "
+        f"({literal(device.source)}). {bound} of {len(points)} products are bound by memory traffic."
+    )
+
+
+def _measured(row: Mapping[str, Any]) -> None:
+    found = ask_rows("measurements", runs=row["run"])
+    if found:
+        st.dataframe(measurement_table(found), hide_index=True, height="content", alt="What was measured")
+        first = found[0]
+        st.caption(
+            f"{first['measured_at']:%Y-%m-%d %H:%M} UTC on {literal(first['host'])} ({literal(first['cpu'])}), "
+            f"{first['threads']} thread(s), allocator {literal(first['allocator'])}, {first['epochs']} epochs; each "
+            "variant in a fresh process."
+        )
+    else:
+        st.caption("Not measured yet. Measuring is a separate pass in fresh processes; it slows no training.")
+
+
+def card_data(row: Mapping[str, Any], ledger: Ledger) -> dict[str, Any]:
+    """The whole card as JSON values; every figure under its definition's name."""
+    scopes: list[Scope] = ["training", "inference"]
+    return {
+        "run": row["run"],
+        "dataset": row["dataset"],
+        "model": row["model"],
+        "scheme": row["scheme"],
+        "synthetic": bool(row["synthetic"]),
+        "cost_table": {"name": ledger.table.name, "source": ledger.table.source},
+        "figures": {
+            figure.name: {
+                "title": figure.title,
+                "value": value,
+                "unit": figure.unit,
+                "scope": figure.scope,
+                "coverage": figure.coverage,
+                "definition": figure.definition,
+                "source": figure.source,
+            }
+            for figure, value in figure_rows(ledger, "training", everything=True)
+        },
+        "bits": {scope: site_rows(ledger, scope) for scope in scopes},
+        "memory_bytes": memory_parts(ledger),
+        "ledger": [found.model_dump() for found in ledger.rows],
+    }
+
+
+def _export(row: Mapping[str, Any], ledger: Ledger, scope: Scope) -> None:
+    synthetic = "synthetic-" if row["synthetic"] else ""
+    name = f"{synthetic}cost-{row['run']}"
+    figures = [(f.axis, quantity(value, f.unit)) for f, value in figure_rows(ledger, scope)]
+    title = f"{row['scheme']} on {row['dataset']}, {row['model']}"
+    caption = f"run {row['run']} · {scope} · cost table: {ledger.table.title}"
+    caption += " · synthetic data" if row["synthetic"] else ""
+    with st.container(horizontal=True):
+        st.download_button(
+            "Card as SVG",
+            lambda: cost_svg(title, caption, figures, site_rows(ledger, scope), memory_parts(ledger)).encode(),
+            f"{name}.svg",
+            "image/svg+xml",
+            icon=":material/image:",
+            key="cost-svg",
+        )
+        st.download_button(
+            "Card as JSON",
+            lambda: json.dumps(card_data(row, ledger), indent=1, allow_nan=False).encode(),
+            f"{name}.json",
+            "application/json",
+            icon=":material/data_object:",
+            key="cost-json",
+        )
+    st.caption("For papers and scripts: every figure with its definition; the JSON holds the ledger too.")
