@@ -72,13 +72,8 @@ def test_links(settings: Settings, tmp_path: Path):
 def test_a_standardized_regression_answers_in_the_targets_unit(settings: Settings, tmp_path: Path):
     rows = "".join(f"g{index},{1000 + index}.5\n" for index in range(12))
     folder = write_set(tmp_path / "rings", table=f"graph,y\n{rows}")
-    result = train(
-        settings,
-        "int8",
-        "gin(hidden=8)",
-        dataset={"name": "folder", "path": str(folder)},
-        task="graph-regression(standardize=true)",
-    )
+    dataset = {"name": "folder", "path": str(folder), "labels": "numbers"}
+    result = train(settings, "int8", "gin(hidden=8)", dataset=dataset, task="graph-regression(standardize=true)")
     assert result.model.scaling is not None
     exported = saved(result, tmp_path, settings)
     assert exported.compare(result).share == 1.0
