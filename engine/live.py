@@ -25,6 +25,7 @@ from engine.quantizer import Quantizer
 from engine.randomness import make_key, stream_id, uniform
 from engine.schedule import Step
 from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Rule, Scheme, Slot
+from engine.tally import Tally
 from engine.topology import Topology
 
 ALL = "all"
@@ -45,6 +46,20 @@ class ByBucket(nn.Module):
     @property
     def repeats(self) -> bool:
         return all(repeats(part) for part in self.parts)
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """That of each part, by its bucket's number: "0.low"."""
+        return {
+            f"{number}.{name}": value
+            for number, part in zip(self.buckets, self.parts, strict=True)
+            for name, value in cast(Any, part).inference_state().items()
+        }
+
+    def load_inference_state(self, state: dict[str, Tensor], *formats: Format) -> None:
+        """The inverse of ``inference_state``, with each part's format."""
+        for number, part, format in zip(self.buckets, self.parts, formats, strict=True):
+            own = {name.removeprefix(f"{number}."): v for name, v in state.items() if name.startswith(f"{number}.")}
+            cast(Any, part).load_inference_state(own, format)
 
     def forward(self, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor) -> Tensor:
         """x̂ of x [rows, …] whose row i lies in ``bucket[i]``; a bucket without a quantizer stays as it is."""
@@ -72,6 +87,7 @@ class LiveScheme(nn.Module):
         self.enabled = True
         self.topology: Topology | None = None
         self.recorder: Recorder | None = None
+        self.tally: Tally | None = None
         self.register_load_state_dict_post_hook(_take_up_formats)
         self._step = 0
         self._masks: dict[int, Tensor] = {}
@@ -267,6 +283,18 @@ class Sites:
             first = module.parts[0] if isinstance(module, ByBucket) else module
             yield where, first.format if isinstance(first, Quantizer) else rule.quantization.format
 
+    def quantizer(self, site: str, product: str) -> tuple[str, nn.Module] | None:
+        """(key in the live scheme, module) of a place that is quantized now; None where it is not."""
+        if not self.covers(site, product):
+            return None
+        key, module, *_ = self._bound[site, product]
+        return key, module
+
+    def release(self, site: str) -> None:
+        """From now on tensors at the site are taken as they are: they have been quantized before."""
+        self._places = {where: place for where, place in self._places.items() if where[0] != site}
+        self.refresh()
+
     def names_no_product(self, site: str, product: str) -> bool:
         """Whether the rule of a place holds in all products."""
         return self._places[site, product][2].products is None
@@ -321,6 +349,9 @@ class Sites:
         out = _apply(quantizer, x, axis, protected, bucket)
         if elements is not None:
             out = torch.where(elements, out, x)
+        if live.tally is not None:
+            at = (self.layer, self.part, site, product)
+            live.tally.note(at, quantizer, tuple(x.shape), axis, bucket, protected, elements)
         if live.recorder is not None:
             at = (self.layer, self.part, site, product)
             live.recorder.record(at, x, out, quantizer, format, axis, protected, rows, live.topology)
@@ -349,6 +380,8 @@ class Sites:
             )
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
+        if live.tally is not None:
+            live.tally.note((self.layer, self.part, *at), quantizer, tuple(x.shape), axis, bucket, protected)
         if live.recorder is not None:
             self._record(x, out, quantizer, axis, protected, at)
         return out
