@@ -6,6 +6,8 @@
     for event in engine.train(spec):
         ...
     result = engine.run(spec)
+    engine.save(result, "model.safetensors")
+    engine.load("model.safetensors").predict()
 
 Nothing is imported before it is used, so that listing names, parsing schemes and previewing
 densities need no torch.
@@ -17,6 +19,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engine.artifacts.loading import load
+    from engine.artifacts.saving import save
     from engine.follow import follow
     from engine.formats import get_format, list_formats
     from engine.instrument import quantize, unquantize
@@ -32,10 +36,12 @@ __all__ = [
     "follow",
     "get_format",
     "list_formats",
+    "load",
     "parse_scheme",
     "preview",
     "quantize",
     "run",
+    "save",
     "train",
     "unquantize",
 ]
@@ -47,10 +53,12 @@ _HOMES = {
     "follow": "engine.follow",
     "get_format": "engine.formats",
     "list_formats": "engine.formats",
+    "load": "engine.artifacts.loading",
     "parse_scheme": "engine.scheme",
     "preview": "engine.ledger",
     "quantize": "engine.instrument",
     "run": "engine.training",
+    "save": "engine.artifacts.saving",
     "train": "engine.training",
     "unquantize": "engine.instrument",
 }

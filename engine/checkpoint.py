@@ -1,7 +1,8 @@
 """A run between two epochs, whole: what it takes to go on as if nothing had happened.
 
 Random numbers are hashed from the seed and counters, so that no generator needs to be kept: parameters, the
-optimizer, ranges and draws of the live scheme, signals, the controller's memory, and what the run has said so far.
+optimizer, ranges and draws of the live scheme, signals, the controller's memory, the best epoch's model, and what the
+run has said so far.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from engine.errors import RunError
 from engine.events import BODY, Body
 from engine.spec import RunSpec
 
-FORM = 1
+FORM = 2
 """Changes whenever a checkpoint's content does."""
 
 

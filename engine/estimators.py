@@ -26,6 +26,7 @@ from engine.kernels.rounding import make_rounding, round_
 if TYPE_CHECKING:
     from engine.formats import Format
     from engine.formats.base import Granularity, RoundingMode
+    from engine.formats.encoded import Encoded
     from engine.randomness import Key
 
 LEAST_STEP = 2.0**-40
@@ -156,6 +157,23 @@ def learned_step(
     axis = normalize_axis(axis, x.dim())
     mode = make_rounding(rounding or format.rounding, generator)
     return _LearnedStep.apply(x, step, codes, axis, mode)  # pyright: ignore[reportReturnType]
+
+
+def encode_steps(
+    x: Tensor,
+    step: Tensor,
+    format: Format,
+    axis: int = -1,
+    *,
+    rounding: RoundingMode | None = None,
+    generator: Key | None = None,
+) -> Encoded:
+    """The packed form of what ``learned_step`` gives for the same arguments."""
+    reach = step.detach().double().clamp(min=LEAST_STEP) * learnable_codes(format)[1]
+    granularity = "channel" if step.dim() else "tensor"
+    return format.encode(
+        x, axis, range=(-reach, reach), rounding=rounding, generator=generator, granularity=granularity
+    )
 
 
 def learnable_codes(format: Format) -> tuple[int, int]:

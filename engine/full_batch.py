@@ -10,7 +10,7 @@ from torch import Tensor
 from engine.graph import Graph
 from engine.layers.operand import Constant
 from engine.models import MODELS
-from engine.problem import SPLITS, Batch, Measure, Predict, Problem, Values
+from engine.problem import SPLITS, Batch, Measure, Predict, Problem, Values, View
 from engine.sampling import BATCHINGS
 from engine.spec import RunSpec
 
@@ -43,6 +43,9 @@ class FullBatch:
         for split, mask in self.masks.items():
             losses[split], scores[split] = judged(self.measure, outputs[mask], self.targets[split])
         return losses, scores
+
+    def views(self) -> Iterator[View]:
+        yield View(self.x, self.topology)
 
 
 def judged(measure: Measure, outputs: Tensor, targets: Tensor) -> tuple[float | None, float | None]:

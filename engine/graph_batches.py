@@ -20,7 +20,7 @@ from engine.kernels.aggregate import Adjacency
 from engine.kernels.csr import Csr
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Activation, Constant
-from engine.problem import SPLITS, Batch, Measure, Predict, Values
+from engine.problem import SPLITS, Batch, Measure, Predict, Values, View
 from engine.splits import shuffled
 from engine.topology import Topology
 
@@ -192,6 +192,16 @@ class GraphBatches:
             outputs, targets = (torch.cat(parts) for parts in zip(*found, strict=True))
             losses[split], scores[split] = judged(self.measure, outputs, targets)
         return losses, scores
+
+    def views(self) -> Iterator[View]:
+        rest = torch.ones(len(self.set), dtype=torch.bool, device=self.set.starts.device)
+        for numbers in self.numbers.values():
+            rest[numbers] = False
+        for numbers in (*self.numbers.values(), rest.nonzero().squeeze(1)):
+            for part in numbers.split(self.batch_size):
+                if part.numel():
+                    x, topology = self.set.take(part)
+                    yield View(x, topology, topology.rows if self.by_node else part)
 
 
 def _selected(outputs: Tensor, batch: Batch) -> Tensor:

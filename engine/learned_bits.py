@@ -28,12 +28,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn.parameter import is_lazy
 
 from engine.errors import RunError
-from engine.estimators import LEAST_STEP, learnable_codes, learned_step, straight_through
+from engine.estimators import LEAST_STEP, encode_steps, learnable_codes, learned_step, straight_through
 from engine.formats import Format, get_format
 from engine.kernels.finite import NonFiniteError
 from engine.kernels.sparse import SparseOperand
 
 if TYPE_CHECKING:
+    from engine.formats.encoded import Encoded
     from engine.schemes.a2q import Learning
 
 MOST_BITS = 16
@@ -174,6 +175,8 @@ class NodeBits(nn.Module):
     ) -> None:
         super().__init__()
         self.site, self.learning, self.counted = site, learning, counted
+        self.format = node_format(round(bits))
+        """What all start from."""
         rows = learning.groups or nodes
         self.factor = nn.Parameter(torch.ones(rows))
         self.bits = nn.Parameter(torch.full((rows,), float(bits)))
@@ -312,6 +315,18 @@ class NodeBits(nn.Module):
             counts = torch.bincount(effective_bits(self.bits).long(), minlength=MOST_BITS + 1).tolist()
         return [(node_format(bits), Fraction(count, sum(counts))) for bits, count in enumerate(counts) if count]
 
+    def inference_state(self) -> dict[str, Tensor]:
+        """The steps, and the effective bits less one as uint8: what evaluation needs."""
+        return {"step": self.step.detach(), "bits": (effective_bits(self.bits) - 1).to(torch.uint8)}
+
+    def load_inference_state(self, state: dict[str, Tensor], format: Format) -> None:
+        """The inverse of ``inference_state``; ``format``: what all started from."""
+        with torch.no_grad():
+            self.unit.copy_(state["step"])
+            self.factor.fill_(1.0)
+            self.bits.copy_(state["bits"].to(self.bits.dtype) + 1)
+        self.ready = True
+
     def get_extra_state(self) -> dict[str, Any]:
         return {"ready": self.ready}
 
@@ -355,6 +370,23 @@ class LearnedSteps(nn.Module):
         except NonFiniteError as error:
             raise error.at(self.site) from None
         return out if protected is None else torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
+
+    def encode(self, x: Tensor, axis: int = -1) -> Encoded:
+        """The packed form of what ``forward`` gives for x."""
+        shape = list(x.shape)
+        shape[self.axis] = 1
+        if is_lazy(self.step) or list(self.step.shape) != shape:
+            return self.format.encode(x)
+        return encode_steps(x, self.step, self.format, self.axis)
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """The steps, where a tensor has set them."""
+        return {} if is_lazy(self.step) else {"step": self.step.detach()}
+
+    def load_inference_state(self, state: dict[str, Tensor], format: Format) -> None:
+        """The inverse of ``inference_state``."""
+        if "step" in state:
+            self.step = nn.Parameter(state["step"])
 
     @torch.no_grad()
     def _start(self, x: Tensor, shape: Sequence[int]) -> None:

@@ -20,7 +20,7 @@ from engine.full_batch import judged
 from engine.graph import Graph
 from engine.layers.operand import Constant
 from engine.metrics import binary_accuracy, binary_cross_entropy, roc_auc
-from engine.problem import Batch, Measure, Predict, Values
+from engine.problem import Batch, Measure, Predict, Values, View
 from engine.randomness import make_key, stream_id, uniform
 from engine.topology import Topology
 
@@ -108,6 +108,7 @@ class LinkPrediction:
     """Full-batch link prediction on one graph; a batch's target are the labels of its pairs, which ``select`` names."""
 
     metric, unit, higher_is_better = MEASURE.metric, MEASURE.unit, MEASURE.higher_is_better
+    measure = MEASURE
 
     def __init__(self, graph: Graph, device: torch.device, split: LinkSplit, *, width: int, seed: int) -> None:
         self.seed, self.nodes = seed, graph.size.nodes
@@ -145,6 +146,15 @@ class LinkPrediction:
             if split == "test":
                 scores[ACCURACY] = binary_accuracy(found, labels).item()
         return losses, scores
+
+    def views(self) -> Iterator[View]:
+        """The nodes' vectors along the edges that the test sees."""
+        yield View(self.x, self.tested)
+
+    @property
+    def pairs(self) -> Tensor:
+        """The pairs [2, P] that test, linked ones first."""
+        return _labelled(self.linked["test"], self.unlinked["test"])[0]
 
 
 def _labelled(linked: Tensor, unlinked: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,6 +48,20 @@ class ByBucket(nn.Module):
     def repeats(self) -> bool:
         return all(repeats(part) for part in self.parts)
 
+    def inference_state(self) -> dict[str, Tensor]:
+        """That of each part, by its bucket's number: "0.low"."""
+        return {
+            f"{number}.{name}": value
+            for number, part in zip(self.buckets, self.parts, strict=True)
+            for name, value in cast(Any, part).inference_state().items()
+        }
+
+    def load_inference_state(self, state: dict[str, Tensor], *formats: Format) -> None:
+        """The inverse of ``inference_state``, with each part's format."""
+        for number, part, format in zip(self.buckets, self.parts, formats, strict=True):
+            own = {name.removeprefix(f"{number}."): v for name, v in state.items() if name.startswith(f"{number}.")}
+            cast(Any, part).load_inference_state(own, format)
+
     def forward(self, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor) -> Tensor:
         """x̂ of x [rows, …] whose row i lies in ``bucket[i]``; a bucket without a quantizer stays as it is."""
         out = x
@@ -269,6 +283,18 @@ class Sites:
         for where, (_, module, rule) in self._places.items():
             first = module.parts[0] if isinstance(module, ByBucket) else module
             yield where, first.format if isinstance(first, Quantizer) else rule.quantization.format
+
+    def quantizer(self, site: str, product: str) -> tuple[str, nn.Module] | None:
+        """(key in the live scheme, module) of a place that is quantized now; None where it is not."""
+        if not self.covers(site, product):
+            return None
+        key, module, *_ = self._bound[site, product]
+        return key, module
+
+    def release(self, site: str) -> None:
+        """From now on tensors at the site are taken as they are: they have been quantized before."""
+        self._places = {where: place for where, place in self._places.items() if where[0] != site}
+        self.refresh()
 
     def names_no_product(self, site: str, product: str) -> bool:
         """Whether the rule of a place holds in all products."""

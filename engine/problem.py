@@ -21,7 +21,7 @@ from engine.layers.operand import Activation
 from engine.splits import SPLITS
 from engine.topology import Topology
 
-__all__ = ["SPLITS", "Batch", "Measure", "Predict", "Problem", "Values"]
+__all__ = ["SPLITS", "Batch", "Measure", "Predict", "Problem", "Values", "View"]
 
 Predict = Callable[[Activation, Topology], Tensor]
 """The model in evaluation mode: node features and a structure → outputs [N, C], or [graphs, C] after a readout."""
@@ -52,6 +52,18 @@ class Measure:
     higher_is_better: bool
     loss: Callable[[Tensor, Tensor], Tensor]
     score: Callable[[Tensor, Tensor], Tensor]
+    scaling: tuple[Tensor, Tensor] | None = None
+    """(middle, scale) [T] of standardized targets: a value in the target's unit is output·scale + middle."""
+
+
+@dataclass(frozen=True)
+class View:
+    """A part of the dataset as evaluation passes it through the model."""
+
+    x: Activation
+    topology: Topology
+    places: Tensor | None = None
+    """Which of the dataset's outputs (nodes, or graphs) the part's are, int64; None: all, in their order."""
 
 
 class Problem(Protocol):
@@ -71,6 +83,9 @@ class Problem(Protocol):
     @property
     def higher_is_better(self) -> bool: ...
 
+    @property
+    def measure(self) -> Measure: ...
+
     def batches(self, epoch: int) -> Iterator[Batch]:
         """The training batches of an epoch (from 1), in an order hashed from (seed, epoch)."""
         ...
@@ -84,4 +99,8 @@ class Problem(Protocol):
 
         A score by another name than a split's is one more metric of the test split ("accuracy at ½ (%)").
         """
+        ...
+
+    def views(self) -> Iterator[View]:
+        """The whole dataset, part by part, as ``evaluate`` passes it; what no split holds comes last."""
         ...

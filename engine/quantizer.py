@@ -6,7 +6,7 @@ uninterrupted one bit for bit.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,9 @@ from engine.randomness import Key, make_key, stream_id
 from engine.ranges import make_range
 from engine.ranges.learned import Learned
 from engine.scheme import ESTIMATORS
+
+if TYPE_CHECKING:
+    from engine.formats.encoded import Encoded
 
 
 class Quantizer(nn.Module):
@@ -151,6 +154,50 @@ class Quantizer(nn.Module):
             inclusive = self.estimator == "clipped-inclusive"
             out = estimators.clipped(x, format, axis, inclusive=inclusive, **settings)
         return self._watch(out)
+
+    def encode(self, x: Tensor, axis: int | None = None) -> Encoded:
+        """The packed form of what ``forward`` would give for x in evaluation; ``decode`` gives it bit for bit.
+
+        Where rounding is stochastic: what the next call would draw.
+        """
+        format = self._format
+        axis = self.axis if axis is None else axis
+        settings: dict[str, Any] = {"rounding": self.rounding}
+        if self.stochastic:
+            settings["generator"] = make_key(self.seed, stream_id(f"rounding/{self.stream}"), self.draws)
+        if self.estimator == "lsq":
+            assert isinstance(self.range, Learned)
+            return estimators.encode_steps(x, self.range.step, format, axis, **settings)
+        if format.ranged:
+            settings["granularity"] = self.granularity
+            if x.numel() and self.range_name != "min-max":
+                settings["range"] = self.range(x, format, self._along(x, axis), None)
+        return format.encode(x, axis, **settings)
+
+    def inference_state(self) -> dict[str, Tensor]:
+        """What evaluation needs of the state: a range's ends, a learned step, the count of draws."""
+        found: dict[str, Tensor] = {}
+        if self.estimator == "lsq":
+            assert isinstance(self.range, Learned)
+            found["step"] = self.range.step.detach()
+        elif self._format.ranged and (ends := self.range.ends(self._format)) is not None:
+            found["low"], found["high"] = ends
+        if self.stochastic:
+            found["draws"] = torch.tensor(self.draws)
+        return found
+
+    def load_inference_state(self, state: dict[str, Tensor], format: Format) -> None:
+        """The inverse of ``inference_state``, with the format that the quantizer then had."""
+        self._format = format
+        self._ranged = format if format.ranged else None
+        if "step" in state:
+            assert isinstance(self.range, Learned)
+            self.range.step = nn.Parameter(state["step"])
+            self.range.ready = True
+        if "low" in state:
+            self.range = self.range.fix(state["low"], state["high"])
+        if "draws" in state:
+            self.draws = int(state["draws"])
 
     def _along(self, x: Tensor, axis: int) -> int | None:
         return None if self.granularity == "tensor" else normalize_axis(axis, x.dim())

@@ -42,33 +42,28 @@ from engine.problem import SPLITS
 from engine.settings import Settings
 from engine.signals import SignalLog
 from engine.spec import RunSpec
+from engine.trained import BestModel, TrainedModel
 from engine.trainer import Trainer
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What ``engine.run`` returns: the spec, its summary, the per-epoch table and the ledger."""
+    """What ``engine.run`` returns: the spec, its summary, the per-epoch table, the ledger, the best epoch's model."""
 
     spec: RunSpec
     summary: Summary
     history: History
     ledger: list[LedgerRow]
     provenance: dict[str, Any]
+    model: TrainedModel
 
 
 def run(spec: RunSpec, settings: Settings | None = None) -> RunResult:
     """Train to the end. Raises RunError with the reason where the run fails."""
-    ledger: list[LedgerRow] = []
-    provenance: dict[str, Any] = {}
-    for event in train(spec, settings):
-        match event:
-            case RunStarted():
-                provenance = event.provenance
-            case LedgerRecorded():
-                ledger = event.rows
-            case RunFinished():
-                return RunResult(spec, event.summary, event.history, ledger, provenance)
-    raise AssertionError("the training loop ends with RunFinished or raises")
+    training = Training(spec, settings)
+    for _ in training:
+        pass
+    return training.result()
 
 
 def choose_device(asked: str) -> torch.device:
@@ -111,6 +106,9 @@ class Training:
         self.rows: list[EpochFinished] = []
         self.elapsed = 0.0
         self._phase = 0
+        self._started: RunStarted | None = None
+        self._finished: RunFinished | None = None
+        self._ledger: list[LedgerRow] = []
 
     def __iter__(self) -> Iterator[Body]:
         spec, settings = self.spec, self.settings
@@ -118,13 +116,15 @@ class Training:
         torch.set_num_threads(settings.threads)
         graph = load_graph(spec.dataset, settings)
         problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
+        self.problem = problem
         self.trainer = trainer = Trainer(spec, problem, device, self.stepped)
+        self.best = BestModel(higher_is_better=problem.higher_is_better)
         phases = trainer.live.phases(spec.training.epochs)
         total = sum(phase.epochs or 0 for phase in phases)
         self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
         self._parameters = list(trainer.model.parameters())
-        yield RunStarted(
+        self._started = RunStarted(
             worker="",
             host=socket.gethostname(),
             pid=os.getpid(),
@@ -139,6 +139,7 @@ class Training:
                 **software(),
             },
         )
+        yield self._started
         yield LedgerRecorded(rows=run_ledger(spec, problem.size))
         if self.resume is not None:
             self._restore(self.resume)
@@ -163,11 +164,11 @@ class Training:
                 yield from self._say(heard)
                 self._check_finite(self.rows[-1])
         # Formats that were learned, and when precision rose, are known only now.
-        ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
+        self._ledger = ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
         if trainer.live.learns_formats or self.precision.course is not None:
             yield LedgerRecorded(rows=ledger)
         best = best_of(self.rows, problem).epoch
-        yield RunFinished(
+        self._finished = RunFinished(
             summary=summarize(
                 self.rows,
                 problem,
@@ -179,10 +180,21 @@ class Training:
             ),
             history=History.of(self.rows),
         )
+        yield self._finished
+
+    def result(self) -> RunResult:
+        """The finished run. Raises RunError before its last event."""
+        if self._finished is None or self._started is None:
+            raise RunError("there is no result before the run has finished: ask after its last event")
+        model = self.best.trained(self.spec, self.problem.size, self.problem.measure.scaling)
+        summary, history = self._finished.summary, self._finished.history
+        return RunResult(self.spec, summary, history, self._ledger, self._started.provenance, model)
 
     def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
         bits = self.precision.bits
         row, diagnostics = self.trainer.epoch(epoch, record=record)
+        # Before the controller may change the formats for the next epoch.
+        self.best.after(row, self.trainer.model, self.trainer.live)
         signals = self.signals.after(epoch, row.train_loss, row.val_loss, self._parameters)
         row = row.model_copy(
             update={
@@ -220,6 +232,7 @@ class Training:
             "trainer": self.trainer.state(),
             "signals": self.signals.state(),
             "precision": self.precision.state(),
+            "best": self.best.state(),
         }
         return Checkpoint(self.spec, copy.deepcopy(state), list(self.said))
 
@@ -234,6 +247,7 @@ class Training:
         self.precision.restore(state["precision"])
         self.trainer.restore(state["trainer"])
         self.signals.restore(state["signals"])
+        self.best.restore(state["best"])
 
 
 class Measured(Protocol):

@@ -1,6 +1,7 @@
 """One attempt of a run, from the claim to the event that ends it.
 
-It goes on from the last checkpoint of the attempt before it, bit for bit. Whatever happens, it leaves either one
+It goes on from the last checkpoint of the attempt before it, bit for bit, and a run that finishes leaves the model of
+its best epoch beside its checkpoints (engine.artifacts). Whatever happens, it leaves either one
 terminal event, or a lease that runs out (its worker died) or was given back (its worker was stopped), and then the
 dispatcher starts the next attempt.
 """
@@ -116,6 +117,7 @@ class Attempt:
                 elif isinstance(body, EpochFinished):
                     self.epochs.append(body)
                 if isinstance(body, TERMINAL):
+                    self._save(training)
                     return self._end(body, Outcome.FINISHED)
                 self.publisher.publish(body)
                 ended = self._look()
@@ -136,6 +138,18 @@ class Attempt:
             self._log.exception("failed")
             reason = f"internal error: {type(error).__name__}: {error}"
             return self._end(RunFailed(reason=reason, history=self._history()), Outcome.FAILED)
+
+    def _save(self, training: Training) -> None:
+        """Leave the best epoch's model, and say so before the run's end. A full disk costs only the model."""
+        from engine.artifacts.saving import save_for_run
+
+        if self._lost.is_set():
+            return
+        try:
+            for saved in save_for_run(training.result(), self.checkpoints.folder):
+                self.publisher.publish(saved)
+        except BitfrontError as error:
+            self._log.warning("the model could not be saved", reason=str(error))
 
     def _history(self) -> History:
         return History.of(self.epochs)

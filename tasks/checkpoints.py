@@ -57,7 +57,7 @@ class Checkpoints:
         self._written = time.monotonic()
 
     def clear(self) -> None:
-        """The run has ended: nothing goes on from here."""
+        """The run has ended: nothing goes on from here. The model that it may have left stays."""
         for path in self.folder.glob(f"*/{FILE}"):
             shutil.rmtree(path.parent, ignore_errors=True)
         if self.folder.is_dir() and not any(self.folder.iterdir()):

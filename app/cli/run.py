@@ -8,6 +8,7 @@ import os
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
@@ -17,6 +18,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from app.cli.models import copy_model, keep_model, model_files
 from app.cli.reading import mean_and_std
 from app.cli.recording import Recorder, find_store
 from app.cli.resuming import Kept
@@ -44,6 +46,7 @@ def run(
     epochs: int | None = None,
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
+    save: Path | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Train here, now: no server is needed.
@@ -69,6 +72,9 @@ def run(
     resume
         Keep a checkpoint while training. The same command later skips the runs that have ended and goes on with
         the rest where they were left.
+    save
+        Where the best epoch's model goes, quantized and packed: a file, model.safetensors, or with several runs a
+        folder. A readable manifest is written beside each.
     json_
         Print one JSON object on standard output and nothing else.
     """
@@ -84,6 +90,7 @@ def run(
     data = with_settings(data, overrides)
     cells = [data] if folds is None else in_folds(data, folds)
     specs = [RunSpec.parse({**cell, "seed": seed}) for seed in parse_seeds(seeds) for cell in cells]
+    targets = None if save is None else model_files(save, specs)
 
     console = Console(stderr=True)
     client = find_store(settings)
@@ -92,6 +99,9 @@ def run(
         for spec in specs:
             kept = Kept(spec, settings) if resume else None
             results.append((kept and kept.result()) or _train(spec, settings, client, progress, kept))
+    if targets is not None:
+        for (name, _), target in zip(results, targets, strict=True):
+            copy_model(settings.artifacts / name, target)
     name = specs[0].dataset.name
     report = describe(specs, results) | {"dataset_label": label(name, settings), "caveat": notes(name, settings)}
     if json_:
@@ -151,6 +161,9 @@ def _train(
     unit = ""
     try:
         for event in _reporting(training, fetching.show):
+            if isinstance(event, RunFinished):
+                for saved in keep_model(training, settings.artifacts / recorder.run, progress.console):
+                    recorder.record(saved)
             recorder.record(event)
             if isinstance(event, EpochFinished):
                 rows.append(event)

@@ -13,6 +13,7 @@ from engine.defaults import NONE, Defaults
 
 if TYPE_CHECKING:
     import torch
+    from torch import Tensor
 
     from engine.graph import Graph
     from engine.problem import Problem
@@ -41,6 +42,21 @@ def sampled(task: TaskSpec, size: GraphSize, run: RunSpec) -> GraphSize:
     return BATCHINGS[batching.name].expect(batching, size, MODELS[run.model.name].layers(run.model))
 
 
+def highest(outputs: Tensor) -> Tensor:
+    """The class of the highest score: [n, C] → int64 [n]."""
+    return outputs.argmax(dim=1)
+
+
+def likely(outputs: Tensor) -> Tensor:
+    """Which scores lie above 0 (probability ½): 0 or 1, int64 of the outputs' shape."""
+    return (outputs > 0).long()
+
+
+def as_given(outputs: Tensor) -> Tensor:
+    """The outputs themselves: numbers in the target's unit."""
+    return outputs
+
+
 @dataclass(frozen=True)
 class Objective:
     """A catalogue entry: what a task reports, its defaults, and how it is prepared on a graph for a run.
@@ -55,10 +71,14 @@ class Objective:
     higher_is_better: bool
     spec: type[TaskSpec]
     prepare: Callable[[Any, Graph, RunSpec, torch.device], Problem]
+    decide: Callable[[Tensor], Tensor]
+    """What the outputs (of nodes, graphs or pairs) say: labels, or numbers."""
     expect: Callable[[Any, GraphSize, RunSpec], GraphSize] = whole
     """What an epoch will train on, told from the dataset's size without loading it."""
     pools: bool = False
     """Whether an output is a graph's, so that the architecture needs a readout."""
+    pairs: bool = False
+    """Whether what is told is of pairs of nodes, by the dot products of the outputs."""
     samples: bool = False
     """Whether one graph's nodes can be trained in batches (``training.batching``)."""
     defaults: Defaults = NONE

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from engine.errors import InputError
 from engine.graph_targets import DEFAULTS, SplitSpec, expect, split_of
-from engine.objectives.entry import Objective
+from engine.objectives.entry import Objective, highest
 
 if TYPE_CHECKING:
     import torch
@@ -65,6 +65,7 @@ ENTRIES = [
         higher_is_better=True,
         spec=GraphClassificationSpec,
         prepare=prepare,
+        decide=highest,
         expect=expect,
         pools=True,
         defaults=DEFAULTS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from engine.graph_targets import DEFAULTS, SplitSpec, expect, split_of
-from engine.objectives.entry import Objective
+from engine.objectives.entry import Objective, as_given
 
 if TYPE_CHECKING:
     import torch
@@ -27,6 +27,8 @@ class GraphRegressionSpec(SplitSpec):
 
 
 def prepare(task: GraphRegressionSpec, graph: Graph, run: RunSpec, device: torch.device) -> Problem:
+    import torch
+
     from engine.graph_batches import GraphBatches
     from engine.metrics import mean_absolute_error, mean_squared_error
     from engine.problem import Measure
@@ -42,7 +44,8 @@ def prepare(task: GraphRegressionSpec, graph: Graph, run: RunSpec, device: torch
     def score(outputs: Tensor, targets: Tensor) -> Tensor:
         return mean_absolute_error(outputs.float() * scale + middle, targets)
 
-    measure = Measure("MAE", "", False, loss, score)
+    scaling = (middle, scale) if isinstance(middle, torch.Tensor) and isinstance(scale, torch.Tensor) else None
+    measure = Measure("MAE", "", False, loss, score, scaling)
     size = run.training.batch_size
     return GraphBatches(graph, device, masks, measure, seed=run.seed, batch_size=size, targets=targets)
 
@@ -63,6 +66,7 @@ ENTRIES = [
         higher_is_better=False,
         spec=GraphRegressionSpec,
         prepare=prepare,
+        decide=as_given,
         expect=expect,
         pools=True,
         defaults=DEFAULTS,

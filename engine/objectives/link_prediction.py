@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from engine.datasets import GraphSize
 from engine.defaults import ANY, Defaults
 from engine.errors import InputError, RunError
-from engine.objectives.entry import Objective, TaskSpec
+from engine.objectives.entry import Objective, TaskSpec, likely
 
 if TYPE_CHECKING:
     import torch
@@ -72,6 +72,8 @@ ENTRIES = [
         higher_is_better=True,
         spec=LinkPredictionSpec,
         prepare=prepare,
+        decide=likely,
+        pairs=True,
         expect=expect,
         defaults=Defaults(
             source="the thesis: an encoder 128 → 64",

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from engine.objectives.entry import Objective, TaskSpec, sampled
+from engine.objectives.entry import Objective, TaskSpec, likely, sampled
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +50,7 @@ ENTRIES = [
         higher_is_better=True,
         spec=MultiLabelSpec,
         prepare=prepare,
+        decide=likely,
         expect=sampled,
         samples=True,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from engine.graph_targets import DEFAULTS, SplitSpec, expect, split_of
-from engine.objectives.entry import Objective
+from engine.objectives.entry import Objective, likely
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,7 @@ ENTRIES = [
         higher_is_better=True,
         spec=MultiTaskSpec,
         prepare=prepare,
+        decide=likely,
         expect=expect,
         pools=True,
         defaults=DEFAULTS,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from engine.objectives.entry import Objective, TaskSpec, sampled
+from engine.objectives.entry import Objective, TaskSpec, highest, sampled
 
 if TYPE_CHECKING:
     import torch
@@ -47,6 +47,7 @@ ENTRIES = [
         higher_is_better=True,
         spec=NodeClassificationSpec,
         prepare=prepare,
+        decide=highest,
         expect=sampled,
         samples=True,
     )

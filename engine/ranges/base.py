@@ -37,6 +37,14 @@ class Range(nn.Module):
     def switch(self, old: Format, new: Format) -> None:
         """The site's format changes: keep what still makes sense."""
 
+    def ends(self, format: Format) -> tuple[Tensor, Tensor] | None:
+        """(low, high) that evaluation uses whatever comes, NaN where nothing was seen; None: the tensor's own."""
+        return None
+
+    def fix(self, low: Tensor, high: Tensor) -> Range:
+        """The range that gives these ``ends``: this one where it can, else another in its place."""
+        raise TypeError(f"{type(self).__name__} has no ends of its own")
+
 
 class StatefulRange(Range):
     """A range that is kept: ``low`` and ``high``, NaN until something was seen."""
@@ -84,6 +92,13 @@ class StatefulRange(Range):
     @abstractmethod
     def update(self, low: Tensor, high: Tensor) -> tuple[Tensor, Tensor]:
         """The new state from the old one and a measurement, without waiting for the device."""
+
+    def ends(self, format: Format) -> tuple[Tensor, Tensor] | None:
+        return self.low, self.high
+
+    def fix(self, low: Tensor, high: Tensor) -> Range:
+        self.low, self.high = low, high
+        return self
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any) -> None:
         # The number of lines is known only once a tensor was seen.

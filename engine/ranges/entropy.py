@@ -16,6 +16,7 @@ from engine.errors import InputError, RunError
 from engine.kernels.jit import kernel
 from engine.kernels.layout import CHUNK
 from engine.ranges.base import UNSEEN, Range, measure_extremes
+from engine.ranges.fixed import Fixed
 
 if TYPE_CHECKING:
     from engine.formats import Format
@@ -84,6 +85,13 @@ class Entropy(Range):
         reach = self.threshold(format)
         low, high = max(self.low.item(), -reach), min(self.high.item(), reach)
         return (low, high) if x.device.type == "cpu" else (torch.tensor(low), torch.tensor(high))
+
+    def ends(self, format: Format) -> tuple[Tensor, Tensor] | None:
+        reach = torch.tensor(self.threshold(format), dtype=torch.float64)
+        return self.low.double().cpu().maximum(-reach), self.high.double().cpu().minimum(reach)
+
+    def fix(self, low: Tensor, high: Tensor) -> Range:
+        return Fixed(low, high)
 
     def threshold(self, format: Format) -> float:
         """The largest |x| that is kept apart, for this format's bits."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+
+import engine
 from tasks import keys
 from tasks.queue import TRAIN, make_celery, task_id
 from tasks.submit import cancel
@@ -14,7 +17,30 @@ def test_a_launched_run_finishes(stack: Stack) -> None:
     assert (row["state"], row["attempt"], row["gap"], row["epoch"]) == ("finished", 1, False, 20)
     assert row["worker"] == "worker@a"
     assert stack.epochs(run) == list(range(1, 21))
-    assert stack.redis.exists(keys.lease(run), keys.sent(run)) == 0
+    wait_for(lambda: stack.redis.exists(keys.lease(run), keys.sent(run)) == 0, "the worker gives its lease back")
+
+
+def test_a_finished_run_leaves_its_model(stack: Stack) -> None:
+    """Said before the run's end, whole, and equal to what the same run leaves anywhere."""
+    spec = karate(epochs=20, scheme="dq-int8")
+    [run] = stack.launch(spec)
+    stack.until(run, "finished")
+    folder = stack.home / "artifacts" / run
+    kinds = {row["kind"]: row for row in stack.store.query("artifacts", run=run).to_pylist()}
+    for kind, name in (("model", "model.safetensors"), ("manifest", "model.json")):
+        data = (folder / name).read_bytes()
+        said = kinds[kind]
+        assert (said["name"], said["bytes"], said["sha256"]) == (name, len(data), hashlib.sha256(data).hexdigest())
+    result = engine.run(spec, stack.settings)
+    assert engine.load(folder / "model.safetensors", settings=stack.settings).compare(result).share == 1.0
+
+
+def test_a_cancelled_run_leaves_none(stack: Stack) -> None:
+    [run] = stack.launch(karate(epochs=ENDLESS))
+    stack.until_epoch(run, 2)
+    cancel(stack.settings, [run])
+    stack.until(run, "cancelled")
+    assert not (stack.home / "artifacts" / run / "model.safetensors").exists()
 
 
 def test_a_running_run_is_cancelled_with_its_history(stack: Stack) -> None:

@@ -75,6 +75,14 @@ def test_a_graph_task_by_folds_is_one_group_and_can_be_taken_up_again(bitfront: 
     assert {run["run"] for run in more["runs"]}.isdisjoint(run["run"] for run in report["runs"])
 
 
+def test_a_run_saves_its_model_where_it_is_told_to(bitfront: CommandLine, tmp_path: Path):
+    target = tmp_path / "best.safetensors"
+    report = bitfront.json(*RUN, "--scheme", "int8", "--save", str(target), "--json")
+    kept = bitfront.home / "artifacts" / report["runs"][0]["run"]
+    assert target.read_bytes() == (kept / "model.safetensors").read_bytes()
+    assert target.with_suffix(".json").read_bytes() == (kept / "model.json").read_bytes()
+
+
 def test_link_prediction_reports_both_metrics(bitfront: CommandLine):
     report = bitfront.json(
         "run", "--dataset", "sbm(nodes=200)", "--task", "link-prediction(width=8)", "--epochs", "3", "--json"
