@@ -14,7 +14,7 @@ from app.charts.cost_svg import cost_svg
 from app.charts.costs import bits_chart, memory_chart, roofline_chart
 from app.charts.layout import CONFIG
 from app.connection import ask_rows, settings
-from app.measured import measurement_table
+from app.measure_panel import show_measured
 from app.phrases import literal, quantity
 from app.run_table import ENDED
 from engine.costs import CostTable, list_tables, load_table
@@ -59,31 +59,38 @@ def show_costs(row: Mapping[str, Any]) -> None:
         return
     table, scope = _choose(row)
     ledger = Ledger(rows, table, row["best_epoch"] if row["state"] == "finished" else None)
-    tabs = st.tabs(["Figures", "Where the bits are", "Memory", "Roofline", "Measured", "Export"])
-    with tabs[0]:
-        _figures(ledger, scope)
-    with tabs[1]:
-        st.plotly_chart(
-            bits_chart(site_rows(ledger, scope), scope=scope),
-            key=f"cost-bits-{row['run']}-{scope}",
-            config=CONFIG,
-            alt=f"Mean bits of an element by site and layer, {scope}",
-        )
-        st.caption("Mean bits of what products read at each site, ranges and shared exponents included.")
-    with tabs[2]:
-        st.plotly_chart(
-            memory_chart(memory_parts(ledger)),
-            key=f"cost-memory-{row['run']}",
-            config=CONFIG,
-            alt="Memory of features, attention and weights, this run and fp32",
-        )
-        st.caption("What inference keeps: each tensor once, in its format (SGQuant, Fig. 1).")
-    with tabs[3]:
-        _roofline(ledger, scope, row["run"])
-    with tabs[4]:
-        _measured(row)
-    with tabs[5]:
-        _export(row, ledger, scope)
+    parts = {
+        "Figures": lambda: _figures(ledger, scope),
+        "Where the bits are": lambda: _bits(ledger, scope, row["run"]),
+        "Memory": lambda: _memory(ledger, row["run"]),
+        "Roofline": lambda: _roofline(ledger, scope, row["run"]),
+        "Measured": lambda: show_measured(row),
+        "Export": lambda: _export(row, ledger, scope),
+    }
+    for tab, draw in zip(st.tabs(list(parts), key="cost", bind="query-params"), parts.values(), strict=True):
+        if tab.open:
+            with tab:
+                draw()
+
+
+def _bits(ledger: Ledger, scope: Scope, run: str) -> None:
+    st.plotly_chart(
+        bits_chart(site_rows(ledger, scope), scope=scope),
+        key=f"cost-bits-{run}-{scope}",
+        config=CONFIG,
+        alt=f"Mean bits of an element by site and layer, {scope}",
+    )
+    st.caption("Mean bits of what products read at each site, ranges and shared exponents included.")
+
+
+def _memory(ledger: Ledger, run: str) -> None:
+    st.plotly_chart(
+        memory_chart(memory_parts(ledger)),
+        key=f"cost-memory-{run}",
+        config=CONFIG,
+        alt="Memory of features, attention and weights, this run and fp32",
+    )
+    st.caption("What inference keeps: each tensor once, in its format (SGQuant, Fig. 1).")
 
 
 def _choose(row: Mapping[str, Any]) -> tuple[CostTable, Scope]:
@@ -180,7 +187,7 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
         st.caption("No cost table names a device's peak and bandwidth.")
         return
     chosen = st.selectbox(
-        "Device", list(names), format_func=lambda name: names[name].title, key="device", bind="query-params", width=280
+        "Device", list(names), format_func=lambda name: names[name].title, key="roof", bind="query-params", width=280
     )
     device = names[str(chosen)] if chosen in names else devices[0]
     assert device.peak is not None
@@ -203,20 +210,6 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
         f"{literal(device.title)}: {device.peak / 1e9:,.0f} GMAC/s in fp32, {device.bandwidth / 1e9:,.0f} GB/s "
         f"({literal(device.source)}). {bound} of {len(points)} products are bound by memory traffic."
     )
-
-
-def _measured(row: Mapping[str, Any]) -> None:
-    found = ask_rows("measurements", runs=row["run"])
-    if found:
-        st.dataframe(measurement_table(found), hide_index=True, height="content", alt="What was measured")
-        first = found[0]
-        st.caption(
-            f"{first['measured_at']:%Y-%m-%d %H:%M} UTC on {literal(first['host'])} ({literal(first['cpu'])}), "
-            f"{first['threads']} thread(s), allocator {literal(first['allocator'])}, {first['epochs']} epochs; each "
-            "variant in a fresh process."
-        )
-    else:
-        st.caption("Not measured yet. Measuring is a separate pass in fresh processes; it slows no training.")
 
 
 def card_data(row: Mapping[str, Any], ledger: Ledger) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from engine.datasets.archives import label, notes
 from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
 from engine.datasets.known_size import keep_size, kept_file
 from engine.graph_checks import check_graph
+from engine.kernels.sparse import DENSEST
 from engine.settings import Settings
 from engine.topology import Topology
 
@@ -105,7 +106,14 @@ def _size(x: Tensor, edge_index: Tensor, y: Tensor, graph: Tensor | None) -> Gra
         classes=y.shape[1] if y.dim() == 2 else int(y.max()) + 1,
         degrees=tuple((degree, count) for degree, count in enumerate(counts) if count),
         graphs=1 if graph is None else int(graph[-1]) + 1,
+        entries_a_node=_entries_a_node(x),
     )
+
+
+def _entries_a_node(x: Tensor) -> float | None:
+    """See GraphSize: the same choice as SparseOperand.from_dense makes."""
+    entries = int(x.count_nonzero())
+    return None if not x.numel() or entries > DENSEST * x.numel() else entries / x.shape[0]
 
 
 def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:

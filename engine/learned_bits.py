@@ -266,6 +266,11 @@ class NodeBits(nn.Module):
         else:
             self.counts = torch.bincount(effective_bits(bits).long(), minlength=MOST_BITS + 1)
 
+    def bits_in_use(self) -> Tensor:
+        """The width of each row of the last training tensor, int64 [rows]."""
+        chosen = None if self._memory is None else self._memory[1]
+        return effective_bits(self.bits if chosen is None else self.bits[chosen]).long()
+
     def kilobytes(self) -> Tensor | None:
         """Σ_i |b_i|·width/(8·1024) of the last training tensor's rows, b unrounded; None before one."""
         if self._memory is None:

@@ -25,6 +25,7 @@ from engine.quantizer import Quantizer
 from engine.randomness import make_key, stream_id, uniform
 from engine.schedule import Step
 from engine.scheme import ALL_PRODUCTS, FP32, DegreeProtection, Phase, Rule, Scheme, Slot
+from engine.tally import Tally
 from engine.topology import Topology
 
 ALL = "all"
@@ -110,6 +111,7 @@ class LiveScheme(nn.Module):
         self.enabled = True
         self.topology: Topology | None = None
         self.recorder: Listener | None = None
+        self.tally: Tally | None = None
         self.register_load_state_dict_post_hook(_take_up_formats)
         self._step = 0
         self._masks: dict[int, Tensor] = {}
@@ -371,6 +373,9 @@ class Sites:
         out = _apply(quantizer, x, axis, protected, bucket)
         if elements is not None:
             out = torch.where(elements, out, x)
+        if live.tally is not None:
+            at = (self.layer, self.part, site, product)
+            live.tally.note(at, quantizer, tuple(x.shape), axis, bucket, protected, elements)
         if live.recorder is not None:
             at = (self.layer, self.part, site, product)
             live.recorder.record(at, x, out, quantizer, format, axis, protected, rows, live.topology)
@@ -399,6 +404,8 @@ class Sites:
             )
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
+        if live.tally is not None:
+            live.tally.note((self.layer, self.part, *at), quantizer, tuple(x.shape), axis, bucket, protected)
         if live.recorder is not None:
             self._record(x, out, quantizer, axis, protected, at)
         return out

@@ -238,11 +238,12 @@ class Scheme:
     def bucket_shares(self, degrees: Sequence[tuple[int, int]], *, edges: bool) -> list[Fraction]:
         """The share of each degree bucket among the nodes, or among the edges that leave them.
 
-        ``degrees``: (in-degree, nodes). An undirected graph's node sends as many messages as it gets.
+        ``degrees``: (in-degree, nodes). An undirected graph's node sends as many messages as it gets, and one to
+        itself.
         """
         sums = [0] * (len(self.splits) + 1)
         for degree, count in degrees:
-            sums[bisect_right(self.splits, degree)] += count * degree if edges else count
+            sums[bisect_right(self.splits, degree)] += count * (degree + 1) if edges else count
         total = sum(sums)
         return [Fraction(part, total) if total else Fraction(0) for part in sums]
 

@@ -42,6 +42,8 @@ class GraphSize:
     """How many graphs; ``nodes`` and ``edges`` are those of all of them."""
     batches: int = 1
     """Into how many batches an epoch parts them: the weights are read once in each."""
+    entries_a_node: float | None = field(default=None, compare=False)
+    """Non-zero features a node, where they are kept sparse (engine.layers.operand); None: dense, or not known yet."""
 
 
 @dataclass(frozen=True)

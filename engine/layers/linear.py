@@ -43,12 +43,13 @@ class _Product(torch.autograd.Function):
         operand = _dropped(operand, dropout)
         ctx.sites, ctx.dropout, ctx.rows = sites, dropout, rows
         again = sites.requantizes("input", "grad_weight") or sites.covers("stash", "grad_weight")
+        # Kept is what the backward pass reads, and nothing else: X̂ or X, and W where X has a gradient.
         ctx.operand = None if again else operand
-        ctx.constant = x if isinstance(x, Constant) else None
-        keeps_x = ctx.operand is None and ctx.constant is None
-        again = sites.requantizes("weight", "grad_input")
-        ctx.again = again
-        ctx.save_for_backward(weight if again else weight_hat, x if keeps_x else None)
+        ctx.constant = x if again and isinstance(x, Constant) else None
+        keeps_x = again and ctx.constant is None
+        ctx.again = sites.requantizes("weight", "grad_input")
+        kernel = weight if ctx.again else weight_hat
+        ctx.save_for_backward(kernel if ctx.needs_input_grad[0] else None, x if keeps_x else None)
         return operand.multiply(weight_hat)
 
     @staticmethod

@@ -1,6 +1,7 @@
 """The cost ledger: which operand of which product ran in which format, and what follows from it.
 
 products    the work of a step, and the tensors that enter and leave it, by architecture
+stash       what a step keeps for its backward pass
 rows        how a scheme quantizes them: the ledger's rows
 runs        the ledger of a whole run, and the preview of one
 densities   memory and arithmetic density, by scope and coverage
@@ -33,10 +34,12 @@ from engine.ledger.products import (
 )
 from engine.ledger.rows import Spread, ledger_rows, protected_share
 from engine.ledger.runs import Stretch, epoch_bits, expected_size, preview, run_ledger, run_products
+from engine.ledger.stash import Kept
 
 __all__ = [
     "FORWARD",
     "Coverage",
+    "Kept",
     "Operand",
     "Place",
     "Product",

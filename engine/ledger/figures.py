@@ -270,7 +270,7 @@ def _stretches(ledger: Ledger) -> list[list[LedgerRow]]:
 
 def stash(ledger: Ledger) -> float | None:
     """Bytes a step of the epochs that keep most."""
-    return _widest(ledger, _stash_of)
+    return _widest(ledger, lambda rows: _stash_of(ledger, rows))
 
 
 def held(ledger: Ledger) -> float | None:
@@ -286,13 +286,14 @@ def peak_footprint(ledger: Ledger) -> float | None:
         features = [row for row in held_once(forward, "input", "message") if row.layer == 0]
         first = sum(bits_of(row, training=True) for row in features[:1]) / 8 / ledger.batches
         weights = sum(bits_of(row, training=True) for row in held_once(forward, "weight")) / 8 / ledger.batches
-        return first + weights + _stash_of(rows)
+        return first + weights + _stash_of(ledger, rows)
 
     return _widest(ledger, at_once)
 
 
-def _stash_of(rows: list[LedgerRow]) -> float:
-    return sum(bits_of(row, training=True) for row in rows if row.product == STASH) / 8
+def _stash_of(ledger: Ledger, rows: list[LedgerRow]) -> float:
+    """Bytes of the mean step of an epoch."""
+    return sum(bits_of(row, training=True) for row in rows if row.product == STASH) / 8 / ledger.batches
 
 
 def _widest(ledger: Ledger, of: Callable[[list[LedgerRow]], float]) -> float | None:

@@ -16,14 +16,15 @@ from __future__ import annotations
 import itertools
 import math
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
 from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.formats import Format, get_format
-from engine.ledger.products import FORWARD, MASK, Operand, Product, Written
+from engine.ledger.products import FORWARD, MASK, STASH, Operand, Product, Written
+from engine.ledger.stash import Facts, Kept
 from engine.scheme import FP32, DegreeProtection, Rule, Scheme
 
 Degrees = Sequence[tuple[int, int]]
@@ -47,19 +48,21 @@ def ledger_rows(
     degrees: Degrees | None = None,
     spread: Spread = as_planned,
     first_epoch: int = 1,
+    kept: Iterable[Kept] = (),
+    batches: int = 1,
 ) -> list[LedgerRow]:
     """The ledger of a stretch of epochs that keeps one scheme.
 
     ``degrees``: of the graph, for schemes with degree buckets (and, where known, for the share that protection leaves
     in fp32). ``spread``: where formats are learned, what they have become. Raises InputError where the degrees are
-    needed and not known.
+    needed and not known. ``kept``: what a step keeps for its backward pass, of ``batches`` steps an epoch.
     """
     last_epoch = first_epoch + epochs - 1
     resolver = _Resolver(scheme, degrees, spread)
     found = itertools.chain.from_iterable(map(resolver.rows, products))
     return [
         LedgerRow(first_epoch=first_epoch, last_epoch=last_epoch, **row)
-        for row in itertools.chain(found, resolver.masks(products))
+        for row in itertools.chain(found, resolver.masks(products), resolver.stash(kept, batches))
     ]
 
 
@@ -155,6 +158,26 @@ class _Resolver:
                     "covered": True,
                 }
 
+    def stash(self, kept: Iterable[Kept], batches: int) -> Iterator[dict]:
+        """What is kept for the backward pass, each tensor in its format; elements of an epoch, held bytes of a step."""
+        facts = Facts(self.scheme)
+        for each in kept:
+            elements = round(each.elements(facts))
+            held = round(each.held(facts) / (1 if each.every_step else batches))
+            if not elements and not held:
+                continue
+            parts = [_Part(each.site, BIT if each.mask else FP32, Fraction(1), elements, covered=False)]
+            for site, name, layer in each.places if elements else ():
+                operand = Operand((site,), elements // each.width, each.width, each.of)
+                product = Product(name, layer, 0, ())
+                rules = self._rules(operand, (site, name, layer))
+                if rules:
+                    parts = self._parts(operand, each.site, rules, product)
+                    break
+            for number, part in enumerate(parts):
+                row = self._row(Product(STASH, each.layer, 0, ()), part)
+                yield {**row, "held_bytes": 0 if number else held}
+
     def resolve(self, operand: Operand, product: Product) -> list[_Part]:
         """The parts of an operand by format: quantized at the first of its sites that a rule covers, else fp32."""
         for site in operand.sites:
@@ -241,8 +264,8 @@ class _Resolver:
         scheme = self.scheme
         covered = any(scheme.covering(site, product.name, product.layer) for site in operand.sites)
         if operand.sites == ("weight",):
-            left = 0.0 if scheme.weight_probability is None or not covered else 1 - scheme.weight_probability
-            return _exact(left)
+            chance = scheme.weight_probability if covered else None
+            return Fraction(0) if chance is None else 1 - _exact(chance)
         protection = scheme.protection
         # What flows backward is quantized whoever is protected.
         if protection is None or operand.of is None or not covered or operand.sites == ("gradient",):
@@ -282,17 +305,17 @@ def protected_share(protection: DegreeProtection, degrees: Degrees | None, *, ed
     """The mean of p_i = p_min + (p_max − p_min)·F(d_i) over the nodes, or over the edges by their source (METHODS §4).
 
     F is the distribution function of the in-degrees (of a set of graphs: of all together). Without degrees:
-    (p_min + p_max)/2. An undirected graph's node sends as many messages as it gets.
+    (p_min + p_max)/2. An undirected graph's node sends as many messages as it gets, and one to itself.
     """
     low, high = _exact(protection.p_min), _exact(protection.p_max)
     total = sum(count for _, count in degrees or ())
-    weight = sum(count * (degree if edges else 1) for degree, count in degrees or ())
+    weight = sum(count * (degree + 1 if edges else 1) for degree, count in degrees or ())
     if not degrees or not weight:
         return (low + high) / 2
     below, ranked = 0, Fraction(0)
     for degree, count in sorted(degrees):
         below += count
-        ranked += Fraction(count * (degree if edges else 1) * below, total)
+        ranked += Fraction(count * (degree + 1 if edges else 1) * below, total)
     return low + (high - low) * ranked / weight
 
 

@@ -43,13 +43,14 @@ def run_ledger(
     training before fine-tuning) is charged as fp32.
     """
     products = run_products(spec, size)
+    kept = list(MODELS[spec.model.name].kept(spec.model, size))
     scheme, rows, first = spec.parsed_scheme, [], 1
     spread = as_planned if live is None else live.spread
     for phase in scheme.phases or (Phase("train"),):
         epochs = spec.training.epochs if phase.epochs is None else phase.epochs
         for start, end, now in _within(scheme, first, first + epochs - 1, stretches, spec.plateau_ratio):
             now = now if phase.quantized else Scheme()
-            rows += ledger_rows(products, now, end - start + 1, size.degrees, spread, start)
+            rows += ledger_rows(products, now, end - start + 1, size.degrees, spread, start, kept, size.batches)
         first += epochs
     return rows
 

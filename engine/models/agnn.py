@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.layers.stack import Stack
-    from engine.ledger import Place, Product
+    from engine.ledger import Kept, Place, Product
 
 
 class AGNNSpec(ModelSpec):
@@ -65,6 +65,38 @@ def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
     return [*found, *handed_back(last, size.nodes, spec.hidden)]
 
 
+def kept(spec: AGNNSpec, size: GraphSize) -> Iterator[Kept]:
+    from engine.ledger import stash
+
+    last, nodes, edges = spec.layers - 1, size.nodes, size.edges + size.nodes
+    yield from stash.linear(
+        0,
+        nodes,
+        size.features,
+        spec.hidden,
+        source="constant",
+        dropout=spec.dropout > 0 and spec.input_dropout,
+        entries=stash.entries_of(size),
+        fresh=stash.fresh(size),
+    )
+    yield from stash.protection(0, nodes)
+    yield from stash.activation(0, nodes, spec.hidden)
+    for layer in range(1, last):
+        learned, activated = spec.train_beta, layer == 1
+        yield from stash.attention(
+            layer, nodes, edges, 1, spec.hidden, vectors=False, learned=learned, activated=activated
+        )
+        yield from stash.results(layer, nodes, spec.hidden, ("update", "forward"))
+    activated = last == 1
+    if spec.readout != "none":
+        dropped = spec.readout_dropout > 0
+        yield from stash.readout(last, size, spec.hidden, spec.readout_layers, dropout=dropped, activated=activated)
+        return
+    dropped = spec.dropout > 0
+    yield from stash.linear(last, nodes, spec.hidden, size.classes, dropout=dropped, activated=activated)
+    yield from stash.protection(last, nodes)
+
+
 def build(spec: AGNNSpec, size: GraphSize) -> Stack:
     from engine.layers.agnn import AGNNLayer
     from engine.layers.dense import DenseLayer
@@ -94,6 +126,7 @@ ENTRIES = [
         ),
         spec=AGNNSpec,
         products=products,
+        kept=kept,
         build=build,
     )
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.datasets import GraphSize
-    from engine.ledger import Product
+    from engine.ledger import Kept, Product
 
 
 class ModelSpec(BaseModel):
@@ -34,7 +34,8 @@ ReadoutDropout = Annotated[float, Field(ge=0, lt=1)]
 
 @dataclass(frozen=True)
 class Model:
-    """A catalogue entry. ``products`` lists the work of one training step for the ledger."""
+    """A catalogue entry. ``products`` lists the work of one training step for the ledger, ``kept`` what such a step
+    keeps from its forward to its backward pass."""
 
     name: str
     summary: str
@@ -42,6 +43,7 @@ class Model:
     sites: tuple[str, ...]
     spec: type[ModelSpec]
     products: Callable[[Any, GraphSize], Sequence[Product]]
+    kept: Callable[[Any, GraphSize], Iterable[Kept]]
     build: Callable[[Any, GraphSize], nn.Module]
     layers: Callable[[Any], int] = lambda spec: spec.layers
     """How many layers a scheme may address one by one."""

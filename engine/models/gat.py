@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.layers.stack import Stack
-    from engine.ledger import Product
+    from engine.ledger import Kept, Product
 
 
 class GATSpec(ModelSpec):
@@ -85,6 +85,42 @@ def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
     return found
 
 
+def kept(spec: GATSpec, size: GraphSize) -> Iterator[Kept]:
+    from engine.ledger import stash
+
+    found, nodes, edges = shapes(spec, size), size.nodes, size.edges + size.nodes
+    graphs = spec.readout != "none"
+    for layer, (inputs, heads, channels) in enumerate(found):
+        dropped = spec.dropout > 0 and (layer > 0 or spec.input_dropout)
+        outputs = heads * channels
+        hidden = layer + 1 < len(found) or graphs
+        wide = outputs if hidden else channels
+        for number, width in enumerate([outputs, wide] if spec.residual else [outputs]):
+            yield from stash.linear(
+                layer,
+                nodes,
+                inputs,
+                width,
+                source="step" if layer else "constant",
+                dropout=dropped,
+                activated=number > 0,
+                entries=stash.entries_of(size),
+                fresh=stash.fresh(size),
+                dense=number > 0,
+            )
+        yield from stash.attention(
+            layer, nodes, edges, heads, channels, vectors=True, dropout=spec.attention_dropout > 0
+        )
+        yield from stash.results(layer, nodes, wide, ("update", "forward"))
+        if hidden:
+            if spec.batch_norm:
+                yield from stash.batch_norm(layer, nodes, wide)
+            yield from stash.activation(layer, nodes, wide)
+    if graphs:
+        dropped, width = spec.readout_dropout > 0, spec.heads * spec.hidden
+        yield from stash.readout(len(found), size, width, spec.readout_layers, dropout=dropped)
+
+
 def build(spec: GATSpec, size: GraphSize) -> Stack:
     from torch.nn import functional
 
@@ -134,6 +170,7 @@ ENTRIES = [
         ),
         spec=GATSpec,
         products=products,
+        kept=kept,
         build=build,
         layers=addressed,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.layers.stack import Stack
-    from engine.ledger import Product
+    from engine.ledger import Kept, Product
 
 
 class GCNSpec(ModelSpec):
@@ -79,6 +79,42 @@ def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
     return found
 
 
+def kept(spec: GCNSpec, size: GraphSize) -> Iterator[Kept]:
+    from engine.ledger import stash
+
+    pairs, nodes = widths(spec, size), size.nodes
+    graphs = spec.readout != "none"
+    shared = False
+    for layer, (inputs, outputs) in enumerate(pairs):
+        dropped = spec.dropout > 0 and (layer > 0 or spec.input_dropout)
+        yield from stash.linear(
+            layer,
+            nodes,
+            inputs,
+            outputs,
+            source="step" if layer else "constant",
+            dropout=dropped,
+            activated=shared,
+            entries=stash.entries_of(size),
+            fresh=stash.fresh(size),
+            dense=False,
+        )
+        by_edge = spec.message == "edge"
+        yield from stash.results(layer, nodes, outputs, ("feature", "aggregate"), ("aggregate", "aggregate"))
+        yield from stash.results(layer, size.edges + nodes if by_edge else nodes, outputs, ("message", "aggregate"))
+        yield from stash.results(layer, nodes, outputs, ("update", "forward"))
+        yield from stash.protection(layer, nodes, size.edges + nodes, ("message",) if by_edge else ())
+        if layer + 1 < len(pairs) or graphs:
+            if spec.batch_norm:
+                yield from stash.batch_norm(layer, nodes, outputs)
+            yield from stash.activation(layer, nodes, outputs)
+            # A residual sum is another tensor than the ReLU's.
+            shared = not (spec.residual and inputs == outputs)
+    if graphs:
+        dropped = spec.readout_dropout > 0
+        yield from stash.readout(len(pairs), size, spec.hidden, spec.readout_layers, dropout=dropped, activated=shared)
+
+
 def build(spec: GCNSpec, size: GraphSize) -> Stack:
     from engine.layers.gcn import GCNLayer
     from engine.layers.readout import Readout
@@ -115,6 +151,7 @@ ENTRIES = [
         sites=("input", "weight", "feature", "message", "aggregate", "update", "gradient", "stash"),
         spec=GCNSpec,
         products=products,
+        kept=kept,
         build=build,
         layers=addressed,
     )

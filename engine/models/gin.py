@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -13,7 +13,7 @@ from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutL
 
 if TYPE_CHECKING:
     from engine.layers.stack import Stack
-    from engine.ledger import Product
+    from engine.ledger import Kept, Product
 
 
 class GINSpec(ModelSpec):
@@ -89,6 +89,48 @@ def products(spec: GINSpec, size: GraphSize) -> Sequence[Product]:
     return found
 
 
+def kept(spec: GINSpec, size: GraphSize) -> Iterator[Kept]:
+    from engine.ledger import stash
+
+    found, nodes = shapes(spec, size), size.nodes
+    graphs = spec.readout != "none"
+    for layer, pairs in enumerate(found):
+        dropped = spec.dropout > 0 and (layer > 0 or spec.input_dropout)
+        if layer:
+            yield from stash.results(layer, nodes, pairs[0], ("message", "aggregate"), ("aggregate", "aggregate"))
+        if dropped:
+            yield stash.mask(layer, "dropout", nodes * pairs[0], held=False, when=lambda f: True)
+        if spec.train_eps:
+            # The gradient of ε asks for the nodes' own rows, apart from z.
+            yield from stash.own_rows(layer, nodes, pairs[0], constant=layer == 0 and not dropped)
+        for index, (inputs, outputs) in enumerate(pairwise(pairs)):
+            first = layer == 0 and index == 0 and not spec.train_eps
+            yield from stash.linear(
+                layer,
+                nodes,
+                inputs,
+                outputs,
+                source="derived" if first else "step",
+                of="mlp",
+                activated=index > 0,
+                entries=stash.summed_entries(size, own=True),
+                fresh=stash.fresh(size),
+                moves=dropped,
+            )
+            if index + 2 < len(pairs):
+                yield from stash.activation(layer, nodes, outputs)
+        hidden = graphs or layer + 1 < len(found)
+        if hidden:
+            yield from stash.activation(layer, nodes, pairs[-1])
+        if hidden and spec.batch_norm:
+            yield from stash.batch_norm(layer, nodes, pairs[-1], shared=True)
+        yield from stash.results(layer, nodes, pairs[-1], ("update", "forward"))
+        yield from stash.protection(layer, nodes)
+    if graphs:
+        dropped = spec.readout_dropout > 0
+        yield from stash.readout(len(found), size, spec.hidden, spec.readout_layers, dropout=dropped)
+
+
 def build(spec: GINSpec, size: GraphSize) -> Stack:
     from engine.layers.gin import GINLayer
     from engine.layers.readout import Readout
@@ -130,6 +172,7 @@ ENTRIES = [
         sites=("input", "weight", "feature", "message", "aggregate", "update", "gradient", "stash"),
         spec=GINSpec,
         products=products,
+        kept=kept,
         build=build,
         layers=addressed,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from engine.layers.stack import Stack
-    from engine.ledger import Product
+    from engine.ledger import Kept, Product
 
 
 class SAGESpec(ModelSpec):
@@ -77,6 +77,57 @@ def products(spec: SAGESpec, size: GraphSize) -> Sequence[Product]:
     return found
 
 
+def kept(spec: SAGESpec, size: GraphSize) -> Iterator[Kept]:
+    from engine.ledger import stash
+
+    pairs, nodes = widths(spec, size), size.nodes
+    graphs = spec.readout != "none"
+    shared = False
+
+    def held_by_sum(layer: int) -> Callable[[stash.Facts], bool]:
+        """A maximum's gradient asks for the maxima, which enter the neighbours' product."""
+        return lambda facts: spec.aggregate == "max" and not facts.rules("aggregate", "aggregate", layer)
+
+    for layer, (inputs, outputs) in enumerate(pairs):
+        dropped = spec.dropout > 0 and (layer > 0 or spec.input_dropout)
+        if layer and spec.aggregate == "max":
+            yield from stash.greatest(layer, nodes, inputs, activated=shared and not dropped)
+        if layer:
+            yield from stash.results(layer, nodes, inputs, ("message", "aggregate"), ("aggregate", "aggregate"))
+        yield from stash.linear(
+            layer,
+            nodes,
+            inputs,
+            outputs,
+            source="step" if layer else "derived",
+            activated=held_by_sum(layer),
+            entries=stash.summed_entries(size, own=False),
+            fresh=stash.fresh(size),
+            moves=dropped,
+        )
+        yield from stash.linear(
+            layer,
+            nodes,
+            inputs,
+            outputs,
+            source="step" if layer else "constant",
+            dropout=dropped,
+            activated=shared,
+            entries=stash.entries_of(size),
+            fresh=stash.fresh(size),
+        )
+        yield from stash.results(layer, nodes, outputs, ("update", "forward"))
+        yield from stash.protection(layer, nodes)
+        if layer + 1 < len(pairs) or graphs:
+            if spec.batch_norm:
+                yield from stash.batch_norm(layer, nodes, outputs)
+            yield from stash.activation(layer, nodes, outputs)
+            shared = not (spec.residual and inputs == outputs)
+    if graphs:
+        dropped = spec.readout_dropout > 0
+        yield from stash.readout(len(pairs), size, spec.hidden, spec.readout_layers, dropout=dropped, activated=shared)
+
+
 def build(spec: SAGESpec, size: GraphSize) -> Stack:
     from engine.layers.readout import Readout
     from engine.layers.sage import SAGELayer
@@ -113,6 +164,7 @@ ENTRIES = [
         sites=("input", "weight", "feature", "message", "aggregate", "update", "gradient", "stash"),
         spec=SAGESpec,
         products=products,
+        kept=kept,
         build=build,
         layers=addressed,
     )

@@ -322,3 +322,63 @@ def test_a_store_that_is_down_is_said_and_the_page_comes_back(dashboard: Dashboa
     until(lambda: not page.run().error, "the page shows the run again")
     assert not page.exception
     assert table(page)["State"].tolist() == [["finished"]]
+
+
+def test_a_runs_cost_card_has_every_figure_with_its_definition(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    labels = [tab.label for tab in page.tabs]
+    first = labels.index("Figures")
+    assert labels[first : first + 6] == ["Figures", "Where the bits are", "Memory", "Roofline", "Measured", "Export"]
+    frames = [table.value for table in page.table if "Definition" in table.value]
+    figures = frames[0].set_index("Figure")
+    assert figures.loc["Memory density", "Holds for"].tolist() == ["training, quantized part", "training, whole step"]
+    assert all(figures["Definition"].str.len() > 20)
+    assert "Published area: Rouhani et al., MSFP, NeurIPS 2020" in " ".join(messages(page.caption))
+
+
+@pytest.mark.parametrize(
+    ("part", "title"),
+    [
+        ("Memory", "Memory (10⁶ bytes)"),
+        ("Roofline", "Operational intensity (MAC a byte read or written)"),
+    ],
+)
+def test_a_part_of_the_card_is_a_link(dashboard: Dashboard, store: Service, run: str, part: str, title: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, cost=part)
+    charts = [json.loads(chart.proto.spec)["layout"] for chart in page.get("plotly_chart")]
+    assert title in [layout["xaxis"]["title"]["text"] for layout in charts if "title" in layout["xaxis"]]
+
+
+def test_the_cards_scope_is_part_of_the_link(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, **{"cost-scope": "inference"})
+    frames = [table.value for table in page.table if "Definition" in table.value]
+    assert {text.split(",")[0] for text in frames[0]["Holds for"]} == {"inference"}
+    assert "Bit operations" in set(frames[0]["Figure"])
+
+
+def test_measuring_is_asked_of_the_workers_and_shown(
+    dashboard: Dashboard, store: Service, valkey: Valkey, run: str
+) -> None:
+    dashboard.use(store, valkey)
+    page = dashboard.open("runs", run=run, cost="Measured")
+    assert any(text.startswith("Not measured yet.") for text in messages(page.caption))
+    page.button(key=f"measure-{run}").click().run()
+    assert valkey.client().zscore("bitfront:measure", run) == 0
+    assert "Waiting for a worker: runs that train go first." in messages(page.info)
+    store.client.post_events([lives.measured(run)])
+    page = dashboard.open("runs", run=run, cost="Measured")
+    (table_,) = [frame.value for frame in page.dataframe if "Ratio" in frame.value]
+    assert table_[["Quantity", "This run", "fp32", "Ratio"]].to_numpy().tolist() == [
+        ["Peak training memory, torch", "17.56", "35.12", "0.50×"]
+    ]
+
+
+def test_without_a_queue_measuring_says_why(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, cost="Measured")
+    page.button(key=f"measure-{run}").click().run()
+    said = literal("the queue at redis://127.0.0.1:9/0 does not answer")
+    assert [text.startswith(said) for text in messages(page.error)] == [True]

@@ -1,0 +1,343 @@
+"""What a training step keeps from its forward to its backward pass: as the model of a machine has it, and as held here.
+
+An architecture lists what its layers keep (``Model.kept``). A row of the product "stash" is one such tensor:
+
+    elements, format   what a machine must keep: the operand that a backward product reads, in that product's format
+                       (or the stash's, where the scheme has one); masks of ReLU, dropout and clipping a bit an element
+    held_bytes         what this emulation holds in a step: float32 copies, packed masks; engine.held finds the same in
+                       a live step
+
+What can be made again is not kept: the dataset's features with what follows from them, the weights. Where this
+emulation holds a copy of them (a range that moves with every step, input dropout), the row has no elements.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.datasets import GraphSize
+from engine.ledger.products import Place, RowsOf
+from engine.scheme import FP32, Rule, Scheme
+
+Source = Literal["step", "constant", "derived"]
+"""Where an operand comes from: the step; the dataset; a sum over the dataset's features."""
+
+
+class Facts:
+    """What a scheme does at a place, as far as it decides on what is held."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        self.scheme = scheme
+
+    def rules(self, site: str, product: str, layer: int) -> tuple[Rule, ...]:
+        """The rules that quantize there now (a ladder's fp32 does nothing)."""
+        return tuple(rule for rule in self.scheme.covering(site, product, layer) if rule.quantization.format != FP32)
+
+    def clips(self, site: str, product: str, layer: int) -> bool:
+        """Whether the gradient is masked there."""
+        return any(
+            rule.quantization.estimator.startswith("clipped") and rule.quantization.format.ranged
+            for rule in self.rules(site, product, layer)
+        )
+
+    def again(self, site: str, product: str, layer: int) -> bool:
+        """Whether a backward product quantizes the forward's operand anew (engine.live.Sites.requantizes)."""
+        now, before = self.rules(site, product, layer), self.rules(site, "forward", layer)
+        if not now:
+            return bool(before)
+        quantization = now[0].quantization
+        return now != before or (quantization.format.blocked and not quantization.reuse_blocks)
+
+    def repeats(self, site: str, product: str, layer: int) -> bool:
+        """Whether a constant has the same values there in every step."""
+        if self.protects_nodes:
+            return not self.rules(site, product, layer)
+        return all(
+            rule.quantization.range == "min-max"
+            and (rule.quantization.rounding or rule.quantization.format.rounding) != "stochastic"
+            for rule in self.rules(site, product, layer)
+        )
+
+    @property
+    def protects_nodes(self) -> bool:
+        return self.scheme.protection is not None
+
+
+Count = Callable[[Facts], float]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One tensor that is kept, or held; ``elements`` and ``held`` (bytes) are those of an epoch's rows."""
+
+    layer: int
+    site: str
+    elements: Count
+    held: Count
+    of: RowsOf | None = None
+    places: tuple[Place, ...] = ()
+    """In whose format it is kept: the first that a rule covers, else fp32."""
+    width: int = 1
+    mask: bool = False
+    """A bit an element."""
+    every_step: bool = False
+    """Held whole in each step of an epoch (weights)."""
+
+
+def mask(
+    layer: int, site: str, elements: int, *, held: bool, when: Callable[[Facts], bool], every: bool = False
+) -> Kept:
+    """A bit an element, where ``when`` holds; ``held``: packed, as clipping has it."""
+
+    def bits(facts: Facts) -> float:
+        return elements if when(facts) else 0
+
+    def packed(facts: Facts) -> float:
+        return -(-elements // 8) if held and when(facts) else 0
+
+    return Kept(layer, site, bits, packed, mask=True, every_step=every)
+
+
+def clipping(layer: int, elements: int, site: str, product: str, *, every: bool = False) -> Kept:
+    """The mask of clipped gradients at a site."""
+    return mask(layer, "clipping", elements, held=True, when=lambda f: f.clips(site, product, layer), every=every)
+
+
+def activation(layer: int, rows: int, width: int) -> Iterator[Kept]:
+    """A ReLU or ELU: a machine keeps which elements it passed, this emulation a float32 tensor."""
+    n = rows * width
+    yield Kept(layer, "activation", lambda f: n, lambda f: 4 * n, mask=True)
+
+
+def batch_norm(layer: int, rows: int, width: int, *, shared: bool = False) -> Iterator[Kept]:
+    """Its input, in fp32; ``shared``: the activation before it holds the same tensor."""
+    n = rows * width
+    yield Kept(layer, "norm", lambda f: n, lambda f: 0 if shared else 4 * n, width=width)
+
+
+def greatest(layer: int, rows: int, width: int, *, activated: bool) -> Iterator[Kept]:
+    """A maximum over neighbours: which message it was (held here: the messages and the maxima).
+
+    ``activated``: the activation before the layer holds what it sends, where that is not quantized.
+    """
+    n = rows * width
+
+    def held(f: Facts) -> float:
+        return 4 * n * (1 if activated and not f.rules("message", "aggregate", layer) else 2)
+
+    yield Kept(layer, "greatest", lambda f: n, held, mask=True)
+
+
+def own_rows(layer: int, rows: int, width: int, *, constant: bool) -> Iterator[Kept]:
+    """GIN's own rows, which the gradient of a learned ε asks for."""
+    n = rows * width
+    yield Kept(layer, "own", lambda f: 0 if layer == 0 else n, lambda f: 0 if constant else 4 * n, "nodes", width=width)
+
+
+def protection(layer: int, nodes: int, edges: int = 0, edge_sites: tuple[str, ...] = ()) -> Iterator[Kept]:
+    """Which nodes a step protects (charged as the product "mask"): a byte a node, and a byte an edge and site."""
+
+    def held(facts: Facts) -> float:
+        if facts.scheme.protection is None or not facts.scheme.rules:
+            return 0
+        own = nodes if facts.scheme.protection.per == "layer" or layer == 0 else 0
+        return own + sum(edges for site in edge_sites if facts.rules(site, "aggregate", layer))
+
+    yield Kept(layer, "node", lambda f: 0, held)
+
+
+def linear(
+    layer: int,
+    rows: int,
+    inputs: int,
+    outputs: int,
+    *,
+    source: Source = "step",
+    of: RowsOf | None = "nodes",
+    dropout: bool = False,
+    activated: bool | Callable[[Facts], bool] = False,
+    entries: float | None = None,
+    moves: bool = False,
+    fresh: bool = False,
+    dense: bool = True,
+    weight_gradient_only: bool | None = None,
+) -> Iterator[Kept]:
+    """A linear layer: its input, its weight, and the masks of both.
+
+    ``activated``: the activation (or whatever comes) before it holds its input already. ``entries``: of a constant that
+    is kept sparse. ``moves``: a derived constant has other values in every step even in fp32 (dropout before the sum);
+    ``fresh``: each step has constants of its own (batches). ``dense``: its result is a site of its own.
+    ``weight_gradient_only``: no gradient goes to its input (default: of constants).
+    """
+    n, weights = rows * inputs, outputs * inputs
+    stored = 4 * (n if entries is None else min(entries, n))
+    # A sparse form that is made anew: a value and two int64 an entry.
+    sparse = 4 * n if entries is None else 20 * entries
+    constant = source != "step"
+    ends_here = constant if weight_gradient_only is None else weight_gradient_only
+
+    def held(f: Facts) -> float:
+        stash = bool(f.rules("stash", "grad_weight", layer))
+        again = f.again("input", "grad_weight", layer) or stash
+        covered = bool(f.rules("input", "forward", layer))
+        if not constant:
+            itself = (again and not stash) or not (again or covered or dropout)
+            there = activated if isinstance(activated, bool) else activated(f)
+            return 0 if itself and there else 4 * n
+        if stash:
+            return 4 * n
+        anew = moves or fresh
+        if source == "derived":
+            anew |= not (f.repeats("message", "aggregate", layer) and f.repeats("aggregate", "aggregate", layer))
+        kept = covered and f.repeats("input", "forward", layer)
+        if again and anew:
+            # Its quantized values stay with it, and the dense form that they were made from.
+            own = 0 if source == "constant" else sparse
+            return (
+                own + (0 if entries is None and not kept else 4 * n) + (sparse if entries is not None and kept else 0)
+            )
+        if again:
+            return 0
+        changes = source == "derived" and anew
+        if source == "constant":
+            changes = covered and anew
+        return stored if dropout or changes or not f.repeats("input", "forward", layer) else 0
+
+    yield Kept(
+        layer,
+        "input",
+        lambda f: 0 if constant else n,
+        held,
+        of,
+        (("stash", "grad_weight", layer), ("input", "grad_weight", layer)),
+        inputs,
+    )
+
+    def kernel(f: Facts) -> float:
+        new = bool(f.rules("weight", "forward", layer)) and not f.again("weight", "grad_input", layer)
+        return 4 * weights if new and not ends_here else 0
+
+    yield Kept(layer, "weight", lambda f: 0, kernel, every_step=True)
+    yield clipping(layer, weights, "weight", "forward", every=True)
+    if not constant:
+        yield clipping(layer, n, "input", "forward")
+    if dense:
+        yield clipping(layer, rows * outputs, "feature", "forward")
+    if dropout:
+        yield mask(layer, "dropout", n, held=False, when=lambda f: True)
+
+
+def results(layer: int, rows: int, width: int, *places: tuple[str, str]) -> Iterator[Kept]:
+    """The clipping masks of tensors [rows, width] at these (site, product)."""
+    for site, product in places:
+        yield clipping(layer, rows * width, site, product)
+
+
+def attention(
+    layer: int,
+    nodes: int,
+    edges: int,
+    heads: int,
+    channels: int,
+    *,
+    vectors: bool,
+    dropout: bool = False,
+    learned: bool = True,
+    activated: bool = False,
+) -> Iterator[Kept]:
+    """Scores, their softmax, the weighted sum, as engine.layers.gat and agnn compute them.
+
+    ``learned``: AGNN's temperature is; ``activated``: the activation before AGNN's layer holds its input already.
+    """
+    width = heads * channels
+    site = "feature" if vectors else "input"
+    n, e, wide = nodes * width, edges * heads, edges * width
+
+    def feature(f: Facts) -> float:
+        return 0 if activated and not f.rules(site, "aggregate", layer) else 4 * n
+
+    yield Kept(layer, site, lambda f: n, feature, "nodes", ((site, "aggregate", layer),), width)
+    yield clipping(layer, n, site, "aggregate")
+    if vectors:
+        weights = 2 * width
+        yield Kept(
+            layer,
+            "weight",
+            lambda f: 0,
+            lambda f: 4 * weights if f.rules("weight", "aggregate", layer) else 0,
+            every_step=True,
+        )
+        yield clipping(layer, weights, "weight", "aggregate", every=True)
+        yield Kept(layer, "activation", lambda f: e, lambda f: 4 * e, mask=True)
+    else:
+        # Norms [N, 1] twice, normalized rows, and the products along the edges for the temperature.
+        yield Kept(layer, "norm", lambda f: nodes, lambda f: 4 * (2 * nodes + n))
+        if learned:
+            yield Kept(layer, "score", lambda f: e, lambda f: 4 * e, "edges")
+    yield clipping(layer, e, "score", "aggregate")
+
+    def shares(f: Facts) -> float:
+        """The softmax, and what was made of it."""
+        return 4 * e * (2 if dropout or f.rules("attention", "aggregate", layer) else 1)
+
+    yield Kept(layer, "attention", lambda f: e, shares, "edges", (("attention", "aggregate", layer),), heads)
+    yield clipping(layer, e, "attention", "aggregate")
+    if dropout:
+        yield mask(layer, "dropout", e, held=False, when=lambda f: True)
+    # Messages follow from the feature and the attention; where they are made, this emulation holds what they came from.
+    yield Kept(layer, "message", lambda f: 0, lambda f: 4 * wide if f.rules("message", "aggregate", layer) else 0)
+    yield clipping(layer, wide, "message", "aggregate")
+    yield clipping(layer, n, "aggregate", "aggregate")
+    yield from protection(layer, nodes, edges, ("score", "attention", "message"))
+
+
+def readout(
+    layer: int, size: GraphSize, width: int, layers: int, *, dropout: bool, activated: bool = False
+) -> Iterator[Kept]:
+    """A pool and its linear layers; rows are graphs."""
+    pooled = size.graphs * width
+    # The pool's gradient asks for its input and its result.
+    before = 0 if activated else size.nodes * width
+    yield Kept(layer, "pool", lambda f: 0, lambda f: 4 * (before + pooled))
+    for number in range(layers):
+        last = number + 1 == layers
+        outputs = size.classes if last else width
+        yield from linear(
+            layer,
+            size.graphs,
+            width,
+            outputs,
+            of=None,
+            dropout=dropout and last,
+            # A linear layer's input is the pool's result, or the ReLU's before it.
+            activated=True,
+        )
+        if not last:
+            yield from activation(layer, size.graphs, outputs)
+
+
+def fresh(size: GraphSize) -> bool:
+    """Whether each step takes its own features from the dataset's: batches, and sets of graphs."""
+    return size.batches > 1 or size.graphs > 1
+
+
+def entries_of(size: GraphSize) -> float | None:
+    """Entries of the dataset's features, where they are kept sparse."""
+    return None if size.entries_a_node is None else size.entries_a_node * size.nodes
+
+
+def summed_entries(size: GraphSize, *, own: bool) -> float | None:
+    """Entries of a sum over neighbours of sparse features, at most: those of all its terms."""
+    found = entries_of(size)
+    if found is None:
+        return None
+    terms = size.edges / max(size.nodes, 1) + (1 if own else 0)
+    return min(found * terms, size.nodes * size.features)
+
+
+def held_of(kept: Sequence[Kept], scheme: Scheme, batches: int = 1) -> float:
+    """Bytes that a step holds (the mean step of an epoch of several)."""
+    facts = Facts(scheme)
+    return sum(each.held(facts) / (1 if each.every_step else batches) for each in kept)
