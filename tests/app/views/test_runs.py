@@ -372,7 +372,7 @@ def test_measuring_is_asked_of_the_workers_and_shown(
     page = dashboard.open("runs", run=run, cost="Measured")
     (table_,) = [frame.value for frame in page.dataframe if "Ratio" in frame.value]
     assert table_[["Quantity", "This run", "fp32", "Ratio"]].to_numpy().tolist() == [
-        ["Peak training memory, torch", "17.56", "35.12", "0.50×"]
+        ["Peak memory, torch-allocated plus features", "17.56 MB", "35.12 MB", "0.50×"]
     ]
 
 
