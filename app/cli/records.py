@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -14,33 +14,49 @@ from engine.settings import Settings
 
 
 def export(
+    run: str | None = None,
+    /,
     *,
     format: Literal["csv", "parquet", "json"] = "csv",
-    table: Literal["runs", "groups", "epochs", "precision", "diagnostics"] = "runs",
+    table: Literal["runs", "groups", "epochs", "precision", "diagnostics", "figures", "measurements"] = "runs",
     output: Path | None = None,
+    vectors: Path | None = None,
 ) -> None:
-    """Write every run (or group, epoch, change of a format or diagnosed tensor) to a file or to standard output.
+    """Write every run (or what else `--table` names) to a file or to standard output.
 
     memory_density and arithmetic_density are work-weighted harmonic means, memory_density_thesis and
     arithmetic_density_thesis the thesis' time-weighted arithmetic ones.
 
+    With --vectors: one run's golden vectors instead, to test hardware against: each layer's input codes, weight codes,
+    accumulators and output codes as integer .npy files, and a manifest.json.
+
     Parameters
     ----------
+    run
+        The id of a run that was trained here, or the file of a saved model; with --vectors only.
     format
         csv, parquet or json.
     table
         What to export: one row a run, a group of seeds, an epoch, a format that a site of a layer had from an epoch
-        on, or a tensor that was diagnosed in an epoch.
+        on, a tensor that was diagnosed in an epoch, a figure of a run's cost ledger with its definition, or a quantity
+        that was measured of a run or its fp32 twin.
     output
         The file to write; standard output without it.
+    vectors
+        The new folder to write a run's vectors to.
     """
+    if vectors is not None or run is not None:
+        write_run_vectors(run, vectors)
+        return
     from store.export import export as write
 
     reader = open_reader(Settings())
-    if table in ("epochs", "precision", "diagnostics"):
+    if table in ("epochs", "precision", "diagnostics", "figures", "measurements"):
         runs = reader.query("runs", limit=1_000_000)["run"].to_pylist()
         whole = {"epochs": "all"} if table == "diagnostics" else {}
         found = reader.query(table, runs=",".join(runs), **whole)
+        if table == "figures":
+            found = with_definitions(found)
     else:
         found = reader.query(table, limit=1_000_000)
     if output is None:
@@ -54,6 +70,42 @@ def export(
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}") from None
     Console(stderr=True).print(f"{found.num_rows} rows written to {output}", highlight=False)
+
+
+def with_definitions(figures: Any) -> Any:
+    """The store's ``figures`` [run, name, value] with what each name means; one that is unknown here stays without."""
+    import pyarrow as pa
+
+    from engine.ledger.figures import FIGURES
+
+    known = [FIGURES.get(name) for name in figures["name"].to_pylist()]
+    for column in ("title", "unit", "scope", "coverage", "definition", "source"):
+        values = [None if figure is None else getattr(figure, column) for figure in known]
+        figures = figures.append_column(column, pa.array(values, pa.string()))
+    return figures
+
+
+def write_run_vectors(run: str | None, folder: Path | None) -> None:
+    """The golden vectors of a run's model. Raises InputError where either is not named, or the run has no model."""
+    if run is None:
+        raise InputError("--vectors takes a run: bitfront export RUN --vectors DIR")
+    if folder is None:
+        raise InputError(f"what of {run} is to be exported? Its golden vectors: bitfront export {run} --vectors DIR")
+    from engine.artifacts.loading import load
+    from engine.artifacts.saving import MODEL, SUFFIX
+    from engine.artifacts.vectors import write_vectors
+
+    settings = Settings()
+    path = Path(run)
+    if path.suffix != SUFFIX:
+        path = settings.artifacts / run / MODEL
+        if not path.exists():
+            raise InputError(
+                f"there is no model of the run {run!r} in {settings.artifacts}: only runs that have finished leave one"
+            )
+    written = write_vectors(load(path, settings=settings), folder)
+    files = sum(1 for _ in folder.iterdir()) - 1
+    Console(stderr=True).print(f"{files} arrays written, described by {written}", highlight=False)
 
 
 def rebuild() -> None:
