@@ -20,6 +20,8 @@ from engine.layers.operand import Operand
 
 MOST_WORK = 2**27
 """Multiply-accumulates that are followed; of a larger product, so many of its rows, evenly spaced."""
+PART = 1 << 18
+"""Elements that are taken to their integers at a time."""
 OFF = 1e-2
 """How far from an integer x̂/c may come out in float32."""
 
@@ -74,11 +76,20 @@ def integers(values: Tensor, step: Step | None) -> Tensor | None:
     if step is None:
         return None
     c = torch.as_tensor(step, dtype=torch.float64)
-    found = torch.where(c > 0, values.detach().double() / torch.where(c > 0, c, 1.0), 0.0)
-    rounded = found.round()
-    if values.numel() and float((found - rounded).abs().max()) > OFF:
-        return None
-    return rounded.long()
+    values = values.detach()
+    out = torch.empty(values.shape, dtype=torch.int64)
+    by_row = values.dim() > 0 and c.dim() == values.dim() and c.shape[0] == values.shape[0]
+    # In parts: looking must not take more memory than the step that is looked into.
+    size = max(1, PART * values.shape[0] // max(values.numel(), 1)) if values.dim() else 1
+    for first in range(0, values.shape[0] if values.dim() else 1, size):
+        part = slice(first, first + size) if values.dim() else ...
+        unit = c[part] if by_row else c
+        found = torch.where(unit > 0, values[part].double() / torch.where(unit > 0, unit, 1.0), 0.0)
+        rounded = found.round()
+        if found.numel() and float(found.sub_(rounded).abs_().max()) > OFF:
+            return None
+        out[part] = rounded.long()
+    return out
 
 
 def bits_of(largest: int) -> int:
