@@ -13,8 +13,9 @@ class Allocations:
     """Bytes allocated since the first ``followed`` block: ``now``, and the ``most`` at any time.
 
     Blocks may follow one another directly: what one allocates and another frees is counted. What was there before the
-    first does not count, nor does its release, unless the profiler had seen it made: one to a process. Profiling slows what it follows, and takes memory of its own (which is
-    not torch's): time and process memory are measured elsewhere.
+    first does not count, nor does its release, unless the profiler had seen it made: one of these to a process.
+    Profiling slows what it follows, and takes memory of its own (which is not torch's): time and process memory are
+    measured elsewhere.
     """
 
     def __init__(self) -> None:
