@@ -1,7 +1,8 @@
 """Where accuracy is lost: what quantization does to each tensor, and to the nodes of each degree bucket.
 
 In a few steps of a run each quantized tensor is compared with what it was: signal to quantization noise,
-saturation, zeroed gradients. Rows that are protected in that step are left out: they were not quantized.
+saturation, zeroed gradients; and beside them the width of accumulator that its integer product needs. Rows that are
+protected in that step are left out: they were not quantized.
 Buckets are the quartiles of the nodes' in-degrees (fewer where quartiles coincide).
 """
 
@@ -15,12 +16,18 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from engine.accumulators import Step, integers, product_bits, step_of, sum_bits
 from engine.events import DiagnosticRow
 from engine.formats import Format
 from engine.formats.grid import GridFormat
 
 if TYPE_CHECKING:
+    from engine.kernels.aggregate import Adjacency
+    from engine.layers.operand import Operand
     from engine.topology import Topology
+
+At = tuple[int, str, str, str]
+"""(layer, part, site, product)"""
 
 MOST_EPOCHS = 5
 """Epochs of a run that are looked into; each costs a few times a training step."""
@@ -58,6 +65,7 @@ class Recorder:
     def __init__(self) -> None:
         self.rows: list[DiagnosticRow] = []
         self._buckets: tuple[Topology, DegreeBuckets] | None = None
+        self._steps: dict[At, tuple[Step | None, Tensor | None]] = {}
 
     @torch.no_grad()
     def record(
@@ -80,6 +88,8 @@ class Recorder:
         """
         layer, part, site, product = at
         x, out = x.detach(), out.detach()
+        of_rows = None if width is not None else protected
+        self._steps[at] = (step_of(x, quantizer, axis, of_rows), None if protected is None else ~protected)
         kept = None if protected is None else ~protected
         if kept is not None and width is not None:
             kept = kept[rows]
@@ -109,6 +119,29 @@ class Recorder:
                     zeroed=_zeroed(site, before, after, quantizer, saturated),
                 )
             )
+
+    @torch.no_grad()
+    def multiplied(self, x_at: At, x: Operand, weight_at: At, weight: Tensor) -> None:
+        """X̂·Ŵᵀ, of operands that were recorded: notes the accumulator that it needs on the row of X."""
+        if x_at not in self._steps or weight_at not in self._steps or weight.is_cuda:
+            return
+        step, kept = self._steps[x_at]
+        numbers = integers(weight, self._steps[weight_at][0])
+        self._note(x_at, product_bits(x, step, numbers, kept))
+
+    @torch.no_grad()
+    def summed(self, at: At, message: Tensor, adjacency: Adjacency) -> None:
+        """The sum over neighbours of messages that were recorded."""
+        if at in self._steps and not message.is_cuda:
+            step, kept = self._steps[at]
+            self._note(at, sum_bits(message.detach(), step, adjacency, kept))
+
+    def _note(self, at: At, bits: int | None) -> None:
+        if bits is None:
+            return
+        for index, row in enumerate(self.rows):
+            if row.bucket is None and (row.layer, row.part, row.site, row.product) == at:
+                self.rows[index] = row.model_copy(update={"accumulator_bits": bits})
 
     def _nodes(self, bucket: int | None, protected: Tensor | None, topology: Topology | None) -> int:
         """How many nodes of a bucket are not protected."""

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from engine.diagnostics import Recorder
 from engine.errors import InputError
 from engine.formats import Format
+from engine.kernels.aggregate import Adjacency
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Activation, Constant, DenseOperand, make_operand
 from engine.quantizer import Quantizer
@@ -439,6 +440,21 @@ class Sites:
         else:
             dense = (x.dense(), out.dense())
             live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+
+    def multiplied(self, x: Tensor | Constant, weight: Tensor) -> None:
+        """Diagnostics hear of the quantized operands of the forward product (x before dropout)."""
+        live = self.live
+        if live is not None and live.recorder is not None:
+            operand = x.operand if isinstance(x, Constant) else DenseOperand(x.detach())
+            where = (self.layer, self.part)
+            live.recorder.multiplied((*where, "input", "forward"), operand, (*where, "weight", "forward"), weight)
+
+    def summed(self, message: Activation, adjacency: Adjacency) -> None:
+        """Diagnostics hear of the quantized messages of a sum (before dropout)."""
+        live = self.live
+        if live is not None and live.recorder is not None:
+            values = message.dense() if isinstance(message, Constant) else message
+            live.recorder.summed((self.layer, self.part, "message", "aggregate"), values, adjacency)
 
     def gradient(self, x: Tensor, product: str = "grad_aggregate") -> Tensor:
         """x itself; the gradient that comes back into it is quantized at the site "gradient", whoever is protected."""

@@ -54,6 +54,17 @@ BENCHES: dict[str, Bench] = {
     bench.name: bench
     for bench in (
         Bench(
+            "machine",
+            "this machine's peak of fp32 work and its memory bandwidth, for the rooflines of cost cards",
+            {
+                "machine": "machine",
+                "peak": "peak, GMAC/s",
+                "bandwidth": "bandwidth, GB/s",
+                "ridge": "ridge, MAC a byte",
+            },
+            "engine.bench.machine",
+        ),
+        Bench(
             "formats",
             "time and peak memory of fake-quantization, beside the plain formula, torch's own and a copy",
             {

@@ -70,12 +70,14 @@ class GCNLayer(nn.Module):
     def _by_node(self, feature: Tensor, topology: Topology) -> Tensor:
         scale = topology.looped.inverse_sqrt_degree
         message = self.sites(feature * scale, "message", "aggregate", rows="nodes")
+        self.sites.summed(message, topology.looped)
         return self.sites.gradient(aggregate(message, topology.looped)) * scale
 
     def _by_edge(self, feature: Tensor, topology: Topology) -> Tensor:
         adjacency = topology.looped
         message = adjacency.edge_norm * gather_sources(feature, adjacency)
         message = self.sites(message, "message", "aggregate", rows=adjacency.sources)
+        self.sites.summed(message, adjacency)
         return self.sites.gradient(sum_edges(message, adjacency))
 
     def join(self, topology: Topology) -> Join:

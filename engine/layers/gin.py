@@ -93,7 +93,9 @@ class GINLayer(nn.Module):
         own = dropped(x, dropout)
         message = own
         if sites.covers("message", "aggregate"):
-            message = dropped(sites(x, "message", "aggregate", rows="nodes"), dropout)
+            message = sites(x, "message", "aggregate", rows="nodes")
+            sites.summed(message, adjacency)
+            message = dropped(message, dropout)
         total = sum_neighbours(message, x, adjacency, own=True)
         if isinstance(total, Tensor):
             total = sites.gradient(total)

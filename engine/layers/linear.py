@@ -88,9 +88,11 @@ def linear(
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
         constant = sites(x, "input", "forward", -1, rows)
+        sites.multiplied(constant, weight_hat)
         kept = sites(x, "stash", "grad_weight", -1, rows) if torch.is_grad_enabled() else x
         return _Product.apply(None, weight_hat, kept, constant, weight.detach(), sites, dropout, rows)
     x_hat = sites(x, "input", "forward", -1, rows)
+    sites.multiplied(x_hat, weight_hat)
     kept = x.detach()
     if torch.is_grad_enabled():
         kept = sites(kept, "stash", "grad_weight", -1, rows)

@@ -33,7 +33,9 @@ def propagate(
         heads = attention.shape[1]
         sent = gather_sources(feature, adjacency).view(-1, heads, feature.shape[1] // heads)
         message = (attention.unsqueeze(-1) * sent).flatten(1)
-        total = sum_edges(sites(message, "message", "aggregate", rows=source), adjacency)
+        message = sites(message, "message", "aggregate", rows=source)
+        sites.summed(message, adjacency)
+        total = sum_edges(message, adjacency)
     else:
         total = weighted_aggregate(attention, feature, adjacency)
     return sites(sites.gradient(total), "aggregate", "aggregate", rows="nodes")

@@ -50,7 +50,10 @@ class SAGELayer(nn.Module):
 
     def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
         sites = self.sites
-        message = dropped(sites(x, "message", "aggregate", rows="nodes"), dropout)
+        message = sites(x, "message", "aggregate", rows="nodes")
+        if self.aggregate != "max":
+            sites.summed(message, topology.plain)
+        message = dropped(message, dropout)
         total = AGGREGATES[self.aggregate](message, x, topology.plain)
         if isinstance(total, Tensor):
             total = sites.gradient(total)

@@ -357,6 +357,8 @@ _MEANS = {
 
 
 def _density(field: str, scope: Scope, coverage: Coverage, ledger: Ledger) -> float | None:
+    # Memory does not depend on the table, whatever formats it lacks.
+    ledger = ledger if field.startswith("arithmetic") else replace(ledger, table=default_table())
     found = ledger.densities(scope, coverage)
     return None if found is None else getattr(found, field)
 
