@@ -30,8 +30,9 @@ up: setup
 down:
 	@if [ -x $(BIN)/bitfront ]; then $(BIN)/bitfront down; fi
 
+# Two processes, a file of tests each: most tests keep one core busy.
 test: setup-dev
-	@exec $(BIN)/python -m pytest $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .

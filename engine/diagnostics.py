@@ -60,6 +60,8 @@ class DegreeBuckets:
 class Recorder:
     """Collects the rows of one step; ``rows`` may be asked for once the step is over."""
 
+    dense = False
+
     def __init__(self) -> None:
         self.rows: list[DiagnosticRow] = []
         self._buckets: tuple[Topology, DegreeBuckets] | None = None

@@ -315,6 +315,14 @@ class NodeBits(nn.Module):
             counts = torch.bincount(effective_bits(self.bits).long(), minlength=MOST_BITS + 1).tolist()
         return [(node_format(bits), Fraction(count, sum(counts))) for bits, count in enumerate(counts) if count]
 
+    def codes(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``forward`` makes of x [rows, width], as integers [rows, width], and each row's step [rows]."""
+        most = x.detach().abs().amax(1) if x.shape[1] else x.new_zeros(len(x))
+        step, bits, _ = self._choose(most)
+        s, last = step.detach().clamp(min=LEAST_STEP), largest_code(effective_bits(bits))
+        magnitude = (x.detach().abs() / s.unsqueeze(1)).add_(0.5).floor_().minimum(last.unsqueeze(1))
+        return torch.copysign(magnitude, x).long(), s
+
     def inference_state(self) -> dict[str, Tensor]:
         """The steps, and the effective bits less one as uint8: what evaluation needs."""
         return {"step": self.step.detach(), "bits": (effective_bits(self.bits) - 1).to(torch.uint8)}
@@ -371,8 +379,8 @@ class LearnedSteps(nn.Module):
             raise error.at(self.site) from None
         return out if protected is None else torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
 
-    def encode(self, x: Tensor, axis: int = -1) -> Encoded:
-        """The packed form of what ``forward`` gives for x."""
+    def encode(self, x: Tensor, axis: int = -1, *, again: bool = False) -> Encoded:
+        """The packed form of what ``forward`` gives for x, again and again the same."""
         shape = list(x.shape)
         shape[self.axis] = 1
         if is_lazy(self.step) or list(self.step.shape) != shape:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any, cast, overload
+from typing import Any, Protocol, cast, overload
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,30 @@ from engine.topology import Topology
 
 ALL = "all"
 """The product of a format that holds in every product of a site."""
+
+
+class Listener(Protocol):
+    """What may listen to the sites: ``engine.diagnostics.Recorder``, or whoever follows the codes."""
+
+    dense: bool
+    """Whether it takes constants whole; else the entries of sparse ones."""
+
+    def record(
+        self,
+        at: tuple[int, str, str, str],
+        x: Tensor,
+        out: Tensor,
+        quantizer: nn.Module,
+        format: Format,
+        axis: int,
+        protected: Tensor | None,
+        rows: Any,
+        topology: Topology | None,
+        width: int | None = None,
+    ) -> None:
+        """One tensor x and its quantized values, at (layer, part, site, product)."""
+        ...
+
 
 Rows = Tensor | str | None
 """What a tensor's rows are: "nodes", an int64 tensor with the node of each row (an edge: its source), None."""
@@ -87,7 +111,7 @@ class LiveScheme(nn.Module):
         self.quantizers = nn.ModuleDict()
         self.enabled = True
         self.topology: Topology | None = None
-        self.recorder: Recorder | None = None
+        self.recorder: Listener | None = None
         self.tally: Tally | None = None
         self.register_load_state_dict_post_hook(_take_up_formats)
         self._step = 0
@@ -402,7 +426,8 @@ class Sites:
         where, format = (self.layer, self.part, *at), self._bound[at][2]
         before, after = x.operand, out.operand
         if (
-            isinstance(before, SparseOperand)
+            not live.recorder.dense
+            and isinstance(before, SparseOperand)
             and isinstance(after, SparseOperand)
             and not format.blocked
             and live.topology is not None

@@ -155,16 +155,16 @@ class Quantizer(nn.Module):
             out = estimators.clipped(x, format, axis, inclusive=inclusive, **settings)
         return self._watch(out)
 
-    def encode(self, x: Tensor, axis: int | None = None) -> Encoded:
+    def encode(self, x: Tensor, axis: int | None = None, *, again: bool = False) -> Encoded:
         """The packed form of what ``forward`` would give for x in evaluation; ``decode`` gives it bit for bit.
 
-        Where rounding is stochastic: what the next call would draw.
+        Where rounding is stochastic: by what the next call would draw, or ``again`` by what the last one did.
         """
         format = self._format
         axis = self.axis if axis is None else axis
         settings: dict[str, Any] = {"rounding": self.rounding}
         if self.stochastic:
-            settings["generator"] = make_key(self.seed, stream_id(f"rounding/{self.stream}"), self.draws)
+            settings["generator"] = make_key(self.seed, stream_id(f"rounding/{self.stream}"), self.draws - again)
         if self.estimator == "lsq":
             assert isinstance(self.range, Learned)
             return estimators.encode_steps(x, self.range.step, format, axis, **settings)

@@ -14,18 +14,26 @@ from engine.settings import Settings
 
 
 def export(
+    run: str | None = None,
+    /,
     *,
     format: Literal["csv", "parquet", "json"] = "csv",
     table: Literal["runs", "groups", "epochs", "precision", "diagnostics"] = "runs",
     output: Path | None = None,
+    vectors: Path | None = None,
 ) -> None:
     """Write every run (or group, epoch, change of a format or diagnosed tensor) to a file or to standard output.
 
     memory_density and arithmetic_density are work-weighted harmonic means, memory_density_thesis and
     arithmetic_density_thesis the thesis' time-weighted arithmetic ones.
 
+    With --vectors: one run's golden vectors instead, to test hardware against: each layer's input codes, weight codes,
+    accumulators and output codes as integer .npy files, and a manifest.json.
+
     Parameters
     ----------
+    run
+        The id of a run that was trained here, or the file of a saved model; with --vectors only.
     format
         csv, parquet or json.
     table
@@ -33,7 +41,12 @@ def export(
         on, or a tensor that was diagnosed in an epoch.
     output
         The file to write; standard output without it.
+    vectors
+        The new folder to write a run's vectors to.
     """
+    if vectors is not None or run is not None:
+        write_run_vectors(run, vectors)
+        return
     from store.export import export as write
 
     reader = open_reader(Settings())
@@ -54,6 +67,29 @@ def export(
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}") from None
     Console(stderr=True).print(f"{found.num_rows} rows written to {output}", highlight=False)
+
+
+def write_run_vectors(run: str | None, folder: Path | None) -> None:
+    """The golden vectors of a run's model. Raises InputError where either is not named, or the run has no model."""
+    if run is None:
+        raise InputError("--vectors takes a run: bitfront export RUN --vectors DIR")
+    if folder is None:
+        raise InputError(f"what of {run} is to be exported? Its golden vectors: bitfront export {run} --vectors DIR")
+    from engine.artifacts.loading import load
+    from engine.artifacts.saving import MODEL, SUFFIX
+    from engine.artifacts.vectors import write_vectors
+
+    settings = Settings()
+    path = Path(run)
+    if path.suffix != SUFFIX:
+        path = settings.artifacts / run / MODEL
+        if not path.exists():
+            raise InputError(
+                f"there is no model of the run {run!r} in {settings.artifacts}: only runs that have finished leave one"
+            )
+    written = write_vectors(load(path, settings=settings), folder)
+    files = sum(1 for _ in folder.iterdir()) - 1
+    Console(stderr=True).print(f"{files} arrays written, described by {written}", highlight=False)
 
 
 def rebuild() -> None:

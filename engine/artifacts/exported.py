@@ -110,9 +110,10 @@ class Trace:
 
     def __init__(self) -> None:
         self.found: dict[Where, list[Tensor]] = {}
+        self.dense = False
 
     def predict(self, predictor: Predictor, data: Data | Batch | None) -> Tensor:
-        predictor.live.recorder = self  # pyright: ignore[reportAttributeAccessIssue]
+        predictor.live.recorder = self
         try:
             return predictor.predict(data)
         finally:

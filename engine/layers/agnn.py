@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from engine.kernels.edges import dot_edges
 from engine.layers.dropout import dropped
+from engine.layers.join import Join
 from engine.layers.operand import Activation, Constant, Dropout
 from engine.layers.propagate import SITES, propagate
 from engine.live import Sites
@@ -42,3 +43,6 @@ class AGNNLayer(nn.Module):
         score = self.beta * dot_edges(functional.normalize(entered, dim=-1), adjacency)
         out = propagate(score, entered, adjacency, sites)
         return sites(out, "update", "forward", rows="nodes")
+
+    def join(self, topology: Topology) -> Join:
+        return Join(topology.looped, by_edge=True)

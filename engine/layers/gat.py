@@ -20,6 +20,7 @@ from torch.nn import functional
 from engine.kernels.edges import gather_sources, gather_targets
 from engine.layers.batch_norm import BatchNorm
 from engine.layers.dense import DenseLayer
+from engine.layers.join import Join
 from engine.layers.linear import linear
 from engine.layers.operand import Activation, Dropout
 from engine.layers.propagate import SITES, propagate
@@ -112,6 +113,9 @@ class GATLayer(nn.Module):
             out = out + self.bias
         out = sites(out, "update", "forward", rows="nodes")
         return out if self.norm is None else self.norm(out)
+
+    def join(self, topology: Topology) -> Join:
+        return Join(topology.looped, by_edge=True)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.channels}, heads={self.heads}, concat={self.concat}"

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from engine.kernels.aggregate import aggregate
 from engine.kernels.edges import gather_sources, sum_edges
 from engine.layers.batch_norm import BatchNorm
+from engine.layers.join import Join
 from engine.layers.linear import linear
 from engine.layers.operand import Activation, Dropout
 from engine.live import Sites
@@ -78,6 +79,11 @@ class GCNLayer(nn.Module):
         message = self.sites(message, "message", "aggregate", rows=adjacency.sources)
         self.sites.summed(message, adjacency)
         return self.sites.gradient(sum_edges(message, adjacency))
+
+    def join(self, topology: Topology) -> Join:
+        """Nodes' messages are scaled after the sum as well; a message of an edge has its norm already."""
+        by_edge = self.message == "edge"
+        return Join(topology.looped, by_edge, factor=None if by_edge else topology.looped.inverse_sqrt_degree)
 
     def extra_repr(self) -> str:
         return f"{self.weight.shape[1]}, {self.weight.shape[0]}, bias={self.bias is not None}, message={self.message!r}"

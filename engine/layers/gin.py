@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from engine.layers.batch_norm import BatchNorm
 from engine.layers.dense import DenseLayer
 from engine.layers.dropout import dropped
+from engine.layers.join import Join
 from engine.layers.neighbours import add_own, sum_neighbours
 from engine.layers.operand import Activation, Dropout
 from engine.live import Sites
@@ -102,6 +103,9 @@ class GINLayer(nn.Module):
         scale = 1 + (self.initial_eps if self.eps is None else self.eps)
         out = self.mlp(add_own(total, own, scale, x, adjacency))
         return sites(out, "update", "forward", rows="nodes")
+
+    def join(self, topology: Topology) -> Join:
+        return Join(topology.plain)
 
     def extra_repr(self) -> str:
         return f"eps={self.initial_eps}, train_eps={self.eps is not None}"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from engine.layers.batch_norm import BatchNorm
 from engine.layers.dense import DenseLayer
 from engine.layers.dropout import dropped
+from engine.layers.join import Join
 from engine.layers.neighbours import AGGREGATES
 from engine.layers.operand import Activation, Dropout
 from engine.live import Sites
@@ -60,6 +61,10 @@ class SAGELayer(nn.Module):
         out = self.neighbours(total) + self.root(x, topology, dropout)
         out = sites(out, "update", "forward", rows="nodes")
         return out if self.norm is None else self.norm(out)
+
+    def join(self, topology: Topology) -> Join:
+        factor = topology.plain.inverse_degree if self.aggregate == "mean" else None
+        return Join(topology.plain, how="max" if self.aggregate == "max" else "sum", factor=factor)
 
     def extra_repr(self) -> str:
         return f"aggregate={self.aggregate!r}"

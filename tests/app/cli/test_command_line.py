@@ -81,6 +81,11 @@ def test_a_run_saves_its_model_where_it_is_told_to(bitfront: CommandLine, tmp_pa
     kept = bitfront.home / "artifacts" / report["runs"][0]["run"]
     assert target.read_bytes() == (kept / "model.safetensors").read_bytes()
     assert target.with_suffix(".json").read_bytes() == (kept / "model.json").read_bytes()
+    run = kept.name
+    done = bitfront("export", run, "--vectors", str(tmp_path / "vectors"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "vectors" / "manifest.json").read_text())["run"]["scheme"] == "int8"
+    assert sorted(path.suffix for path in (tmp_path / "vectors").iterdir())[0] == ".json"
 
 
 def test_link_prediction_reports_both_metrics(bitfront: CommandLine):
