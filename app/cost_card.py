@@ -14,6 +14,7 @@ from app.charts.cost_svg import cost_svg
 from app.charts.costs import bits_chart, memory_chart, roofline_chart
 from app.charts.layout import CONFIG
 from app.connection import ask_rows, settings
+from app.digits import bytes_text
 from app.measure_panel import show_measured
 from app.phrases import literal, quantity
 from app.run_table import ENDED
@@ -265,3 +266,27 @@ def _export(row: Mapping[str, Any], ledger: Ledger, scope: Scope) -> None:
             key="cost-json",
         )
     st.caption("For papers and scripts: every figure with its definition; the JSON holds the ledger too.")
+    _files(row["run"])
+
+
+def _files(run: str) -> None:
+    """The run's files: here to download where this machine has them."""
+    found = ask_rows("artifacts", run=run)
+    if not found:
+        return
+    st.markdown("**Trained model**, of the epoch of best validation")
+    with st.container(horizontal=True):
+        for file in found:
+            path = settings().artifacts / run / file["name"]
+            if path.is_file():
+                st.download_button(
+                    f"{file['name']} ({bytes_text(file['bytes'])})",
+                    path.read_bytes,
+                    f"{run}-{file['name']}",
+                    icon=":material/download:",
+                    key=f"artifact-{file['name']}",
+                    help=f"SHA-256 {file['sha256']}",
+                )
+            else:
+                st.caption(literal(f"{file['name']} ({bytes_text(file['bytes'])}) lies on the machine of its worker"))
+    st.caption("Weights in their packed formats, with a readable manifest; `engine.load(path).predict(data)` runs it.")

@@ -13,10 +13,11 @@ from typing import Any
 
 from app.charts.pareto import Axes, Other
 from app.connection import ask_rows
-from app.measured import QUANTITIES
+from app.measured import AXES
 from engine.costs import CostTable
 from engine.events import LedgerRow
 from engine.ledger.figures import FIGURES, Figure, Ledger
+from engine.measure import QUANTITIES
 
 MEASURED = "measured."
 """Before the name of a measured quantity in the list of choices."""
@@ -54,7 +55,7 @@ def with_choice(axes: Axes, choice: str, table: CostTable, *, default: bool) -> 
     """The axes with this choice in the place of the density; ``default``: the table is the published one."""
     if choice.startswith(MEASURED):
         quantity = QUANTITIES[choice.removeprefix(MEASURED)]
-        return _with(axes, f"{quantity.title} ({quantity.unit}, measured)", quantity.definition, lower=True)
+        return _with(axes, f"{quantity.title} ({AXES[quantity.unit][0]}, measured)", quantity.definition, lower=True)
     figure = find_figure(choice, axes.scope, axes.coverage)
     title = figure.axis if default or not figure.priced else f"{figure.axis}<br>{table.title}"
     return _with(axes, title, f"{figure.definition}. Source: {figure.source}", lower=figure.lower_is_better)
@@ -77,7 +78,7 @@ def values_of(
         return {}
     if choice.startswith(MEASURED):
         name = choice.removeprefix(MEASURED)
-        factor = QUANTITIES[name].factor
+        _, factor = AXES[QUANTITIES[name].unit]
         return {
             row["group_id"]: row["value"] * factor
             for row in ask_rows("group_measurements", groups=groups)

@@ -287,7 +287,7 @@ class ArtifactSaved(_Body):
     """A file of the run lies in the artifacts' folder, ``<run>/<name>``; said before the run's end."""
 
     type: Literal["artifact_saved"] = "artifact_saved"
-    name: str
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     """A plain file name, e.g. "model.safetensors"."""
     kind: Literal["model", "manifest"]
     bytes: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 
@@ -18,11 +18,11 @@ def export(
     /,
     *,
     format: Literal["csv", "parquet", "json"] = "csv",
-    table: Literal["runs", "groups", "epochs", "precision", "diagnostics"] = "runs",
+    table: Literal["runs", "groups", "epochs", "precision", "diagnostics", "figures", "measurements"] = "runs",
     output: Path | None = None,
     vectors: Path | None = None,
 ) -> None:
-    """Write every run (or group, epoch, change of a format or diagnosed tensor) to a file or to standard output.
+    """Write every run (or what else `--table` names) to a file or to standard output.
 
     memory_density and arithmetic_density are work-weighted harmonic means, memory_density_thesis and
     arithmetic_density_thesis the thesis' time-weighted arithmetic ones.
@@ -38,7 +38,8 @@ def export(
         csv, parquet or json.
     table
         What to export: one row a run, a group of seeds, an epoch, a format that a site of a layer had from an epoch
-        on, or a tensor that was diagnosed in an epoch.
+        on, a tensor that was diagnosed in an epoch, a figure of a run's cost ledger with its definition, or a quantity
+        that was measured of a run or its fp32 twin.
     output
         The file to write; standard output without it.
     vectors
@@ -50,10 +51,12 @@ def export(
     from store.export import export as write
 
     reader = open_reader(Settings())
-    if table in ("epochs", "precision", "diagnostics"):
+    if table in ("epochs", "precision", "diagnostics", "figures", "measurements"):
         runs = reader.query("runs", limit=1_000_000)["run"].to_pylist()
         whole = {"epochs": "all"} if table == "diagnostics" else {}
         found = reader.query(table, runs=",".join(runs), **whole)
+        if table == "figures":
+            found = with_definitions(found)
     else:
         found = reader.query(table, limit=1_000_000)
     if output is None:
@@ -67,6 +70,19 @@ def export(
     except OSError as error:
         raise InputError(f"{output} cannot be written: {error.strerror}") from None
     Console(stderr=True).print(f"{found.num_rows} rows written to {output}", highlight=False)
+
+
+def with_definitions(figures: Any) -> Any:
+    """The store's ``figures`` [run, name, value] with what each name means; one that is unknown here stays without."""
+    import pyarrow as pa
+
+    from engine.ledger.figures import FIGURES
+
+    known = [FIGURES.get(name) for name in figures["name"].to_pylist()]
+    for column in ("title", "unit", "scope", "coverage", "definition", "source"):
+        values = [None if figure is None else getattr(figure, column) for figure in known]
+        figures = figures.append_column(column, pa.array(values, pa.string()))
+    return figures
 
 
 def write_run_vectors(run: str | None, folder: Path | None) -> None:

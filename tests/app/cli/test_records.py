@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from app.cli.records import write_run_vectors
+from app.cli.records import with_definitions, write_run_vectors
 from engine.errors import InputError
 
 
@@ -34,3 +35,20 @@ def test_a_run_without_a_model_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
     assert str(error.value) == (
         f"there is no model of the run '0abc' in {tmp_path / 'artifacts'}: only runs that have finished leave one"
     )
+
+
+def test_an_exported_figure_carries_its_definition():
+    rows = {
+        "run": ["r0", "r0"],
+        "name": ["memory_density.training.whole_step", "somebody_elses"],
+        "value": [3.5, 1.0],
+    }
+    known, other = with_definitions(pa.table(rows)).to_pylist()
+    assert (known["title"], known["unit"], known["scope"], known["coverage"]) == (
+        "Memory density",
+        "×",
+        "training",
+        "whole step",
+    )
+    assert known["definition"].startswith("32 / bits an element")
+    assert (other["value"], other["definition"]) == (1.0, None)

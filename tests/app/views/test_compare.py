@@ -124,7 +124,7 @@ def test_what_was_measured_is_an_axis_for_the_groups_that_were(dashboard: Dashbo
     dashboard.use(filled)
     runs = [row["run"] for row in filled.client.query("runs", sweep=SWEEP).to_pylist() if row["scheme"] == "int8"]
     filled.client.post_events([lives.measured(run) for run in runs])
-    choice = "Peak training memory, torch (measured)"
+    choice = "Peak memory, torch-allocated plus features (measured)"
     page = dashboard.open("compare", density="Another figure", figure=choice, **HERE)
     (figure,) = figures(page)
     assert {scheme: point["x"] for scheme, point in points(figure).items()} == {"int8": pytest.approx(17.56)}

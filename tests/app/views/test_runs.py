@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -372,7 +373,7 @@ def test_measuring_is_asked_of_the_workers_and_shown(
     page = dashboard.open("runs", run=run, cost="Measured")
     (table_,) = [frame.value for frame in page.dataframe if "Ratio" in frame.value]
     assert table_[["Quantity", "This run", "fp32", "Ratio"]].to_numpy().tolist() == [
-        ["Peak training memory, torch", "17.56", "35.12", "0.50×"]
+        ["Peak memory, torch-allocated plus features", "17.56 MB", "35.12 MB", "0.50×"]
     ]
 
 
@@ -382,3 +383,18 @@ def test_without_a_queue_measuring_says_why(dashboard: Dashboard, store: Service
     page.button(key=f"measure-{run}").click().run()
     said = literal("the queue at redis://127.0.0.1:9/0 does not answer")
     assert [text.startswith(said) for text in messages(page.error)] == [True]
+
+
+def test_the_trained_model_can_be_downloaded_where_it_lies(
+    dashboard: Dashboard, store: Service, run: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BITFRONT_HOME", str(tmp_path))
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, cost="Export")
+    assert "model.safetensors (1.0 kB) lies on the machine of its worker" in [text.value for text in page.caption]
+    folder = tmp_path / "artifacts" / run
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_bytes(b"packed")
+    page = dashboard.open("runs", run=run, cost="Export")
+    labels = [button.proto.label for button in page.get("download_button")]
+    assert labels[-3:] == ["Card as SVG", "Card as JSON", "model.safetensors (1.0 kB)"]
