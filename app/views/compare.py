@@ -220,7 +220,11 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
     metric, unit = metrics[0] if len(metrics) == 1 else ("metric", "")
     unit = f" ({unit})" if unit else ""
     digits = "%.2f" if all(each == "%" for _, each in metrics) else "%.4g"
-    needed = {"Settings": any(row["settings"] for row in groups), "Metric": len(metrics) > 1, "Other": axes.other is not None}
+    needed = {
+        "Settings": any(row["settings"] for row in groups),
+        "Metric": len(metrics) > 1,
+        "Other": axes.other is not None,
+    }
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn
     st.dataframe(
