@@ -425,7 +425,7 @@ def _scoped_figures() -> Iterator[Figure]:
             "BitOPs an epoch",
             "Σ MACs·b_a·b_w over all products, b the bits of both operands (a sum's other factor counts as wide as "
             "its message)",
-            "METHODS §9; Zhu et al., A²Q, and Moustafa et al., MixQ-GNN, count likewise",
+            "Zhu et al., A²Q, and Moustafa et al., MixQ-GNN, count likewise",
             bit_operations,
             True,
             False,
@@ -559,7 +559,7 @@ _OTHERS = (
         "bytes a step",
         "what a step keeps from forward to backward, each tensor in its format, ReLU and dropout masks a bit an "
         "element; of the epochs that keep most",
-        "METHODS §8",
+        SOURCE,
         True,
         stash,
         "training",
@@ -580,7 +580,7 @@ _OTHERS = (
         "bytes a step",
         "features of the first layer + weights + what is kept for the backward pass, each in its format, in the epochs "
         "with the widest formats",
-        "METHODS §9",
+        SOURCE,
         True,
         peak_footprint,
         "training",
