@@ -31,6 +31,8 @@ At = tuple[int, str, str, str]
 
 MOST_EPOCHS = 5
 """Epochs of a run that are looked into; each costs a few times a training step."""
+PART = 1 << 18
+"""Elements of a tensor that are compared at a time."""
 
 
 def epochs_to_record(total: int) -> frozenset[int]:
@@ -52,7 +54,7 @@ class DegreeBuckets:
         n = ordered.numel()
         cuts = sorted({int(ordered[n * k // 4]) for k in (1, 2, 3)} - {int(ordered[0])}) if n else []
         points = torch.tensor(cuts, dtype=in_degree.dtype, device=in_degree.device)
-        bucket = torch.bucketize(in_degree, points, right=True)
+        bucket = torch.bucketize(in_degree, points, right=True).to(torch.uint8)
         inside = [in_degree[bucket == k] for k in range(len(cuts) + 1)]
         return cls(bucket, tuple((int(d.min()), int(d.max())) for d in inside if d.numel()))
 
@@ -172,8 +174,11 @@ class Recorder:
 
 
 def _sqnr(before: Tensor, after: Tensor) -> float | None:
-    signal = float(before.square().sum(dtype=torch.float64))
-    noise = float((before - after).square().sum(dtype=torch.float64))
+    signal = noise = 0.0
+    # In parts: looking must not take more memory than the step that is looked into.
+    for x, y in zip(before.reshape(-1).split(PART), after.reshape(-1).split(PART), strict=True):
+        signal += float(x.square().sum(dtype=torch.float64))
+        noise += float((x - y).square_().sum(dtype=torch.float64))
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 

@@ -448,7 +448,8 @@ class Sites:
                 where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
             )
         else:
-            dense = (x.dense(), out.dense())
+            # Not kept: it is needed now and then only.
+            dense = (before.dense(), after.dense())
             live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def multiplied(self, x: Tensor | Constant, weight: Tensor) -> None:
@@ -493,7 +494,9 @@ def _quantize_constant(
             zeros -= int(protected.sum()) * operand.shape[1] - int(rows.sum())
         values = quantizer(operand.values, axis=-1, protected=rows, zeros=zeros)
         return Constant(operand.with_values(values))
-    out = _apply(quantizer, x.dense(), axis, protected, bucket)
+    # A constant that comes out the same is quantized once: its dense form need not stay.
+    dense = operand.dense() if repeats(quantizer) and protected is None else x.dense()
+    out = _apply(quantizer, dense, axis, protected, bucket)
     # Sparse stays sparse: what the layers keep of it (a pattern's aggregate) depends on the form.
     return Constant(make_operand(out) if isinstance(operand, SparseOperand) else DenseOperand(out))
 

@@ -64,21 +64,29 @@ class SparseOperand:
         return self.starts.numel() - 1, self.inputs
 
     @cached_property
+    def places(self) -> SparseOperand:
+        """The operand whose places these are: what is found of them is kept there, once somebody asks."""
+        return self
+
+    @cached_property
     def entry_rows(self) -> Tensor:
         """The row of each entry, int64 [nnz]."""
+        if self.places is not self:
+            return self.places.entry_rows
         counts = self.starts[1:] - self.starts[:-1]
         return torch.repeat_interleave(torch.arange(counts.numel()), counts)
 
     @cached_property
     def entry_numbers(self) -> np.ndarray:
         """Each entry's row-major number in the dense matrix modulo 2^32, uint32 [nnz]: the dense mask's."""
+        if self.places is not self:
+            return self.places.entry_numbers
         return (self.entry_rows * self.inputs + self.columns).numpy().astype(np.uint32)
 
     def with_values(self, values: Tensor) -> SparseOperand:
         """The same places with other values [nnz]."""
         other = SparseOperand(self.starts, self.columns, values, self.inputs)
-        # Found once, on what stays, for all that has its places.
-        other.__dict__.update(entry_rows=self.entry_rows, entry_numbers=self.entry_numbers)
+        other.__dict__["places"] = self.places
         return other
 
     def dense(self) -> Tensor:

@@ -74,9 +74,14 @@ QUANTITIES: dict[str, Quantity] = {
             "the dataset's constants apart",
         ),
         Quantity("epoch_seconds", "Epoch", "s", "median over the epochs, evaluation included"),
-        Quantity("latency_median", "Inference, median", "s", "the model over all that evaluation sees, once"),
-        Quantity("latency_p95", "Inference, 95th percentile", "s", "the model over all that evaluation sees, once"),
-        Quantity("file_size", "Exported file", "bytes", "the packed model as one file"),
+        Quantity(
+            "latency_median",
+            "Inference, median",
+            "s",
+            "the exported model over its run's whole dataset, once, on the CPU; what it is given lies ready",
+        ),
+        Quantity("latency_p95", "Inference, 95th percentile", "s", "as the median"),
+        Quantity("file_size", "Exported file", "bytes", "the packed model's file, without its manifest"),
     )
 }
 

@@ -18,16 +18,18 @@ from pathlib import Path
 import torch
 
 from engine import recipe_files
+from engine.artifacts.exported import Exported
+from engine.artifacts.loading import load
+from engine.artifacts.saving import save
 from engine.errors import BitfrontError
-from engine.events import EpochFinished, RunFinished, RunStarted
+from engine.events import EpochFinished, RunStarted
 from engine.held import held_in_step
-from engine.layers.operand import Activation
 from engine.measure.allocated import Allocations
 from engine.measure.conditions import allocator, processor
 from engine.measure.latency import latency_of
+from engine.roofline_machine import machine_table
+from engine.settings import Settings
 from engine.spec import RunSpec
-from engine.topology import Topology
-from engine.trainer import Trainer
 from engine.training import Training, choose_device, software
 
 Values = dict[str, float]
@@ -77,40 +79,35 @@ def _bytes(tensor: torch.Tensor) -> int:
 
 
 def measure_training(spec: RunSpec, folder: Path) -> Values:
-    """Trained as ever; then exported, and the model asked again and again."""
+    """Trained as ever; then exported, and the file asked again and again."""
     training = Training(spec)
-    finished = [event for event in training if isinstance(event, RunFinished)][-1]
-    assert finished.summary.peak_memory is not None
-    seconds = [row.seconds for row in finished.history.rows() if row.seconds is not None]
-    latency = latency_of(inference(training.trainer))
+    for _ in training:
+        pass
+    result = training.result()
+    assert result.summary.peak_memory is not None
+    seconds = [row.seconds for row in result.history.rows() if row.seconds is not None]
+    saved = save(result, folder / "model.safetensors")
+    latency = latency_of(inference(load(saved.model, recipes=recipe_files.allowed)))
     return {
-        "peak_process": finished.summary.peak_memory,
+        "peak_process": result.summary.peak_memory,
         "epoch_seconds": statistics.median(seconds),
         "latency_median": latency.median,
         "latency_p95": latency.p95,
+        "file_size": saved.model.stat().st_size,
     }
 
 
-def inference(trainer: Trainer) -> Callable[[], float]:
-    """One evaluation of the fake-quantized model; gives the seconds that the model took, without loss and metric."""
-    model, live, device = trainer.model.eval(), trainer.live.eval(), next(trainer.model.parameters()).device
-    spent = 0.0
-
-    def predict(x: Activation, topology: Topology) -> torch.Tensor:
-        nonlocal spent
-        start = time.perf_counter()
-        live.begin(topology)
-        out = model(x, topology)
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        spent += time.perf_counter() - start
-        return out
+def inference(exported: Exported) -> Callable[[], float]:
+    """The exported model over its run's dataset, part by part; gives the seconds that the model itself took."""
 
     @torch.no_grad()
     def infer() -> float:
-        nonlocal spent
         spent = 0.0
-        trainer.problem.evaluate(predict)
+        for view in exported.views():
+            start = time.perf_counter()
+            exported.live.begin(view.topology)
+            exported.model(view.x, view.topology)
+            spent += time.perf_counter() - start
         return spent
 
     return infer
@@ -132,6 +129,9 @@ def main() -> int:
     except BitfrontError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    if asked["part"] == "train":
+        # The roofline of cost cards, once a machine; nothing is being measured any more.
+        machine_table(Settings())
     device = choose_device(spec.device)
     versions = software()
     about = {

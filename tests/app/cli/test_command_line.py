@@ -48,7 +48,7 @@ class CommandLine:
             capture_output=True,
             text=True,
             env={**self.environment, **environment},
-            timeout=120,
+            timeout=300,
             check=False,
         )
 

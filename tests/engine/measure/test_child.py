@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine.measure.child import inference, measure_allocated
+from engine.measure.child import measure_allocated, measure_training
 from engine.settings import Settings
 from engine.spec import RunSpec
-from engine.training import Training
 
 
 @pytest.fixture
@@ -34,10 +33,9 @@ def test_a_phase_that_learns_is_looked_into_where_the_last_one_does_not(here: Se
     assert measure_allocated(karate("ptq-int8", epochs=2), tmp_path)["held_for_backward"] == 4420
 
 
-def test_inference_takes_the_models_time_alone(here: Settings):
-    training = Training(karate("int8", epochs=1), here)
-    for _ in training:
-        pass
-    infer = inference(training.trainer)
-    assert 0 < infer() < 1
-    assert not training.trainer.model.training
+def test_a_run_is_timed_and_exported(here: Settings, tmp_path: Path):
+    found = measure_training(karate("int8", epochs=3), tmp_path)
+    assert found["peak_process"] > 50e6
+    assert 0 < found["latency_median"] <= found["latency_p95"] < found["epoch_seconds"] * 100
+    weights = 34 * 16 + 16 * 4
+    assert weights < found["file_size"] == (tmp_path / "model.safetensors").stat().st_size
