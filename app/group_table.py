@@ -32,6 +32,7 @@ COLUMNS = {
     "n": "n",
     "Test": "test_mean",
     "Std": "test_std",
+    "Other": "other",
     "Memory": "memory_density",
     "Arithmetic": "arithmetic_density",
     "Memory thesis": "memory_density_thesis",
@@ -53,4 +54,4 @@ COLUMNS = {
 
 def group_table(groups: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
     """Described groups as the table on the Compare page; same order, same length."""
-    return pd.DataFrame({title: [row[name] for row in groups] for title, name in COLUMNS.items()})
+    return pd.DataFrame({title: [row.get(name) for row in groups] for title, name in COLUMNS.items()})

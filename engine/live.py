@@ -21,7 +21,7 @@ from engine.errors import InputError
 from engine.formats import Format
 from engine.kernels.aggregate import Adjacency
 from engine.kernels.sparse import SparseOperand
-from engine.layers.operand import Activation, Constant, DenseOperand, make_operand
+from engine.layers.operand import Activation, Constant, DenseOperand, Operand, make_operand
 from engine.quantizer import Quantizer
 from engine.randomness import make_key, stream_id, uniform
 from engine.schedule import Step
@@ -33,6 +33,10 @@ ALL = "all"
 """The product of a format that holds in every product of a site."""
 
 
+Where = tuple[int, str, str, str]
+"""(layer, part, site, product)."""
+
+
 class Listener(Protocol):
     """What may listen to the sites: ``engine.diagnostics.Recorder``, or whoever follows the codes."""
 
@@ -41,7 +45,7 @@ class Listener(Protocol):
 
     def record(
         self,
-        at: tuple[int, str, str, str],
+        at: Where,
         x: Tensor,
         out: Tensor,
         quantizer: nn.Module,
@@ -54,6 +58,12 @@ class Listener(Protocol):
     ) -> None:
         """One tensor x and its quantized values, at (layer, part, site, product)."""
         ...
+
+    def multiplied(self, x_at: Where, x: Operand, weight_at: Where, weight: Tensor) -> None:
+        """A forward product of two operands that were recorded."""
+
+    def summed(self, at: Where, message: Tensor, adjacency: Adjacency) -> None:
+        """A sum over neighbours of messages that were recorded."""
 
 
 Rows = Tensor | str | None

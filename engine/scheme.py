@@ -115,6 +115,17 @@ class Quantization:
         """The formats of the elements with their shares, before training has changed any."""
         return [(self.format, Fraction(1))]
 
+    @property
+    def repeats(self) -> bool:
+        """Whether a tensor that stays the same has the same values in every step."""
+        return self.range == "min-max" and (self.rounding or self.format.rounding) != "stochastic"
+
+    def held_bytes(self, elements: int) -> int:
+        """What this implementation holds of a tensor for its gradient (engine.estimators): a mask's bits, or x."""
+        if self.estimator.startswith("clipped") and self.format.ranged:
+            return -(-elements // 8)
+        return 4 * elements if self.estimator == "lsq" else 0
+
     def metadata_bits(self, rows: int, width: int) -> int:
         """Bits of the ranges of a tensor [rows, width] where each line has one; a tensor's one range is not counted."""
         if self.granularity == "tensor" or not self.format.ranged:

@@ -140,7 +140,7 @@ class Attempt:
             return self._end(RunFailed(reason=reason, history=self._history()), Outcome.FAILED)
 
     def _save(self, training: Training) -> None:
-        """Leave the best epoch's model, and say so before the run's end. A full disk costs only the model."""
+        """Leave the best epoch's model, and say so before the run's end. Whatever is wrong costs only the model."""
         from engine.artifacts.saving import save_for_run
 
         if self._lost.is_set():
@@ -150,6 +150,8 @@ class Attempt:
                 self.publisher.publish(saved)
         except BitfrontError as error:
             self._log.warning("the model could not be saved", reason=str(error))
+        except Exception:
+            self._log.exception("the model could not be saved")
 
     def _history(self) -> History:
         return History.of(self.epochs)

@@ -121,7 +121,7 @@ def pareto_chart(
             axes.title + (": lower is better" if lower_x else ""),
             type="log" if axes.log_x else "linear",
             **({"autorange": "reversed"} if lower_x else {}),
-            **({} if axes.other else _ticks(densities, axes.log_x)),
+            **({"exponentformat": "SI"} if axes.other else _ticks(densities, axes.log_x)),
         ),
         yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std over seeds{better}"),
     )

@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from engine.artifacts import MODEL, SUFFIX
 from engine.errors import BitfrontError, InputError
 from engine.events import ArtifactSaved
 from engine.spec import RunSpec
 
 if TYPE_CHECKING:
     from engine.training import Training
-
-SUFFIX = ".safetensors"
-MODEL = f"model{SUFFIX}"
 
 
 def model_files(target: Path, specs: Sequence[RunSpec]) -> list[Path]:
@@ -42,8 +40,9 @@ def keep_model(training: Training, folder: Path, console: Console) -> list[Artif
 
     try:
         return save_for_run(training.result(), folder)
-    except BitfrontError as error:
-        console.print(f"the model is not kept: {error}", style="yellow", markup=False, highlight=False)
+    except Exception as error:
+        reason = str(error) if isinstance(error, BitfrontError) else f"internal error: {type(error).__name__}: {error}"
+        console.print(f"the model is not kept: {reason}", style="yellow", markup=False, highlight=False)
         return []
 
 

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from app.cli.reading import open_reader
+from engine.artifacts import MODEL, SUFFIX
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -92,7 +93,6 @@ def write_run_vectors(run: str | None, folder: Path | None) -> None:
     if folder is None:
         raise InputError(f"what of {run} is to be exported? Its golden vectors: bitfront export {run} --vectors DIR")
     from engine.artifacts.loading import load
-    from engine.artifacts.saving import MODEL, SUFFIX
     from engine.artifacts.vectors import write_vectors
 
     settings = Settings()

@@ -220,7 +220,11 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
     metric, unit = metrics[0] if len(metrics) == 1 else ("metric", "")
     unit = f" ({unit})" if unit else ""
     digits = "%.2f" if all(each == "%" for _, each in metrics) else "%.4g"
-    needed = {"Settings": any(row["settings"] for row in groups), "Metric": len(metrics) > 1}
+    needed = {
+        "Settings": any(row["settings"] for row in groups),
+        "Metric": len(metrics) > 1,
+        "Other": axes.other is not None,
+    }
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -248,6 +252,7 @@ def show_table(groups: Rows, axes: Axes, picked: str | None) -> None:
             "Last std": number("± std, last", format=digits),
             "Best test": number(f"Best test, never the headline{unit}", format=digits, help=NEVER),
             "Validation": number(f"Best validation{unit}", format=digits),
+            "Other": number(axes.title.replace("<br>", ", "), format="compact"),
             "Memory": number(f"Memory density, harmonic mean ({held})", format="%.2f×"),
             "Arithmetic": number(f"Arithmetic density, harmonic mean ({held})", format="%.2f×"),
             "Memory thesis": number(f"Memory density, thesis mean ({held})", format="%.2f×"),

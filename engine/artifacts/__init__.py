@@ -7,3 +7,7 @@
 The safetensors file has one tensor, ``packed``: the segments that the manifest lists, one after the other, and a
 header that names the manifest by its SHA-256. Loading executes nothing that lies in the files.
 """
+
+SUFFIX = ".safetensors"
+MODEL = f"model{SUFFIX}"
+"""A run's model in its folder of artifacts."""

@@ -13,7 +13,7 @@ from engine.artifacts.manifest import Manifest
 from engine.artifacts.saving import weight_places
 from engine.datasets import GraphSize
 from engine.formats.encoded import Encoded
-from engine.live import LiveScheme
+from engine.live import Listener, LiveScheme, Where
 from engine.predicting import Predictor
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from torch_geometric.data import Batch, Data
 
     from engine.training import RunResult
-
-Where = tuple[int, str, str, str]
-"""(layer, part, site, product)."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +102,7 @@ class Exported(Predictor):
         )
 
 
-class Trace:
+class Trace(Listener):
     """Notes what each site's tensor becomes in a forward pass (in the place of diagnostics.Recorder)."""
 
     def __init__(self) -> None:

@@ -12,10 +12,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from engine import grammar
+from engine.artifacts import SUFFIX
 from engine.artifacts.exported import Exported
 from engine.artifacts.manifest import FORM, Manifest, Segment, SiteState, Weight
 from engine.artifacts.packing import Reader
-from engine.artifacts.saving import MARK, SUFFIX, TENSOR, forward_places, parts_of, weight_places
+from engine.artifacts.saving import MARK, TENSOR, forward_places, parts_of, weight_places
 from engine.datasets import GraphSize
 from engine.errors import InputError
 from engine.formats import get_format

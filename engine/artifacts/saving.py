@@ -14,6 +14,7 @@ import safetensors.numpy
 import torch
 from torch import Tensor, nn
 
+from engine.artifacts import MODEL, SUFFIX
 from engine.artifacts.manifest import FORM, Manifest, Raw, Segment, SiteState, Size, Weight
 from engine.artifacts.packing import Writer
 from engine.datasets import DATASETS
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from engine.formats.encoded import Encoded
     from engine.training import RunResult
 
-SUFFIX = ".safetensors"
-MODEL = f"model{SUFFIX}"
-"""A run's model in its folder of artifacts."""
 TENSOR = "packed"
 """The one tensor of the file."""
 MARK = "bitfront"

@@ -21,14 +21,14 @@ import torch
 from torch import Tensor, nn
 
 from engine.artifacts.codes import Codes, NoCodesError, codes_of_activation, codes_of_encoded, matmul, matmul_boxes
-from engine.artifacts.exported import Exported, Where
+from engine.artifacts.exported import Exported
 from engine.artifacts.saving import weight_places
 from engine.errors import InputError
 from engine.formats import Format
 from engine.layers.dense import DenseLayer
 from engine.layers.gat import AttentionVectors
 from engine.layers.join import Join
-from engine.live import ByBucket, Sites
+from engine.live import ByBucket, Listener, Sites, Where
 
 if TYPE_CHECKING:
     from torch_geometric.data import Batch, Data
@@ -72,7 +72,7 @@ def write_vectors(exported: Exported, folder: Path | str, data: Data | Batch | N
         raise InputError(f"{folder} cannot be written: {error.strerror}") from None
 
 
-class _Listener:
+class _Codes(Listener):
     """Takes each site's codes while the model runs."""
 
     dense = True
@@ -128,7 +128,7 @@ class _Vectors:
             at = (place.layer, place.part, "weight", place.product)
             if packed is not None:
                 self.put_tensor(at, packed.format, codes_of_encoded(packed))
-        live.recorder = _Listener(self)
+        live.recorder = _Codes(self)
         try:
             live.begin(views[0].topology)
             with torch.no_grad():

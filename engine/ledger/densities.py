@@ -18,7 +18,7 @@ from typing import Any, Literal
 from engine.costs import CostTable, default_table
 from engine.errors import InputError
 from engine.events import Densities, LedgerRow
-from engine.formats import Format, get_format
+from engine.formats import get_format
 from engine.formats.base import Density
 from engine.ledger.products import FORWARD, STASH
 from engine.scheme import FP32, Scheme
@@ -93,14 +93,13 @@ class _Sums:
 
     def __init__(self, table: CostTable) -> None:
         self.table = table
-        self.elements: defaultdict[Format, Fraction | int] = defaultdict(int)
-        self.macs: defaultdict[tuple[Format, Format | None], Fraction | int] = defaultdict(int)
+        self.elements: defaultdict[str, Fraction | int] = defaultdict(int)
+        self.macs: defaultdict[tuple[str, str | None], Fraction | int] = defaultdict(int)
         self.metadata = 0
 
     def add(self, row: LedgerRow, scope: Scope) -> None:
         span = row.last_epoch - row.first_epoch + 1
-        format = get_format(row.format)
-        partner = None if row.partner is None else get_format(row.partner)
+        format, partner = row.format, row.partner
         self.metadata += span * row.metadata_bits
         if scope == "inference" or not row.protected:
             self.elements[format] += span * row.elements
@@ -109,9 +108,9 @@ class _Sums:
         # In training the expected share of protected rows is fp32.
         left = Fraction(row.protected)
         self.elements[format] += span * row.elements * (1 - left)
-        self.elements[FP32] += span * row.elements * left
+        self.elements[FP32.name] += span * row.elements * left
         self.macs[format, partner] += span * row.macs * (1 - left)
-        self.macs[FP32, None] += span * row.macs * left
+        self.macs[FP32.name, None] += span * row.macs * left
 
     def join(self, other: _Sums) -> None:
         for format, count in other.elements.items():
@@ -127,7 +126,7 @@ class _Sums:
         total = sum(self.elements.values())
         if not total:
             return Fraction(FP32.bits)
-        values = [(count, 1 / Fraction(format.bits)) for format, count in self.elements.items() if count]
+        values = [(count, 1 / Fraction(get_format(name).bits)) for name, count in self.elements.items() if count]
         return 1 / harmonic_mean(values) + Fraction(self.metadata) / total
 
     @property
@@ -143,10 +142,11 @@ class _Sums:
 
     def _priced(self) -> list[tuple[Fraction | int, Density]]:
         found: list[tuple[Fraction | int, Density]] = []
-        for (format, partner), count in self.macs.items():
+        for (name, other), count in self.macs.items():
             if not count:
                 continue
-            density = self.table.density(format, partner)
+            format = get_format(name)
+            density = self.table.density(format, None if other is None else get_format(other))
             if density is None:
                 raise InputError(
                     f"the cost table {self.table.name!r} has no value for {format.name}: choose another one, or add "

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from functools import cached_property, partial
 from typing import get_args
 
@@ -73,10 +72,23 @@ class Ledger:
 
     def densities(self, scope: Scope, coverage: Coverage) -> Densities | None:
         """None where the table does not know a format."""
-        try:
-            return densities(self.rows, scope, coverage, self.epoch, self.table)
-        except InputError:
-            return None
+        if (scope, coverage) not in self._densities:
+            try:
+                found = densities(self.rows, scope, coverage, self.epoch, self.table)
+            except InputError:
+                found = None
+            self._densities[scope, coverage] = found
+        return self._densities[scope, coverage]
+
+    @cached_property
+    def _densities(self) -> dict[tuple[Scope, Coverage], Densities | None]:
+        return {}
+
+    @cached_property
+    def published(self) -> Ledger:
+        """The same rows under the published densities."""
+        table = default_table()
+        return self if self.table == table else replace(self, table=table)
 
 
 Compute = Callable[[Ledger], float | None]
@@ -227,14 +239,16 @@ def macs(ledger: Ledger, scope: Scope) -> float:
 
 def bit_operations(ledger: Ledger, scope: Scope) -> float:
     """BitOPs an epoch."""
-    total = Fraction(0)
+    total = 0.0
     for row in ledger.in_scope(scope):
-        a = Fraction(get_format(row.format).bits)
-        b = a if row.partner is None else Fraction(get_format(row.partner).bits)
-        left = Fraction(row.protected) if scope == "training" else Fraction(0)
-        pair = (1 - left) * a * b + left * Fraction(FP32.bits) ** 2
+        if not row.macs:
+            continue
+        a = get_format(row.format).bits
+        b = a if row.partner is None else get_format(row.partner).bits
+        left = row.protected if scope == "training" else 0.0
+        pair = (1 - left) * a * b + left * FP32.bits**2
         total += (_span(row) if scope == "training" else 1) * row.macs * pair
-    return float(total / _epochs_of(ledger, scope))
+    return total / _epochs_of(ledger, scope)
 
 
 def intensity(ledger: Ledger, scope: Scope) -> float | None:
@@ -358,7 +372,7 @@ _MEANS = {
 
 def _density(field: str, scope: Scope, coverage: Coverage, ledger: Ledger) -> float | None:
     # Memory does not depend on the table, whatever formats it lacks.
-    ledger = ledger if field.startswith("arithmetic") else replace(ledger, table=default_table())
+    ledger = ledger if field.startswith("arithmetic") else ledger.published
     found = ledger.densities(scope, coverage)
     return None if found is None else getattr(found, field)
 
@@ -411,7 +425,7 @@ def _scoped_figures() -> Iterator[Figure]:
             "BitOPs an epoch",
             "Σ MACs·b_a·b_w over all products, b the bits of both operands (a sum's other factor counts as wide as "
             "its message)",
-            "METHODS §9; Zhu et al., A²Q, and Moustafa et al., MixQ-GNN, count likewise",
+            "Zhu et al., A²Q, and Moustafa et al., MixQ-GNN, count likewise",
             bit_operations,
             True,
             False,
@@ -545,7 +559,7 @@ _OTHERS = (
         "bytes a step",
         "what a step keeps from forward to backward, each tensor in its format, ReLU and dropout masks a bit an "
         "element; of the epochs that keep most",
-        "METHODS §8",
+        SOURCE,
         True,
         stash,
         "training",
@@ -566,7 +580,7 @@ _OTHERS = (
         "bytes a step",
         "features of the first layer + weights + what is kept for the backward pass, each in its format, in the epochs "
         "with the widest formats",
-        "METHODS §9",
+        SOURCE,
         True,
         peak_footprint,
         "training",

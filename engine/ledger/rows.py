@@ -101,6 +101,7 @@ class _Resolver:
 
     def __init__(self, scheme: Scheme, degrees: Degrees | None, spread: Spread) -> None:
         self.scheme, self.degrees, self.spread = scheme, degrees, spread
+        self._shares_left: dict[bool, Fraction] = {}
 
     def rows(self, product: Product) -> Iterator[dict]:
         """The rows of one product."""
@@ -272,7 +273,10 @@ class _Resolver:
             return Fraction(0)
         if operand.of == "mlp" and not protection.gin_mlp_masked:
             return Fraction(0)
-        return protected_share(protection, self.degrees, edges=operand.of == "edges")
+        edges = operand.of == "edges"
+        if edges not in self._shares_left:
+            self._shares_left[edges] = protected_share(protection, self.degrees, edges=edges)
+        return self._shares_left[edges]
 
     def _of_part(self, product: Product, part: _Part, work: _Work) -> Iterator[dict]:
         """The rows of an operand's part: the first has its elements and what work is as protected as they are."""
@@ -312,11 +316,11 @@ def protected_share(protection: DegreeProtection, degrees: Degrees | None, *, ed
     weight = sum(count * (degree + 1 if edges else 1) for degree, count in degrees or ())
     if not degrees or not weight:
         return (low + high) / 2
-    below, ranked = 0, Fraction(0)
+    below = ranked = 0
     for degree, count in sorted(degrees):
         below += count
-        ranked += Fraction(count * (degree + 1 if edges else 1) * below, total)
-    return low + (high - low) * ranked / weight
+        ranked += count * (degree + 1 if edges else 1) * below
+    return low + (high - low) * Fraction(ranked, total * weight)
 
 
 def _exact(value: float) -> Fraction:

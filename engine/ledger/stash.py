@@ -54,11 +54,7 @@ class Facts:
         """Whether a constant has the same values there in every step."""
         if self.protects_nodes:
             return not self.rules(site, product, layer)
-        return all(
-            rule.quantization.range == "min-max"
-            and (rule.quantization.rounding or rule.quantization.format.rounding) != "stochastic"
-            for rule in self.rules(site, product, layer)
-        )
+        return all(rule.quantization.repeats for rule in self.rules(site, product, layer))
 
     @property
     def protects_nodes(self) -> bool:
@@ -86,23 +82,31 @@ class Kept:
     """Held whole in each step of an epoch (weights)."""
 
 
-def mask(
-    layer: int, site: str, elements: int, *, held: bool, when: Callable[[Facts], bool], every: bool = False
-) -> Kept:
-    """A bit an element, where ``when`` holds; ``held``: packed, as clipping has it."""
+def mask(layer: int, site: str, elements: int) -> Kept:
+    """A bit an element, which this emulation makes again."""
+    return Kept(layer, site, lambda f: elements, lambda f: 0, mask=True)
+
+
+def estimator(layer: int, elements: int, site: str, product: str, *, parameter: bool = False) -> Kept:
+    """What the gradient estimator of a site asks for: a bit an element, where gradients are clipped.
+
+    ``parameter``: the tensor is one, which is there anyway, and of which nQAT's mask (a byte an element) leaves out
+    some.
+    """
 
     def bits(facts: Facts) -> float:
-        return elements if when(facts) else 0
+        return elements if facts.clips(site, product, layer) else 0
 
-    def packed(facts: Facts) -> float:
-        return -(-elements // 8) if held and when(facts) else 0
+    def held(facts: Facts) -> float:
+        rules = facts.rules(site, product, layer)
+        found = [rule.quantization.held_bytes(elements) for rule in rules]
+        if parameter:
+            found = [bytes for bytes in found if bytes < 4 * elements]
+            drawn = elements if rules and facts.scheme.weight_probability is not None else 0
+            return max(found, default=0) + drawn
+        return max(found, default=0)
 
-    return Kept(layer, site, bits, packed, mask=True, every_step=every)
-
-
-def clipping(layer: int, elements: int, site: str, product: str, *, every: bool = False) -> Kept:
-    """The mask of clipped gradients at a site."""
-    return mask(layer, "clipping", elements, held=True, when=lambda f: f.clips(site, product, layer), every=every)
+    return Kept(layer, "estimator", bits, held, mask=True, every_step=parameter)
 
 
 def activation(layer: int, rows: int, width: int) -> Iterator[Kept]:
@@ -220,19 +224,19 @@ def linear(
         return 4 * weights if new and not ends_here else 0
 
     yield Kept(layer, "weight", lambda f: 0, kernel, every_step=True)
-    yield clipping(layer, weights, "weight", "forward", every=True)
+    yield estimator(layer, weights, "weight", "forward", parameter=True)
     if not constant:
-        yield clipping(layer, n, "input", "forward")
+        yield estimator(layer, n, "input", "forward")
     if dense:
-        yield clipping(layer, rows * outputs, "feature", "forward")
+        yield estimator(layer, rows * outputs, "feature", "forward")
     if dropout:
-        yield mask(layer, "dropout", n, held=False, when=lambda f: True)
+        yield mask(layer, "dropout", n)
 
 
 def results(layer: int, rows: int, width: int, *places: tuple[str, str]) -> Iterator[Kept]:
-    """The clipping masks of tensors [rows, width] at these (site, product)."""
+    """What the estimators ask for of tensors [rows, width] at these (site, product)."""
     for site, product in places:
-        yield clipping(layer, rows * width, site, product)
+        yield estimator(layer, rows * width, site, product)
 
 
 def attention(
@@ -259,7 +263,7 @@ def attention(
         return 0 if activated and not f.rules(site, "aggregate", layer) else 4 * n
 
     yield Kept(layer, site, lambda f: n, feature, "nodes", ((site, "aggregate", layer),), width)
-    yield clipping(layer, n, site, "aggregate")
+    yield estimator(layer, n, site, "aggregate")
     if vectors:
         weights = 2 * width
         yield Kept(
@@ -269,27 +273,27 @@ def attention(
             lambda f: 4 * weights if f.rules("weight", "aggregate", layer) else 0,
             every_step=True,
         )
-        yield clipping(layer, weights, "weight", "aggregate", every=True)
+        yield estimator(layer, weights, "weight", "aggregate", parameter=True)
         yield Kept(layer, "activation", lambda f: e, lambda f: 4 * e, mask=True)
     else:
         # Norms [N, 1] twice, normalized rows, and the products along the edges for the temperature.
         yield Kept(layer, "norm", lambda f: nodes, lambda f: 4 * (2 * nodes + n))
         if learned:
             yield Kept(layer, "score", lambda f: e, lambda f: 4 * e, "edges")
-    yield clipping(layer, e, "score", "aggregate")
+    yield estimator(layer, e, "score", "aggregate")
 
     def shares(f: Facts) -> float:
         """The softmax, and what was made of it."""
         return 4 * e * (2 if dropout or f.rules("attention", "aggregate", layer) else 1)
 
     yield Kept(layer, "attention", lambda f: e, shares, "edges", (("attention", "aggregate", layer),), heads)
-    yield clipping(layer, e, "attention", "aggregate")
+    yield estimator(layer, e, "attention", "aggregate")
     if dropout:
-        yield mask(layer, "dropout", e, held=False, when=lambda f: True)
+        yield mask(layer, "dropout", e)
     # Messages follow from the feature and the attention; where they are made, this emulation holds what they came from.
     yield Kept(layer, "message", lambda f: 0, lambda f: 4 * wide if f.rules("message", "aggregate", layer) else 0)
-    yield clipping(layer, wide, "message", "aggregate")
-    yield clipping(layer, n, "aggregate", "aggregate")
+    yield estimator(layer, wide, "message", "aggregate")
+    yield estimator(layer, n, "aggregate", "aggregate")
     yield from protection(layer, nodes, edges, ("score", "attention", "message"))
 
 

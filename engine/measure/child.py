@@ -27,6 +27,8 @@ from engine.held import held_in_step
 from engine.measure.allocated import Allocations
 from engine.measure.conditions import allocator, processor
 from engine.measure.latency import latency_of
+from engine.roofline_machine import machine_table
+from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.training import Training, choose_device, software
 
@@ -127,6 +129,9 @@ def main() -> int:
     except BitfrontError as error:
         print(error, file=sys.stderr)
         return error.exit_code
+    if asked["part"] == "train":
+        # The roofline of cost cards, once a machine; nothing is being measured any more.
+        machine_table(Settings())
     device = choose_device(spec.device)
     versions = software()
     about = {

@@ -99,7 +99,7 @@ def kept(spec: GINSpec, size: GraphSize) -> Iterator[Kept]:
         if layer:
             yield from stash.results(layer, nodes, pairs[0], ("message", "aggregate"), ("aggregate", "aggregate"))
         if dropped:
-            yield stash.mask(layer, "dropout", nodes * pairs[0], held=False, when=lambda f: True)
+            yield stash.mask(layer, "dropout", nodes * pairs[0])
         if spec.train_eps:
             # The gradient of ε asks for the nodes' own rows, apart from z.
             yield from stash.own_rows(layer, nodes, pairs[0], constant=layer == 0 and not dropped)

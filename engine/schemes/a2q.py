@@ -61,6 +61,10 @@ class NodeBitsQuantization(Quantization):
 
     learning: Learning = Learning()
 
+    @property
+    def repeats(self) -> bool:
+        return False
+
     def make(self, slot: Slot) -> nn.Module:
         from engine.learned_bits import NodeBits
 
@@ -76,6 +80,10 @@ class NodeBitsQuantization(Quantization):
     def spread(self) -> Sequence[tuple[Format, Fraction]]:
         return [(self.format, Fraction(1))]
 
+    def held_bytes(self, elements: int) -> int:
+        """Which elements were cut short, a byte each; for the task's gradient also how far each was off, and signs."""
+        return elements * (9 if self.learning.source == "task" else 1)
+
     def metadata_bits(self, rows: int, width: int) -> int:
         """A float32 step and 4 bits for the width, a node or a group."""
         return (self.learning.groups or rows) * (32 + 4)
@@ -88,10 +96,17 @@ class LearnedStepQuantization(Quantization):
     axis: int = -1
     lr: float = 0.02
 
+    @property
+    def repeats(self) -> bool:
+        return False
+
     def make(self, slot: Slot) -> nn.Module:
         from engine.learned_bits import LearnedSteps
 
         return LearnedSteps(self.format, site=str(slot), axis=self.axis, lr=self.lr)
+
+    def held_bytes(self, elements: int) -> int:
+        return 4 * elements
 
     def metadata_bits(self, rows: int, width: int) -> int:
         return 32 * (rows if self.axis == -1 else width)

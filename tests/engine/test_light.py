@@ -9,6 +9,7 @@ import pytest
 
 LIGHT = [
     "engine",
+    "engine.artifacts",
     "engine.catalogue",
     "engine.costs",
     "engine.datasets",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from torch_geometric.data import Batch, Data
 
+import engine
 from engine.errors import InputError, RunError
 from engine.schemes import RECIPES
 from engine.settings import Settings
@@ -78,6 +80,10 @@ def test_a_standardized_regression_answers_in_the_targets_unit(settings: Setting
     exported = saved(result, tmp_path, settings)
     assert exported.compare(result).share == 1.0
     assert 900 < float(exported.predict().mean()) < 1100
+    shutil.rmtree(folder)
+    graph = Data(x=torch.ones(3, 2), edge_index=torch.tensor([[0, 1, 2], [1, 2, 0]]))
+    alone = engine.load(exported.path, settings=settings)
+    assert alone.predict(graph).shape == (1, 1), "the training data need not be there"
 
 
 def test_graphs_that_a_person_brings(settings: Settings, tmp_path: Path):

@@ -29,8 +29,13 @@ def small_graph(nodes: int = 60, pairs: int = 150, features: int = 24, classes: 
 def trained(scheme: str, graph: Graph, **model: Any) -> tuple[RunSpec, Problem, Trainer]:
     """One epoch of a run on this graph."""
     spec = RunSpec.parse({"dataset": "cora", "model": model, "scheme": scheme, "task": "node-classification"})
-    device = torch.device("cpu")
-    problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
-    trainer = Trainer(spec, problem, device)
+    problem, trainer = prepared(spec, graph)
     trainer.epoch(1)
     return spec, problem, trainer
+
+
+def prepared(spec: RunSpec, graph: Graph) -> tuple[Problem, Trainer]:
+    """A run before its first epoch."""
+    device = torch.device("cpu")
+    problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
+    return problem, Trainer(spec, problem, device)

@@ -9,14 +9,16 @@ import pytest
 
 from engine.errors import InputError
 from engine.events import LedgerRow
-from engine.graph import Graph
+from engine.graph import Graph, load_graph
 from engine.ledger import ledger_rows, run_products
 from engine.models import MODELS
 from engine.scheme import parse_scheme
 from engine.schemes import RECIPES
+from engine.settings import Settings
+from engine.spec import RunSpec
 from engine.tally import Quantized, counted
 from engine.trainer import Trainer
-from tests.engine.ledger.runs import small_graph, trained
+from tests.engine.ledger.runs import prepared, small_graph, trained
 
 Place = tuple[int, str, str]
 """(layer, site, product)"""
@@ -126,6 +128,21 @@ def test_each_sites_formats_and_elements_are_those_of_the_rows(scheme: str, mode
         assert bits.keys() == live_bits.keys()
         # Learned widths' shares are rounded format by format.
         assert all(abs(bits[place] - live_bits[place]) <= 8 for place in bits)
+
+
+TASKS = {
+    "graphs in batches": {"dataset": "mutag", "training": {"batch_size": 64}},
+    "links": {"dataset": "cora", "task": "link-prediction"},
+}
+
+
+@pytest.mark.parametrize("scheme", ["int8", "taq[8,6,4,2]", "dq-int4"])
+@pytest.mark.parametrize(("task", "model"), [*(("graphs in batches", model) for model in NAMES), ("links", "gcn")])
+def test_other_tasks_and_batches_too(task: str, model: str, scheme: str, settings: Settings, mirror: object):
+    spec = RunSpec.parse({"model": model, "scheme": scheme, **TASKS[task]})
+    problem, trainer = prepared(spec, load_graph(spec.dataset, settings))
+    rows = ledger_rows(run_products(spec, problem.size), spec.parsed_scheme, 1, problem.size.degrees)
+    check(charged(rows), seen(count(trainer, problem.batches(1))))
 
 
 def test_the_protected_share_is_the_masks_expectation(graph: Graph):

@@ -8,8 +8,6 @@ from engine.costs import load_table
 from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.ledger.roofline import roofline, roofline_in_fp32
-from engine.roofline_machine import machine_file, machine_table
-from engine.settings import Settings
 
 SHARED = {"first_epoch": 1, "last_epoch": 10, "layer": 0, "covered": True}
 ROWS = [
@@ -50,15 +48,3 @@ def test_a_table_that_lacks_a_format_is_named():
     assert str(caught.value) == (
         "the cost table 'energy-45nm' has no value for msfp13: choose another one, or add [mac.msfp] to it"
     )
-
-
-def test_this_machine_is_measured_once(settings: Settings):
-    table = machine_table(settings)
-    assert table.kind == "device"
-    assert table.peak is not None
-    assert table.bandwidth is not None
-    assert 1e8 < table.peak < 1e15
-    assert 1e8 < table.bandwidth < 1e14
-    before = machine_file(settings).read_text()
-    assert machine_table(settings) == table
-    assert machine_file(settings).read_text() == before
