@@ -374,8 +374,8 @@ def test_measure_compares_with_fp32_and_keeps_what_it_found(trained: CommandLine
     values = {(row["quantity"], row["variant"]): row["value"] for row in found["rows"]}
     assert set(values) == {(name, variant) for name in QUANTITIES for variant in ("run", "fp32")}
     assert all(value > 0 for value in values.values())
-    # The quantized weights, 34 × 16 and 16 × 4 floats, are held beside the weights.
-    assert values["held_for_backward", "run"] - values["held_for_backward", "fp32"] == 4 * (34 * 16 + 16 * 4)
+    # The second layer's quantized weight, 16 × 4 floats, is held beside the weight; the first one's has no product.
+    assert values["held_for_backward", "run"] - values["held_for_backward", "fp32"] == 4 * 16 * 4
     kept = open_reader(Settings(home=trained.home)).query("measurements", runs=run).to_pylist()
     assert {(row["quantity"], row["variant"]): row["value"] for row in kept} == values
 
