@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -183,8 +184,9 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
 
     @api.delete("/runs/{run}", dependencies=guarded)
     def delete_run(run: str) -> dict[str, str]:
-        """Delete a run that is over, and its record."""
+        """Delete a run that is over, its record, and its files where the store's machine has them."""
         owner.write(lambda connection: edits.delete_run(connection, run))
+        shutil.rmtree(owner.settings.artifacts / run, ignore_errors=True)
         return {"run": run}
 
     @api.post("/uploads", dependencies=guarded)

@@ -201,11 +201,16 @@ def test_an_edit_of_an_unknown_run_is_refused(shared_service: Service) -> None:
     assert str(failure.value) == "there is no run 'none'"
 
 
-def test_a_run_that_is_over_can_be_deleted_with_its_record(shared_service: Service, run: str) -> None:
+def test_a_run_that_is_over_can_be_deleted_with_its_record_and_files(shared_service: Service, run: str) -> None:
     other = new_run_id()
     shared_service.client.post_events([*lives.finished(run), *lives.finished(other)])
     until((shared_service.settings.records / f"{run}.json").exists, "the record is written")
+    folders = [shared_service.settings.artifacts / each for each in (run, other)]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").write_bytes(b"packed")
     shared_service.client.delete_run(run)
+    assert [folder.exists() for folder in folders] == [False, True]
     assert shared_service.client.query("runs", runs=[run, other])["run"].to_pylist() == [other]
     assert shared_service.client.query("epochs", runs=[run, other])["run"].to_pylist() == [other] * 3
     assert set(shared_service.client.query("diagnostics", runs=[run, other])["run"].to_pylist()) == {other}
