@@ -21,6 +21,7 @@ from app.run_table import ENDED
 from engine.costs import CostTable, list_tables, load_table
 from engine.errors import InputError
 from engine.events import LedgerRow
+from engine.formats import get_format
 from engine.ledger.by_site import bits_by_site
 from engine.ledger.densities import Scope
 from engine.ledger.figures import (
@@ -59,7 +60,8 @@ def show_costs(row: Mapping[str, Any]) -> None:
         st.caption("The ledger comes with the first epoch." if row["state"] not in ENDED else "No ledger was recorded.")
         return
     table, scope = _choose(row)
-    ledger = Ledger(rows, table, row["best_epoch"] if row["state"] == "finished" else None)
+    batches = json.loads(row["provenance"] or "{}").get("batches", 1)
+    ledger = Ledger(rows, table, row["best_epoch"] if row["state"] == "finished" else None, batches)
     parts = {
         "Figures": lambda: _figures(ledger, scope),
         "Where the bits are": lambda: _bits(ledger, scope, row["run"]),
@@ -201,7 +203,12 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
         return
     baseline = roofline_in_fp32(ledger.rows, scope, **sizes, epoch=ledger.epoch)
     st.plotly_chart(
-        roofline_chart([asdict(point) for point in points], [asdict(point) for point in baseline], **sizes),
+        roofline_chart(
+            [asdict(point) for point in points],
+            [asdict(point) for point in baseline],
+            **sizes,
+            densities={point.format: _density_of(point.format, ledger.table) for point in points},
+        ),
         key=f"cost-roofline-{run}-{scope}",
         config=CONFIG,
         alt=f"Attainable work against operational intensity, {scope}, this run and fp32",
@@ -211,6 +218,12 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
         f"{literal(device.title)}: {device.peak / 1e9:,.0f} GMAC/s in fp32, {device.bandwidth / 1e9:,.0f} GB/s "
         f"({literal(device.source)}). {bound} of {len(points)} products are bound by memory traffic."
     )
+
+
+def _density_of(format: str, table: CostTable) -> float:
+    found = table.density(get_format(format))
+    assert found is not None, "a point on the roofline has a density"
+    return found.value
 
 
 def card_data(row: Mapping[str, Any], ledger: Ledger) -> dict[str, Any]:
@@ -251,19 +264,21 @@ def _export(row: Mapping[str, Any], ledger: Ledger, scope: Scope) -> None:
     with st.container(horizontal=True):
         st.download_button(
             "Card as SVG",
-            lambda: cost_svg(title, caption, figures, site_rows(ledger, scope), memory_parts(ledger)).encode(),
+            cost_svg(title, caption, figures, site_rows(ledger, scope), memory_parts(ledger)).encode(),
             f"{name}.svg",
             "image/svg+xml",
             icon=":material/image:",
             key="cost-svg",
+            on_click="ignore",
         )
         st.download_button(
             "Card as JSON",
-            lambda: json.dumps(card_data(row, ledger), indent=1, allow_nan=False).encode(),
+            json.dumps(card_data(row, ledger), indent=1, allow_nan=False).encode(),
             f"{name}.json",
             "application/json",
             icon=":material/data_object:",
             key="cost-json",
+            on_click="ignore",
         )
     st.caption("For papers and scripts: every figure with its definition; the JSON holds the ledger too.")
     _files(row["run"])
@@ -281,10 +296,11 @@ def _files(run: str) -> None:
             if path.is_file():
                 st.download_button(
                     f"{file['name']} ({bytes_text(file['bytes'])})",
-                    path.read_bytes,
+                    path.read_bytes(),
                     f"{run}-{file['name']}",
                     icon=":material/download:",
                     key=f"artifact-{file['name']}",
+                    on_click="ignore",
                     help=f"SHA-256 {file['sha256']}",
                 )
             else:

@@ -134,6 +134,7 @@ class Training:
                 "metric": problem.metric,
                 "unit": problem.unit,
                 "higher_is_better": problem.higher_is_better,
+                "batches": problem.size.batches,
                 "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
                 **graph.provenance,
                 **software(),

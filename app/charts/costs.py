@@ -13,7 +13,6 @@ import plotly.graph_objects as go
 
 from app.charts.layout import axis, chart_layout, plain
 from app.theme import ACCENT, family_style, scheme_family
-from engine.formats import get_format
 from engine.scheme import SITES
 
 BITS_SCALE = [(0.0, "#134e4a"), (0.25, "#0d9488"), (0.5, "#7fb8a4"), (0.75, "#d9b67f"), (1.0, "#b45309")]
@@ -104,12 +103,17 @@ def memory_chart(memory: Mapping[str, Mapping[str, float | None]]) -> go.Figure:
 
 
 def roofline_chart(
-    points: Sequence[Mapping[str, Any]], baseline: Sequence[Mapping[str, Any]], *, peak: float, bandwidth: float
+    points: Sequence[Mapping[str, Any]],
+    baseline: Sequence[Mapping[str, Any]],
+    *,
+    peak: float,
+    bandwidth: float,
+    densities: Mapping[str, float],
 ) -> go.Figure:
     """Attainable work against operational intensity; each product's point, moved from where fp32 has it.
 
     ``points`` and ``baseline``: {name, intensity (MAC a byte), attainable (MAC/s), format}, the same names in both.
-    ``peak``: fp32's MAC/s of the device; ``bandwidth``: bytes/s.
+    ``peak``: fp32's MAC/s of the device; ``bandwidth``: bytes/s; ``densities``: arithmetic density of each format.
     """
     figure = go.Figure()
     everything = [*points, *baseline]
@@ -118,7 +122,7 @@ def roofline_chart(
         high = max(*(point["intensity"] for point in everything), peak / bandwidth) * 3
         roofs: dict[str, float] = {"fp32": peak}
         for point in points:
-            roofs.setdefault(point["format"], peak * get_format(point["format"]).arithmetic_density.value)
+            roofs.setdefault(point["format"], peak * densities[point["format"]])
         for name, roof in sorted(roofs.items(), key=lambda item: item[1]):
             ridge = roof / bandwidth
             figure.add_scatter(

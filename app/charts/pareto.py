@@ -94,7 +94,14 @@ def pareto_chart(
     average_bits, both densities and their thesis means, arithmetic_label, metric, unit, higher_is_better. A point's
     customdata[0] is its group_id.
     """
-    shown = [row for row in groups if row["test_mean"] is not None and row[axes.column] is not None]
+    shown = [
+        row
+        for row in groups
+        if row["test_mean"] is not None
+        and row[axes.column] is not None
+        # A logarithmic axis has no place for 0 (one bit without its sign, say).
+        and (row[axes.column] > 0 or not axes.log_x)
+    ]
     first = shown[0] if shown else {"metric": "accuracy", "unit": "%", "higher_is_better": True}
     densities = [row[axes.column] for row in shown]
     values = [row["test_mean"] for row in shown]

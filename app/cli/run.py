@@ -99,9 +99,6 @@ def run(
         for spec in specs:
             kept = Kept(spec, settings) if resume else None
             results.append((kept and kept.result()) or _train(spec, settings, client, progress, kept))
-    if targets is not None:
-        for (name, _), target in zip(results, targets, strict=True):
-            copy_model(settings.artifacts / name, target)
     name = specs[0].dataset.name
     report = describe(specs, results) | {"dataset_label": label(name, settings), "caveat": notes(name, settings)}
     if json_:
@@ -112,6 +109,10 @@ def run(
             Console().print(report["caveat"], style="dim", highlight=False, markup=False)
         place = "sent to the store" if client else f"kept in {settings.outbox} for the store's next start"
         console.print(f"{len(results)} run{'s' if len(results) > 1 else ''} {place}.", style="dim", highlight=False)
+    # After the report: a place that cannot be written costs the copies alone.
+    if targets is not None:
+        for (name, _), target in zip(results, targets, strict=True):
+            copy_model(settings.artifacts / name, target)
 
 
 def parse_seeds(text: str) -> list[int]:

@@ -31,6 +31,8 @@ from engine.settings import Settings
 
 DEFAULT = "published"
 KINDS = ("area", "energy", "device")
+JOULES = {"fJ": 1e-15, "pJ": 1e-12, "nJ": 1e-9, "J": 1.0}
+"""Units of energy, in joules."""
 FAMILIES = ("int", "msfp", "float")
 
 _HERE = Path(__file__).parent
@@ -58,6 +60,11 @@ class CostTable:
     bandwidth: float | None = None
     """Bytes a second."""
     accumulator_bits: int | None = None
+
+    @property
+    def joules(self) -> float:
+        """One of the table's units of energy, in joules."""
+        return JOULES[self.unit]
 
     @property
     def recalled(self) -> bool:
@@ -151,6 +158,8 @@ def make_table(name: str, raw: Mapping[str, Any], where: str) -> CostTable:
             raise InputError(f"{where} needs a {key} as text")
     if texts["kind"] not in KINDS:
         raise InputError(f"{where}: kind is one of {', '.join(KINDS)}, not {texts['kind']!r}")
+    if texts["kind"] == "energy" and texts["unit"] not in JOULES:
+        raise InputError(f"{where}: the unit of energies is one of {', '.join(JOULES)}, not {texts['unit']!r}")
     numbers = {key: _positive(raw[key], f"{where}: {key}") for key in _NUMBERS if key in raw}
     kind = texts["kind"]
     if kind == "device" and not {"peak", "bandwidth"} <= numbers.keys():
@@ -160,9 +169,9 @@ def make_table(name: str, raw: Mapping[str, Any], where: str) -> CostTable:
         raise InputError(f"{where}: energy is compared with fp32's, so [mac.float] needs 32 = …")
     if not mac and kind != "energy":
         mac = {family: dict(points) for family, points in default_table().mac.items()}
-    if kind != "energy":
-        # Densities are relative to fp32, which every ledger may hold.
-        mac.setdefault("float", {}).setdefault(32.0, 1.0)
+    # Densities are relative to fp32, which every ledger may hold.
+    if kind != "energy" and mac.setdefault("float", {}).setdefault(32.0, 1.0) != 1.0:
+        raise InputError(f"{where}: densities are relative to fp32, so 32 of [mac.float] is 1 where it is given")
     accumulator = numbers.get("accumulator_bits")
     return CostTable(
         name=name,

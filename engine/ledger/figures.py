@@ -272,7 +272,7 @@ def energy(ledger: Ledger, scope: Scope) -> float | None:
             return None
         left = row.protected if scope == "training" else 0.0
         total += (_span(row) if scope == "training" else 1) * row.macs * ((1 - left) * each + left * whole)
-    return total / _epochs_of(ledger, scope) * 1e-12
+    return total / _epochs_of(ledger, scope) * table.joules
 
 
 def _stretches(ledger: Ledger) -> list[list[LedgerRow]]:
@@ -298,7 +298,9 @@ def peak_footprint(ledger: Ledger) -> float | None:
         forward = [row for row in rows if row.product in FORWARD]
         # The first layer's input is there all the time, and is not kept once more for the backward pass.
         features = [row for row in held_once(forward, "input", "message") if row.layer == 0]
-        first = sum(bits_of(row, training=True) for row in features[:1]) / 8 / ledger.batches
+        # Of one tensor, which several products may read, each format's part once.
+        parts = {row.format: row for row in features if row.site == features[0].site}
+        first = sum(bits_of(row, training=True) for row in parts.values()) / 8 / ledger.batches
         weights = sum(bits_of(row, training=True) for row in held_once(forward, "weight")) / 8 / ledger.batches
         return first + weights + _stash_of(ledger, rows)
 

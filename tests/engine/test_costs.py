@@ -114,7 +114,10 @@ def test_an_unknown_table_is_named(settings: Settings):
         ({"peak": -1}, "the table: peak is a number above 0, not -1"),
         ({"kind": "device"}, "the table: a device needs peak (fp32 multiply-accumulates a second) and bandwidth "
          "(bytes/s)"),
-        ({"kind": "energy"}, "the table: energy is compared with fp32's, so [mac.float] needs 32 = …"),
+        ({"kind": "energy"}, "the table: the unit of energies is one of fJ, pJ, nJ, J, not ''"),
+        ({"mac": {"float": {"32": 2}}}, "the table: densities are relative to fp32, so 32 of [mac.float] is 1 where it "
+         "is given"),
+        ({"kind": "energy", "unit": "pJ"}, "the table: energy is compared with fp32's, so [mac.float] needs 32 = …"),
         ({"mac": {"posit": {"8": 1}}}, "the table has the unknown family 'posit' in mac: allowed are int, msfp, float"),
         ({"mac": {"int": {"wide": 1}}}, "the table: [mac.int]: bits an element are a number from 0 to 64, such as 8 or "
          "\"5.5\", not 'wide'"),

@@ -45,17 +45,17 @@ def test_memory_is_stacked_with_shares_and_parts_that_are_absent_are_left_out() 
 def test_the_roofline_moves_each_product_from_where_fp32_has_it() -> None:
     fp32 = [{"name": "forward, layer 0", "intensity": 2.0, "attainable": 2e9, "format": "fp32"}]
     ours = [{"name": "forward, layer 0", "intensity": 8.0, "attainable": 8e9, "format": "int8"}]
-    figure = roofline_chart(ours, fp32, peak=1e10, bandwidth=1e9).to_dict()
+    figure = roofline_chart(ours, fp32, peak=1e10, bandwidth=1e9, densities={"int8": 5.0}).to_dict()
     lines = {trace["name"]: trace for trace in figure["data"] if trace.get("name")}
     assert set(lines) == {"roof, fp32", "roof, int8", "fp32", "this run"}
-    assert lines["roof, int8"]["y"][-1] == pytest.approx(7.7e10)
+    assert lines["roof, int8"]["y"][-1] == pytest.approx(5e10)
     assert list(lines["roof, fp32"]["x"])[1] == pytest.approx(10.0)
     moved = [trace for trace in figure["data"] if trace.get("line", {}).get("dash") == "dot"]
     assert [(list(trace["x"]), list(trace["y"])) for trace in moved] == [([2.0, 8.0], [2e9, 8e9])]
 
 
 def test_a_run_without_work_has_an_empty_roofline() -> None:
-    assert roofline_chart([], [], peak=1e9, bandwidth=1e9).to_dict()["data"] == []
+    assert roofline_chart([], [], peak=1e9, bandwidth=1e9, densities={}).to_dict()["data"] == []
 
 
 def test_the_card_is_well_formed_svg_and_says_what_people_typed_as_it_stands() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.charts.pareto import MOST_LABELS, Axes, pareto_chart
+from app.charts.pareto import MOST_LABELS, Axes, Other, pareto_chart
 from app.theme import FAMILIES
 
 
@@ -156,3 +156,16 @@ def test_hover_says_what_the_densities_are(label: str, said: str) -> None:
         "average bits 8.00 · training, quantized part",
         "epochs=20",
     ]
+
+
+def test_a_lower_is_better_axis_is_turned_round() -> None:
+    groups = [group("fp32", 1, 81.0, other=32.0), group("int8", 4, 81.5, other=8.0), group("int4", 8, 75.0, other=4.0)]
+    figure = pareto_chart(groups, Axes(other=Other("Average bits", "", lower_is_better=True)))
+    assert figure.to_dict()["layout"]["xaxis"]["autorange"] == "reversed"
+    assert line(figure) == [(32.0, 81.5), (8.0, 81.5), (4.0, 75.0)]
+
+
+def test_a_logarithmic_axis_leaves_out_what_is_zero() -> None:
+    groups = [group("int8", 4, 81.5, other=7.0), group("int1", 8, 75.0, other=0.0)]
+    assert set(drawn(pareto_chart(groups, Axes(other=Other("Bits", ""), log_x=True)))) == {"group-int8"}
+    assert set(drawn(pareto_chart(groups, Axes(other=Other("Bits", ""))))) == {"group-int8", "group-int1"}

@@ -434,7 +434,7 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("sweep", "absent.toml"), "there is no file absent.toml"),
         (
             ("bench", "fromats"),
-            "unknown bench 'fromats': did you mean formats? Allowed: formats, rematching, signals, large",
+            "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, large",
         ),
         (
             ("bench", "large", "--set", "fracton=1"),

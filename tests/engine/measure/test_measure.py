@@ -21,15 +21,19 @@ def karate(scheme: str = "fp32", **training) -> RunSpec:
 
 
 def test_a_pass_can_be_ended(settings: Settings):
-    children: list[int] = []
+    def children() -> set[str]:
+        return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+
+    before, during = children(), set[str]()
 
     def pulse() -> None:
-        children.extend(int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+        during.update(children() - before)
         raise SystemExit
 
     with pytest.raises(SystemExit):
         measure_run(karate(), epochs=100_000, settings=settings, pulse=pulse)
-    assert not any(Path(f"/proc/{pid}").exists() for pid in children)
+    assert len(during) == 1
+    assert not any(Path(f"/proc/{pid}").exists() for pid in during)
 
 
 def test_a_run_that_fails_says_why(settings: Settings):
