@@ -7,11 +7,12 @@ from typing import Any
 
 import streamlit as st
 
+from app import acts
 from app.connection import ask_rows, settings
 from app.measured import measurement_table
 from app.phrases import count, literal
 from engine.errors import BitfrontError
-from tasks.submit import Asked, measure, measuring
+from tasks.submit import Asked, measuring
 
 LIVE_SECONDS = 2
 WORDS = {"waiting": "Waiting for a worker: runs that train go first.", "measuring": "A worker is measuring this run."}
@@ -49,7 +50,7 @@ def _section(run: str, state: str, drawn_as_going: bool) -> None:
         st.error(literal(asked.reason), icon=":material/error:", title="Measuring failed")
     if asked is not None and asked.state in WORDS:
         st.info(WORDS[asked.state], icon=":material/hourglass_top:")
-    else:
+    elif acts.may_change():
         label = "Measure again" if found else "Measure"
         st.button(label, icon=":material/speed:", key=f"measure-{run}", on_click=_ask, args=(run,))
     if fault := st.session_state.get("measure_fault"):
@@ -67,7 +68,7 @@ def _asked(run: str) -> Asked | None:
 
 def _ask(run: str) -> None:
     try:
-        measure(settings(), run)
+        acts.measure(run)
     except BitfrontError as error:
         st.session_state["measure_fault"] = str(error)
     else:

@@ -195,7 +195,9 @@ def locate(upload: str, settings: Settings) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".part-") as temporary:
             packed, files = Path(temporary) / "packed.zip", Path(temporary) / "files"
-            with urllib.request.urlopen(place, timeout=60) as answer, packed.open("wb") as file:
+            token = settings.read_store_token()
+            asked = urllib.request.Request(place, headers={"Authorization": f"Bearer {token}"} if token else {})
+            with urllib.request.urlopen(asked, timeout=60) as answer, packed.open("wb") as file:
                 shutil.copyfileobj(answer, file)
             files.mkdir()
             with packed.open("rb") as file:
@@ -203,6 +205,8 @@ def locate(upload: str, settings: Settings) -> Path:
             if not copy.is_dir():  # another worker may have been first
                 files.rename(copy)
     except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise RunError(f"the store does not let this worker read {place}: set BITFRONT_STORE_TOKEN") from None
         raise RunError(f"the store has no upload {upload} (status {error.code}): upload the files again") from None
     except OSError as error:
         if not copy.is_dir():
