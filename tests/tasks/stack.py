@@ -43,21 +43,27 @@ COMPILED = str(Path(tempfile.gettempdir()) / f"bitfront-tests-{os.getuid()}" / "
 """Compiled kernels that all tests share: compiling them in each new home would take most of the time."""
 
 
+TOKEN = "the tests' token"
+
+
 class Stack:
     """Queue, store, dispatcher and workers on one home, each a process of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, redis_url: str | None = None) -> None:
         self.home = home
         self.home.mkdir(parents=True, exist_ok=True)
         self.store_port = free_port()
         self.settings = Settings(
             home=home,
-            redis_url=valkey.address(home),
+            redis_url=redis_url or valkey.address(home),
             store_url=f"http://{HOST}:{self.store_port}",
             data=home / "data",
         )
         self.redis = Redis.from_url(
-            valkey.address(home), decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200), socket_timeout=10
+            str(self.settings.redis_url),
+            decode_responses=True,
+            retry=Retry(ConstantBackoff(0.05), 200),
+            socket_timeout=10,
         )
         self.store = StoreClient(f"http://{HOST}:{self.store_port}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -95,6 +101,7 @@ class Stack:
             "BITFRONT_DATA": str(self.settings.data_root),
             "REDIS_URL": str(self.settings.redis_url),
             "BITFRONT_STORE_URL": str(self.settings.store_url),
+            "BITFRONT_STORE_TOKEN": TOKEN,
             "NUMBA_CACHE_DIR": COMPILED,
         }
 
