@@ -130,6 +130,10 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
     async def failed(_: Request, error: BitfrontError) -> Response:
         return _problem(500, str(error))
 
+    @api.exception_handler(RecursionError)
+    async def nested(_: Request, error: RecursionError) -> Response:
+        return _problem(422, "the body is nested too deep to be read")
+
     @api.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
