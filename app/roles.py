@@ -47,6 +47,6 @@ def role_of(settings: Settings, claims: Mapping[str, Any]) -> Role:
         return Role.RUNNER
     if settings.auth == "readonly":
         return Role.VIEWER
-    if claims.get("is_logged_in") is not True or claims.get("email_verified") is False:
+    if claims.get("is_logged_in") is not True or claims.get("email_verified", True) is not True:
         return Role.NOBODY
     return Lists.of(settings).role(str(claims.get("email") or ""))

@@ -40,7 +40,11 @@ def show_door(settings: Settings) -> bool:
     with middle, st.container(border=True, horizontal_alignment="center"):
         st.subheader("Bitfront", text_alignment="center")
         if known.get("is_logged_in"):
-            why = "is not confirmed by your provider" if known.get("email_verified") is False else "is not on the list"
+            why = (
+                "is not confirmed by your provider"
+                if known.get("email_verified", True) is not True
+                else "is not on the list"
+            )
             who = f"The address {literal(email)}" if email else "An account without an e-mail address"
             st.error(f"{who} {why} of this Bitfront. Ask whoever runs it, or sign in as somebody else.")
             st.button("Sign out", key="sign-out", on_click=st.logout)
