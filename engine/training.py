@@ -32,6 +32,7 @@ from engine.events import (
     RunStarted,
     Summary,
 )
+from engine.first_sum import with_kept_elements
 from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
 from engine.ledger.figures import run_figures
@@ -141,7 +142,8 @@ class Training:
             },
         )
         yield self._started
-        yield LedgerRecorded(rows=run_ledger(spec, problem.size))
+        size = with_kept_elements(spec, problem)
+        yield LedgerRecorded(rows=run_ledger(spec, size))
         if self.resume is not None:
             self._restore(self.resume)
             yield from self.said
@@ -165,7 +167,7 @@ class Training:
                 yield from self._say(heard)
                 self._check_finite(self.rows[-1])
         # Formats that were learned, and when precision rose, are known only now.
-        self._ledger = ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
+        self._ledger = ledger = run_ledger(spec, size, trainer.live, self.precision.stretches)
         if trainer.live.learns_formats or self.precision.course is not None:
             yield LedgerRecorded(rows=ledger)
         best = best_of(self.rows, problem).epoch

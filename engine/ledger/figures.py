@@ -559,8 +559,8 @@ _OTHERS = (
         "stash",
         "Kept for the backward pass",
         "bytes a step",
-        "what a step keeps from forward to backward, each tensor in its format, ReLU and dropout masks a bit an "
-        "element; of the epochs that keep most",
+        "what the layers keep from a step's forward to its backward pass, each tensor in its format, ReLU and dropout "
+        "masks a bit an element; without the loss's own; of the epochs that keep most",
         SOURCE,
         True,
         stash,
@@ -570,7 +570,8 @@ _OTHERS = (
         "held_for_backward",
         "Held for the backward pass by this implementation",
         "bytes a step",
-        "what this emulation holds, copies in float32 included; of the epochs that hold most",
+        "what this emulation holds of the layers, copies in float32 included; without the structure of the graph and "
+        "of sparse features, and without the loss's own; of the epochs that hold most",
         SOURCE,
         True,
         held,
