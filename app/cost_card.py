@@ -18,6 +18,7 @@ from app.digits import bytes_text
 from app.measure_panel import show_measured
 from app.phrases import literal, quantity
 from app.run_table import ENDED
+from engine.artifacts import left_by
 from engine.costs import CostTable, list_tables, load_table
 from engine.errors import InputError
 from engine.events import LedgerRow
@@ -292,7 +293,7 @@ def _files(run: str) -> None:
     st.markdown("**Trained model**, of the epoch of best validation")
     with st.container(horizontal=True):
         for file in found:
-            path = settings().artifacts / run / file["name"]
+            path = left_by(settings().artifacts / run, file["name"])
             if path.is_file():
                 st.download_button(
                     f"{file['name']} ({bytes_text(file['bytes'])})",

@@ -284,7 +284,7 @@ class RunCancelled(_Body):
 
 
 class ArtifactSaved(_Body):
-    """A file of the run lies in the artifacts' folder, ``<run>/<name>``; said before the run's end."""
+    """A file of the run lies in the artifacts' folder, ``<run>/<attempt>/<name>``; said before the run's end."""
 
     type: Literal["artifact_saved"] = "artifact_saved"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]

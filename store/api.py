@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.metadata
 import io
 import json
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -26,6 +25,7 @@ from engine.own_data.content import Labels
 from engine.own_data.uploads import LARGEST_UPLOAD, Kind, keep_upload, list_uploads, pack
 from store import edits
 from store.access import is_authorized, is_known_host
+from store.artifacts import artifact_routes, delete_files
 from store.backup import backup_open
 from store.database import SCHEMA_VERSION
 from store.docs import render
@@ -129,6 +129,7 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
             raise HTTPException(401, "writing to the store needs its token: set BITFRONT_STORE_TOKEN")
 
     guarded = [Depends(authorize)]
+    api.include_router(artifact_routes(owner, guarded))
 
     @api.get("/health")
     def health() -> Health:
@@ -186,7 +187,7 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
     def delete_run(run: str) -> dict[str, str]:
         """Delete a run that is over, its record, and its files where the store's machine has them."""
         owner.write(lambda connection: edits.delete_run(connection, run))
-        shutil.rmtree(owner.settings.artifacts / run, ignore_errors=True)
+        delete_files(owner.settings, run)
         return {"run": run}
 
     @api.post("/uploads", dependencies=guarded)

@@ -6,8 +6,11 @@ Needs httpx and pyarrow only: no duckdb, no torch. A client may be shared by thr
 from __future__ import annotations
 
 import io
+import os
 import zipfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -126,6 +129,47 @@ class StoreClient:
         """Every uploaded dataset, newest first."""
         return self._ask("GET", "/uploads").json()
 
+    def place(self) -> str:
+        """Names the store's folder of artifacts; who reads the same name in theirs shares it."""
+        return self._ask("GET", "/artifacts").json()["place"]
+
+    def artifacts(self, run: str) -> list[dict[str, Any]]:
+        """{attempt, name, bytes} of each file that the store has of a run, newest attempt first."""
+        return self._ask("GET", f"/artifacts/{quote(run, safe='')}").json()
+
+    def put_artifact(self, run: str, attempt: int, path: Path, lease: str) -> None:
+        """Send a file of an attempt by its name. Raises InputError where the attempt has the run no more."""
+        self._ask(
+            "PUT",
+            _artifact(run, attempt, path.name),
+            content=_Content(path),
+            headers={"Content-Length": str(path.stat().st_size), "X-Bitfront-Lease": lease},
+            timeout=_UPLOAD_TIMEOUT,
+        )
+
+    def get_artifact(self, run: str, attempt: int, name: str, target: Path) -> None:
+        """Fetch a file of an attempt into ``target``, whole or not at all. Raises InputError where there is none."""
+        part = target.with_name(f".{target.name}.{os.getpid()}.part")
+        try:
+            with (
+                self._opened("GET", _artifact(run, attempt, name), timeout=_UPLOAD_TIMEOUT) as answer,
+                part.open("wb") as file,
+            ):
+                for chunk in answer.iter_bytes():
+                    file.write(chunk)
+            part.replace(target)
+        finally:
+            part.unlink(missing_ok=True)
+
+    def read_artifact(self, run: str, attempt: int, name: str) -> bytes:
+        """A file of an attempt, as it was sent. Raises InputError where there is none."""
+        return self._ask("GET", _artifact(run, attempt, name), timeout=_UPLOAD_TIMEOUT).content
+
+    def clear_checkpoints(self, run: str, attempt: int, lease: str) -> int:
+        """Have the checkpoints of this attempt and of those before it removed; gives their number."""
+        path = _artifact(run, attempt, "checkpoints")
+        return int(self._ask("DELETE", path, headers={"X-Bitfront-Lease": lease}).json()["removed"])
+
     def backup(self, path: str) -> None:
         """Have the store write a copy of its database to a new file on its machine. Raises InputError."""
         self._ask("POST", "/backup", json={"path": path})
@@ -140,20 +184,28 @@ class StoreClient:
         self.close()
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        try:
+        with self._reached():
             answer = self._send(method, path, **options)
+        _check(answer)
+        return answer
+
+    @contextmanager
+    def _opened(self, method: str, path: str, **options: Any) -> Iterator[httpx.Response]:
+        """An answer that is read piece by piece."""
+        with self._reached(), self._http.stream(method, path, **options) as answer:
+            if answer.status_code >= 400:
+                answer.read()
+            _check(answer)
+            yield answer
+
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        try:
+            yield
         except httpx.TimeoutException:
             raise StoreUnavailable(f"the store at {self.url} did not answer in time: is it overloaded?") from None
         except (httpx.TransportError, httpx.InvalidURL):
             raise StoreUnavailable(f"the store does not answer at {self.url}: start it with `bitfront up`") from None
-        if answer.status_code < 400:
-            return answer
-        detail = _detail(answer)
-        if answer.status_code in (400, 404, 409, 413, 422):
-            raise InputError(detail)
-        if answer.status_code == 503:
-            raise StoreUnavailable(detail)
-        raise StoreError(detail)
 
     def _send(self, method: str, path: str, **options: Any) -> httpx.Response:
         try:
@@ -161,6 +213,33 @@ class StoreClient:
         except (httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError):
             # A kept connection died with an older store; every request may be repeated.
             return self._http.request(method, path, **options)
+
+
+class _Content:
+    """A file's bytes, from the beginning each time they are asked for: a request may be repeated."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self._path.open("rb") as file:
+            while chunk := file.read(2**20):
+                yield chunk
+
+
+def _artifact(run: str, attempt: int, name: str) -> str:
+    return f"/artifacts/{quote(run, safe='')}/{attempt}/{quote(name, safe='')}"
+
+
+def _check(answer: httpx.Response) -> None:
+    if answer.status_code < 400:
+        return
+    detail = _detail(answer)
+    if answer.status_code in (400, 404, 409, 413, 422):
+        raise InputError(detail)
+    if answer.status_code == 503:
+        raise StoreUnavailable(detail)
+    raise StoreError(detail)
 
 
 def _detail(answer: httpx.Response) -> str:

@@ -174,7 +174,7 @@ CREATE TABLE figures (                      -- what else follows from a finished
     PRIMARY KEY (run, name)
 );
 
-CREATE TABLE artifacts (                    -- files of a run, of its newest attempt: BITFRONT_HOME/artifacts/<run>/<name>
+CREATE TABLE artifacts (                    -- files of a run, of its newest attempt: BITFRONT_HOME/artifacts/<run>/<attempt>/<name>
     run VARCHAR NOT NULL,
     name VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,                  -- model, manifest

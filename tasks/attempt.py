@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis import Redis
@@ -30,6 +31,7 @@ from engine.events import (
 )
 from engine.spec import RunSpec
 from tasks import keys
+from tasks.artifacts import Remote
 from tasks.checkpoints import Checkpoints
 from tasks.lease import Claim, Lease
 from tasks.log import logger
@@ -63,10 +65,18 @@ class Outcome(Enum):
 
 class Attempt:
     """Trains one attempt. ``begin`` makes the engine's iterator of events; ``redis`` is a patient client, ``pulse`` a
-    second one."""
+    second one; ``remote``: the store's folder of artifacts, for who has this lease."""
 
     def __init__(
-        self, redis: Redis, pulse: Redis, run: str, attempt: int, worker: str, begin: Begin, checkpoints: Checkpoints
+        self,
+        redis: Redis,
+        pulse: Redis,
+        run: str,
+        attempt: int,
+        worker: str,
+        begin: Begin,
+        checkpoints: Checkpoints,
+        remote: Callable[[str], Remote],
     ) -> None:
         self.redis, self.run, self.attempt, self.worker, self.begin = redis, run, attempt, worker, begin
         self.checkpoints = checkpoints
@@ -74,6 +84,7 @@ class Attempt:
         self.heart = Lease(pulse, run, attempt, worker)
         self.heart.token = self.lease.token
         self.publisher = Publisher(redis, run, attempt)
+        self.remote = remote(self.lease.token)
         self.epochs: list[EpochFinished] = []
         self._lost = threading.Event()
         self._looked = 0.0
@@ -145,13 +156,25 @@ class Attempt:
 
         if self._lost.is_set():
             return
+        folder = self.checkpoints.folder / str(self.attempt)
         try:
-            for saved in save_for_run(training.result(), self.checkpoints.folder):
+            said = save_for_run(training.result(), folder)
+            self._send([folder / saved.name for saved in said])
+            for saved in said:
                 self.publisher.publish(saved)
         except BitfrontError as error:
             self._log.warning("the model could not be saved", reason=str(error))
         except Exception:
             self._log.exception("the model could not be saved")
+
+    def _send(self, files: list[Path]) -> None:
+        """To the store's machine, where that is another; else, or where it cannot be, they stay here."""
+        try:
+            if all(self.remote.put(file) for file in files):
+                for file in files:
+                    file.unlink()
+        except BitfrontError as error:
+            self._log.warning("the model stays on this machine", reason=str(error))
 
     def _history(self) -> History:
         return History.of(self.epochs)

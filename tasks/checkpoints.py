@@ -6,8 +6,8 @@ that was suspended and wakes cannot overwrite what a newer attempt has kept. A r
 
 from __future__ import annotations
 
-import shutil
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +58,10 @@ class Checkpoints:
 
     def clear(self) -> None:
         """The run has ended: nothing goes on from here. The model that it may have left stays."""
-        for path in self.folder.glob(f"*/{FILE}"):
-            shutil.rmtree(path.parent, ignore_errors=True)
+        for path in self.folder.glob(f"*/{FILE}*"):
+            path.unlink(missing_ok=True)
+        for folder in self.folder.glob("*/"):
+            with suppress(OSError):  # a model lies in it
+                folder.rmdir()
         if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

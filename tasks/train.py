@@ -5,7 +5,7 @@ Torch is imported in the pool's child only, and before its first task: the paren
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 from celery import Task
@@ -15,6 +15,7 @@ from redis import Redis
 from engine import recipe_files
 from engine.settings import Settings
 from engine.spec import RunSpec
+from tasks.artifacts import Remote
 from tasks.attempt import Attempt
 from tasks.checkpoints import Checkpoints
 from tasks.connection import patient, quick
@@ -47,7 +48,8 @@ def train(self: Task, run: str, attempt: int, spec: str) -> str:
     worker = str(self.request.hostname)
     settings = Settings()
     checkpoints = Checkpoints(settings.artifacts.absolute(), run, attempt, seconds=settings.checkpoint_seconds)
-    return Attempt(redis, pulse, run, attempt, worker, begin, checkpoints).carry_out(spec).value
+    remote = partial(Remote, settings, run, attempt)
+    return Attempt(redis, pulse, run, attempt, worker, begin, checkpoints, remote).carry_out(spec).value
 
 
 def begin(spec: RunSpec, kept: Checkpoint | None) -> Training:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from engine.artifacts import MODEL, SUFFIX
+from engine.artifacts import SUFFIX, left_by
 from engine.errors import BitfrontError, InputError
 from engine.events import ArtifactSaved
 from engine.spec import RunSpec
@@ -35,7 +35,7 @@ def model_files(target: Path, specs: Sequence[RunSpec]) -> list[Path]:
 
 
 def keep_model(training: Training, folder: Path, console: Console) -> list[ArtifactSaved]:
-    """Save a finished run's model into its folder of artifacts; where that fails, the run is kept all the same."""
+    """Save a finished run's model into a folder of artifacts; where that fails, the run is kept all the same."""
     from engine.artifacts.saving import save_for_run
 
     try:
@@ -52,7 +52,7 @@ def copy_model(folder: Path, target: Path) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".json", SUFFIX):
-            shutil.copyfile((folder / MODEL).with_suffix(suffix), target.with_suffix(suffix))
+            shutil.copyfile(left_by(folder).with_suffix(suffix), target.with_suffix(suffix))
     except FileNotFoundError:
         raise InputError(f"there is no model of the run {folder.name} to save: train it again") from None
     except OSError as error:

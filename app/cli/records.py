@@ -9,7 +9,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from app.cli.reading import open_reader
-from engine.artifacts import MODEL, SUFFIX
+from engine.artifacts import SUFFIX, left_by
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -98,7 +98,7 @@ def write_run_vectors(run: str | None, folder: Path | None) -> None:
     settings = Settings()
     path = Path(run)
     if path.suffix != SUFFIX:
-        path = settings.artifacts / run / MODEL
+        path = left_by(settings.artifacts / run)
         if not path.exists():
             raise InputError(
                 f"there is no model of the run {run!r} in {settings.artifacts}: only runs that have finished leave one"

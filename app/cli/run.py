@@ -163,7 +163,7 @@ def _train(
     try:
         for event in _reporting(training, fetching.show):
             if isinstance(event, RunFinished):
-                for saved in keep_model(training, settings.artifacts / recorder.run, progress.console):
+                for saved in keep_model(training, settings.artifacts / recorder.run / "1", progress.console):
                     recorder.record(saved)
             recorder.record(event)
             if isinstance(event, EpochFinished):

@@ -43,6 +43,9 @@ COMPILED = str(Path(tempfile.gettempdir()) / f"bitfront-tests-{os.getuid()}" / "
 """Compiled kernels that all tests share: compiling them in each new home would take most of the time."""
 
 
+TOKEN = "the tests' token"
+
+
 class Stack:
     """Queue, store, dispatcher and workers on one home, each a process of its own."""
 
@@ -95,6 +98,7 @@ class Stack:
             "BITFRONT_DATA": str(self.settings.data_root),
             "REDIS_URL": str(self.settings.redis_url),
             "BITFRONT_STORE_URL": str(self.settings.store_url),
+            "BITFRONT_STORE_TOKEN": TOKEN,
             "NUMBA_CACHE_DIR": COMPILED,
         }
 

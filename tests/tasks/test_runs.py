@@ -25,7 +25,7 @@ def test_a_finished_run_leaves_its_model(stack: Stack) -> None:
     spec = karate(epochs=20, scheme="dq-int8")
     [run] = stack.launch(spec)
     stack.until(run, "finished")
-    folder = stack.home / "artifacts" / run
+    folder = stack.home / "artifacts" / run / "1"
     kinds = {row["kind"]: row for row in stack.store.query("artifacts", run=run).to_pylist()}
     for kind, name in (("model", "model.safetensors"), ("manifest", "model.json")):
         data = (folder / name).read_bytes()
@@ -40,7 +40,7 @@ def test_a_cancelled_run_leaves_none(stack: Stack) -> None:
     stack.until_epoch(run, 2)
     cancel(stack.settings, [run])
     stack.until(run, "cancelled")
-    assert not (stack.home / "artifacts" / run / "model.safetensors").exists()
+    assert not (stack.home / "artifacts" / run / "1" / "model.safetensors").exists()
 
 
 def test_a_running_run_is_cancelled_with_its_history(stack: Stack) -> None:

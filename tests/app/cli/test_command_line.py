@@ -78,7 +78,7 @@ def test_a_graph_task_by_folds_is_one_group_and_can_be_taken_up_again(bitfront: 
 def test_a_run_saves_its_model_where_it_is_told_to(bitfront: CommandLine, tmp_path: Path):
     target = tmp_path / "best.safetensors"
     report = bitfront.json(*RUN, "--scheme", "int8", "--save", str(target), "--json")
-    kept = bitfront.home / "artifacts" / report["runs"][0]["run"]
+    kept = bitfront.home / "artifacts" / report["runs"][0]["run"] / "1"
     assert target.read_bytes() == (kept / "model.safetensors").read_bytes()
     assert target.with_suffix(".json").read_bytes() == (kept / "model.json").read_bytes()
     run = kept.name
@@ -367,7 +367,7 @@ def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tm
 
 
 def test_measure_compares_with_fp32_and_keeps_what_it_found(trained: CommandLine):
-    run = trained.report["runs"][0]["run"]
+    run = trained.report["runs"][0]["run"] / "1"
     found = trained.json("measure", run, "--epochs", "3", "--allocator", "tuned", "--json")
     assert (found["run"], found["scheme"], found["epochs"]) == (run, "int8", 3)
     assert "MALLOC_MMAP_THRESHOLD_=1073741824" in found["allocator"]

@@ -392,7 +392,7 @@ def test_the_trained_model_can_be_downloaded_where_it_lies(
     dashboard.use(store)
     page = dashboard.open("runs", run=run, cost="Export")
     assert "model.safetensors (1.0 kB) lies on the machine of its worker" in [text.value for text in page.caption]
-    folder = tmp_path / "artifacts" / run
+    folder = tmp_path / "artifacts" / run / "1"
     folder.mkdir(parents=True)
     (folder / "model.safetensors").write_bytes(b"packed")
     page = dashboard.open("runs", run=run, cost="Export")
