@@ -40,13 +40,12 @@ def show_door(settings: Settings) -> bool:
     with middle, st.container(border=True, horizontal_alignment="center"):
         st.subheader("Bitfront", text_alignment="center")
         if known.get("is_logged_in"):
-            why = (
-                "is not confirmed by your provider"
-                if known.get("email_verified", True) is not True
-                else "is not on the list"
-            )
             who = f"The address {literal(email)}" if email else "An account without an e-mail address"
-            st.error(f"{who} {why} of this Bitfront. Ask whoever runs it, or sign in as somebody else.")
+            if email and known.get("email_verified", True) is not True:
+                why = f"Your provider does not confirm the address {literal(email)}."
+            else:
+                why = f"{who} is not on the list of this Bitfront."
+            st.error(f"{why} Ask whoever runs it, or sign in as somebody else.")
             st.button("Sign out", key="sign-out", on_click=st.logout)
         else:
             st.caption("Sign in to see the runs of this group.", text_alignment="center")

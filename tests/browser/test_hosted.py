@@ -123,7 +123,7 @@ def test_a_viewer_looks_and_changes_nothing(visitor: Page, oidc: Dashboard) -> N
     ("who", "why"),
     [
         ("stranger", "The address mallory@example.org is not on the list of this Bitfront."),
-        ("pretender", "The address ada@example.org is not confirmed by your provider"),
+        ("pretender", "Your provider does not confirm the address ada@example.org."),
         ("nameless", "An account without an e-mail address is not on the list of this Bitfront."),
     ],
 )
