@@ -59,16 +59,13 @@ class GuardedRedis:
         self._server = subprocess.Popen([*line, "--save", "", "--dir", str(folder)], stdout=subprocess.DEVNULL)
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.load_cert_chain(self.certificate, key)
-        self._loop = asyncio.new_event_loop()
         self._listens = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(port,), daemon=True)
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve(port)), daemon=True)
         self._thread.start()
         assert self._listens.wait(30)
         self.url = f"rediss://:{self.password}@{HOST}:{self.port}/0?ssl_ca_certs={self.certificate}"
 
-    def _run(self, port: int) -> None:
-        asyncio.set_event_loop(self._loop)
-
+    async def _serve(self, port: int) -> None:
         async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
             try:
                 while data := await source.read(65536):
@@ -87,12 +84,14 @@ class GuardedRedis:
                 return
             await asyncio.gather(copy(reader, outer), copy(inner, writer))
 
-        self._loop.run_until_complete(asyncio.start_server(serve, HOST, self.port, ssl=self._context))
+        self._loop, self._over = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(serve, HOST, self.port, ssl=self._context)
         self._listens.set()
-        self._loop.run_forever()
+        await self._over.wait()
+        server.close()
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._loop.call_soon_threadsafe(self._over.set)
         self._thread.join(30)
         self._server.kill()
         self._server.wait()
