@@ -16,13 +16,15 @@ from app.charts.layout import CONFIG
 from app.connection import ask_rows, settings
 from app.digits import bytes_text
 from app.measure_panel import show_measured
-from app.phrases import literal, quantity
+from app.phrases import literal, quantity, sentence_case
 from app.run_table import ENDED
 from engine.artifacts import left_by
 from engine.costs import CostTable, list_tables, load_table
 from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.formats import get_format
+from engine.ledger import ledger_in_fp32, trained_size
+from engine.ledger.accumulators import accumulator_verdict
 from engine.ledger.by_site import bits_by_site
 from engine.ledger.densities import Scope
 from engine.ledger.figures import (
@@ -33,7 +35,8 @@ from engine.ledger.figures import (
     feature_memory,
     weight_memory,
 )
-from engine.ledger.roofline import roofline, roofline_in_fp32
+from engine.ledger.roofline import roofline
+from engine.spec import RunSpec
 
 FIRST = (
     "memory_density",
@@ -67,7 +70,7 @@ def show_costs(row: Mapping[str, Any]) -> None:
         "Figures": lambda: _figures(ledger, scope),
         "Where the bits are": lambda: _bits(ledger, scope, row["run"]),
         "Memory": lambda: _memory(ledger, row["run"]),
-        "Roofline": lambda: _roofline(ledger, scope, row["run"]),
+        "Roofline": lambda: _roofline(ledger, scope, row),
         "Measured": lambda: show_measured(row),
         "Export": lambda: _export(row, ledger, scope),
     }
@@ -85,6 +88,8 @@ def _bits(ledger: Ledger, scope: Scope, run: str) -> None:
         alt=f"Mean bits of an element by site and layer, {scope}",
     )
     st.caption("Mean bits of what products read at each site, ranges and shared exponents included.")
+    if said := accumulator_verdict(ask_rows("diagnostics", runs=run, epochs="all"), ledger.table):
+        st.caption(said)
 
 
 def _memory(ledger: Ledger, run: str) -> None:
@@ -142,6 +147,8 @@ def _figures(ledger: Ledger, scope: Scope) -> None:
     everything = st.toggle("All definitions", key="cost-all", bind="query-params")
     found = figure_rows(ledger, scope, everything=everything)
     frame = figure_table(found)
+    if ledger.lacks:
+        st.caption(f"{sentence_case(ledger.lacks)}.")
     if not everything:
         st.table(frame, border="horizontal", hide_index=True)
         return
@@ -184,7 +191,15 @@ def memory_parts(ledger: Ledger) -> dict[str, dict[str, float | None]]:
     }
 
 
-def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
+def rows_in_fp32(row: Mapping[str, Any]) -> list[LedgerRow]:
+    """The ledger of the same run in fp32; none where a run of before did not say what it trained on."""
+    size = trained_size(json.loads(row["provenance"] or "{}"))
+    # Without its scheme, whose recipe may be a file that is not here.
+    spec = json.loads(row["spec"]) | {"scheme": "fp32"}
+    return [] if size is None else ledger_in_fp32(RunSpec.parse(spec), size)
+
+
+def _roofline(ledger: Ledger, scope: Scope, row: Mapping[str, Any]) -> None:
     devices = [table for table in list_tables(settings())[0] if table.peak and table.bandwidth]
     names = {table.name: table for table in devices}
     if not names:
@@ -202,7 +217,7 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
     except InputError as error:
         st.info(literal(error), icon=":material/info:")
         return
-    baseline = roofline_in_fp32(ledger.rows, scope, **sizes, epoch=ledger.epoch)
+    baseline = roofline(rows_in_fp32(row), scope, peak=device.peak, bandwidth=device.bandwidth)
     st.plotly_chart(
         roofline_chart(
             [asdict(point) for point in points],
@@ -210,7 +225,7 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
             **sizes,
             densities={point.format: _density_of(point.format, ledger.table) for point in points},
         ),
-        key=f"cost-roofline-{run}-{scope}",
+        key=f"cost-roofline-{row['run']}-{scope}",
         config=CONFIG,
         alt=f"Attainable work against operational intensity, {scope}, this run and fp32",
     )
@@ -218,6 +233,7 @@ def _roofline(ledger: Ledger, scope: Scope, run: str) -> None:
     st.caption(
         f"{literal(device.title)}: {device.peak / 1e9:,.0f} GMAC/s in fp32, {device.bandwidth / 1e9:,.0f} GB/s "
         f"({literal(device.source)}). {bound} of {len(points)} products are bound by memory traffic."
+        + ("" if baseline else " Where fp32 has them is not known: the run did not yet say what it trained on.")
     )
 
 

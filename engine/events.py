@@ -122,7 +122,8 @@ class DiagnosticRow(_Body):
     """Share of zeroed gradients: for the site "gradient" of its non-zeros that become 0, elsewhere of the
     elements whose gradient the estimator stops."""
     accumulator_bits: Number = None
-    """Signed bits that the largest partial sum of the products of this operand's codes needs; None: not integers."""
+    """Signed bits that the largest partial sum of the products of this operand's codes needs, of a product of more than
+    2^27 multiply-accumulates by some of its rows, evenly spaced; None: not integers."""
 
 
 class DiagnosticsRecorded(_Body):

@@ -52,6 +52,9 @@ ESTIMATORS = {
 }
 """What passes backward through a fake-quantization (engine.estimators)."""
 
+SEES_ZEROS = ("entropy", "mse", "learned")
+"""Ranges that need a tensor's zeros one by one, not their number (Range.counts_zeros)."""
+
 FP32 = get_format("fp32")
 
 
@@ -119,6 +122,14 @@ class Quantization:
     def repeats(self) -> bool:
         """Whether a tensor that stays the same has the same values in every step."""
         return self.range == "min-max" and (self.rounding or self.format.rounding) != "stochastic"
+
+    @property
+    def spares_zeros(self) -> bool:
+        """Whether a sparse tensor is quantized by its entries alone (engine.quantizer)."""
+        format, stochastic = self.format, (self.rounding or self.format.rounding) == "stochastic"
+        if format.blocked or not format.keeps_zero or stochastic:
+            return False
+        return not format.ranged or (self.granularity == "tensor" and self.range not in SEES_ZEROS)
 
     def held_bytes(self, elements: int) -> int:
         """What this implementation holds of a tensor for its gradient (engine.estimators): a mask's bits, or x."""

@@ -49,6 +49,11 @@ class GraphSize:
     """Into how many batches an epoch parts them: the weights are read once in each."""
     entries_a_node: float | None = field(default=None, compare=False)
     """Non-zero features a node, where they are kept sparse (engine.layers.operand); None: dense, or not known yet."""
+    summed_a_node: float | None = field(default=None, compare=False)
+    """Elements a node that the first layer's sum over neighbours keeps, where its features are kept sparse and it sums
+    them before its weight (GIN, GraphSAGE; engine.first_sum); None: as many as features, or not known yet."""
+    parted: bool = False
+    """Whether a step takes rows of the features for itself: batches, also where an epoch has only one."""
 
 
 @dataclass(frozen=True)

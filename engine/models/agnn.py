@@ -76,8 +76,7 @@ def kept(spec: AGNNSpec, size: GraphSize) -> Iterator[Kept]:
         spec.hidden,
         source="constant",
         dropout=spec.dropout > 0 and spec.input_dropout,
-        entries=stash.entries_of(size),
-        fresh=stash.fresh(size),
+        features=stash.features(size),
     )
     yield from stash.protection(0, nodes)
     yield from stash.activation(0, nodes, spec.hidden)

@@ -104,8 +104,7 @@ def kept(spec: GATSpec, size: GraphSize) -> Iterator[Kept]:
                 source="step" if layer else "constant",
                 dropout=dropped,
                 activated=number > 0,
-                entries=stash.entries_of(size),
-                fresh=stash.fresh(size),
+                features=stash.features(size),
                 dense=number > 0,
             )
         yield from stash.attention(

@@ -95,8 +95,7 @@ def kept(spec: GCNSpec, size: GraphSize) -> Iterator[Kept]:
             source="step" if layer else "constant",
             dropout=dropped,
             activated=shared,
-            entries=stash.entries_of(size),
-            fresh=stash.fresh(size),
+            features=stash.features(size),
             dense=False,
         )
         by_edge = spec.message == "edge"

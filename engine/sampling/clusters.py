@@ -51,7 +51,7 @@ def batches_of(spec: ClustersSpec) -> int:
 
 def expect(spec: ClustersSpec, size: GraphSize, rounds: int) -> GraphSize:
     """Every node once; how many edges the parts cut is known only with the graph, so all are counted."""
-    return replace(size, batches=batches_of(spec))
+    return replace(size, batches=batches_of(spec), parted=True)
 
 
 class Clusters:
@@ -92,7 +92,7 @@ class Clusters:
         for sample in self.batches(1):
             edges += sample.topology.plain.incoming.columns.numel()
             count += 1
-        return replace(self.whole, edges=edges, batches=count)
+        return replace(self.whole, edges=edges, batches=count, parted=True)
 
 
 ENTRIES = [

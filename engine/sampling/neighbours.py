@@ -72,7 +72,8 @@ def expect(spec: NeighboursSpec, size: GraphSize, rounds: int) -> GraphSize:
         edges += reached
         total += reached
     nodes = round(min(total, size.nodes)) * batches
-    return replace(size, nodes=nodes, edges=round(min(edges, size.edges)) * batches, batches=batches, degrees=None)
+    edges = min(edges, size.edges)
+    return replace(size, nodes=nodes, edges=round(edges) * batches, batches=batches, degrees=None, parted=True)
 
 
 class Neighbours:
@@ -109,7 +110,7 @@ class Neighbours:
             degrees += torch.bincount(sample.topology.in_degree, minlength=degrees.numel())
             count += 1
         found = tuple((degree, number) for degree, number in enumerate(degrees.tolist()) if number)
-        return replace(self.whole, nodes=nodes, edges=edges, batches=count, degrees=found)
+        return replace(self.whole, nodes=nodes, edges=edges, batches=count, degrees=found, parted=True)
 
 
 ENTRIES = [

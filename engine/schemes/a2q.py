@@ -65,6 +65,10 @@ class NodeBitsQuantization(Quantization):
     def repeats(self) -> bool:
         return False
 
+    @property
+    def spares_zeros(self) -> bool:
+        return True
+
     def make(self, slot: Slot) -> nn.Module:
         from engine.learned_bits import NodeBits
 
