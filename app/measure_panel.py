@@ -10,8 +10,8 @@ from typing import Any
 import streamlit as st
 
 from app.connection import ask_rows, settings
-from app.measured import measurement_table
-from app.phrases import count, literal
+from app.measured import conditions_text, measurement_table
+from app.phrases import literal
 from engine.errors import BitfrontError
 from tasks.submit import Asked, measure, measuring
 
@@ -60,14 +60,7 @@ def _section(run: str, state: str, drawn_as_going: bool) -> None:
     found = ask_rows("measurements", runs=run)
     if found:
         st.dataframe(measurement_table(found), hide_index=True, height="content", alt="What was measured")
-        first = found[0]
-        st.caption(
-            literal(
-                f"{first['measured_at']:%Y-%m-%d %H:%M} UTC on {first['host']} ({first['cpu']}, {first['device']}), "
-                f"{count(first['threads'], 'thread')}, allocator {first['allocator']}, "
-                f"{count(first['epochs'], 'epoch')}; each variant in a fresh process."
-            )
-        )
+        st.caption(literal(conditions_text(found[0])))
     else:
         st.caption("Not measured yet. Measuring is a separate pass in fresh processes: it slows no training.")
     if state != "finished":
