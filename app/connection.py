@@ -60,6 +60,16 @@ def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dic
     return _client(as_viewer=False).upload(files, kind, name, labels)
 
 
+def artifacts(run: str) -> list[dict[str, Any]]:
+    """{attempt, name, bytes} of each file that the store has of a run, newest attempt first."""
+    return _client().artifacts(run)
+
+
+def read_artifact(run: str, attempt: int, name: str) -> bytes:
+    """A file that an attempt of a run has left with the store. Raises InputError where there is none."""
+    return _client().read_artifact(run, attempt, name)
+
+
 def show_outage(error: StoreUnavailable) -> None:
     """Say that the store does not answer, and load the page again as soon as it does."""
     st.error(str(error), icon=":material/cloud_off:")
