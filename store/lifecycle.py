@@ -8,7 +8,8 @@ out for ``store.ingest`` to write in bulk. The rules:
 - Within an attempt, seq = last + 1 is applied, seq ≤ last is dropped, and a jump marks a gap.
 - An epoch that does not count (its phase only prepares) is progress, and is never selected.
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
-- A terminal event ends the run; its history heals a gap. Nothing changes a run after that.
+- A terminal event ends the run; its history heals a gap. Nothing changes a run after that, but ``ResumeRequested``:
+  it queues a cancelled or failed run again, for another attempt; what its ended attempt may still say is dropped.
 - A measurement, whenever it comes, replaces an older one and changes no state.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
   verdict from outside (the dispatcher gives up; a claimed run turns out to be cancelled): it ends the run and
@@ -34,6 +35,7 @@ from engine.events import (
     EpochFinished,
     LedgerRecorded,
     PrecisionChanged,
+    ResumeRequested,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -196,6 +198,8 @@ class Lifecycle:
             return self._cancel(run, at)
         if isinstance(body, RunMeasured):
             return self._measure(run, body, at)
+        if isinstance(body, ResumeRequested):
+            return self._resume(run)
         if run.state not in UNFINISHED:
             return self._drop(run)
         if isinstance(body, RunFinished | RunFailed | RunCancelled):
@@ -252,6 +256,14 @@ class Lifecycle:
             self.changes.runs.add(run.run)
         else:
             return self._drop(run)
+        return True
+
+    def _resume(self, run: Run) -> bool:
+        if run.state not in ("cancelled", "failed") or run.origin == "local":
+            return self._drop(run)
+        run.state, run.ended_at, run.reason = "queued", None, None
+        self.changes.runs.add(run.run)
+        self.changes.ended.add(run.run)  # its record goes: it is not over
         return True
 
     def _measure(self, run: Run, body: RunMeasured, at: datetime) -> bool:
@@ -323,8 +335,10 @@ class Lifecycle:
         return True
 
     def _is_old(self, run: Run, current: Attempt | None, envelope: Envelope) -> bool:
-        last = current.seq if current is not None else 0
-        return envelope.attempt < run.attempt or (envelope.attempt == run.attempt and envelope.seq <= last)
+        if envelope.attempt != run.attempt:
+            return envelope.attempt < run.attempt
+        # An attempt that has ended is old where the run goes on (it was resumed).
+        return current is not None and (envelope.seq <= current.seq or current.state != "running")
 
     def _advance(self, run: Run, envelope: Envelope, at: datetime) -> Attempt:
         """The attempt that the event belongs to, with its seq counted; a newer one replaces the older."""

@@ -80,8 +80,12 @@ def _lost_row(row: dict[str, Any]) -> list[str]:
     return [*names, sqnr, share(row["saturated"]), share(row["zeroed"])]
 
 
-def cancel(*runs: str, all_queued: bool = False) -> None:
-    """Cancel runs: a queued one never starts, a running one stops after its epoch.
+def cancel(
+    *runs: str,
+    all_queued: bool = False,
+    all_: Annotated[bool, Parameter(name="--all", negative="")] = False,
+) -> None:
+    """Cancel runs: a queued one never starts, a running one stops within a second; `bitfront resume` takes it up again.
 
     Parameters
     ----------
@@ -89,12 +93,19 @@ def cancel(*runs: str, all_queued: bool = False) -> None:
         Ids of runs.
     all_queued
         Cancel everything that is still queued.
+    all_
+        Cancel everything that is queued or running.
     """
     import tasks.submit
 
-    if not runs and not all_queued:
-        raise InputError("name the runs to cancel, or give --all-queued")
+    if not runs and not all_queued and not all_:
+        raise InputError("name the runs to cancel, or give --all-queued or --all")
     settings = Settings()
+    if all_:
+        count = tasks.submit.cancel_all(settings)
+        said = f"Asked to cancel {count} run{'' if count == 1 else 's'}." if count else "Nothing is queued or running."
+        Console().print(said, highlight=False)
+        return
     reader = open_reader(settings)
     chosen = {run: one_run(reader, run)["state"] for run in runs}
     if all_queued:
@@ -109,3 +120,32 @@ def cancel(*runs: str, all_queued: bool = False) -> None:
         console.print(f"{run}: {note}", highlight=False)
     if not chosen:
         console.print("Nothing is queued.", highlight=False)
+
+
+def resume(*runs: str) -> None:
+    """Have cancelled or failed runs go on: from the last checkpoint if one is left, else from the beginning.
+
+    Parameters
+    ----------
+    runs
+        Ids of runs.
+    """
+    import tasks.submit
+
+    if not runs:
+        raise InputError("name the runs to resume")
+    settings = Settings()
+    reader = open_reader(settings)
+    rows = {run: one_run(reader, run) for run in runs}
+    chosen = {run: row["attempt"] for run, row in rows.items() if can_resume(row)}
+    if chosen:
+        tasks.submit.resume(settings, chosen)
+    console = Console()
+    for run, row in rows.items():
+        why = "trains where it was launched" if row["origin"] == "local" else f"is {row['state']}"
+        console.print(f"{run}: {'queued again' if run in chosen else f'{why}: left as it is'}", highlight=False)
+
+
+def can_resume(row: dict[str, Any]) -> bool:
+    """Whether a run of this row may go on: a worker's, that was cancelled or has failed."""
+    return row["state"] in ("cancelled", "failed") and row["origin"] == "queue"
