@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Annotated, Any
 
+import duckdb
 import pyarrow as pa
 from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -30,7 +31,7 @@ from store.backup import backup_open
 from store.database import SCHEMA_VERSION
 from store.docs import render
 from store.ingest import Received
-from store.owner import StoreOwner
+from store.owner import StoreOwner, describe_failure
 from store.queries import Parameter, catalogue
 
 ZIP = "application/zip"
@@ -56,6 +57,8 @@ class Health(BaseModel):
     """Runs by state."""
     dead_letters: int
     """Events that could not be applied."""
+    trouble: str | None = None
+    """Why what comes in is not remembered now, in words."""
 
 
 class QueryInfo(BaseModel):
@@ -116,6 +119,10 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
     async def failed(_: Request, error: BitfrontError) -> Response:
         return _problem(500, str(error))
 
+    @api.exception_handler(duckdb.Error)
+    async def not_kept(_: Request, error: duckdb.Error) -> Response:
+        return _problem(503, describe_failure(error))
+
     @api.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
@@ -145,6 +152,7 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
             home=str(owner.settings.home),
             counts={row["state"]: row["n"] for row in counts},
             dead_letters=dead[0]["n"],
+            trouble=owner.trouble,
         )
 
     @api.get("/queries")

@@ -181,14 +181,19 @@ class Lifecycle:
         self.attempts = {attempt.run: attempt for attempt in attempts}
         self.heartbeats = heartbeats
         self.now = now
+        self._heard = now
         self.changes = Changes()
 
-    def apply(self, envelope: Envelope) -> bool:
-        """Fold one event. False: dropped by the rules. Raises UnfitEventError, and then nothing has changed."""
+    def apply(self, envelope: Envelope, heard: datetime | None = None) -> bool:
+        """Fold one event. False: dropped by the rules. Raises UnfitEventError, and then nothing has changed.
+
+        ``heard``: when it came, by the store's clock; None: when its sender says.
+        """
         at = self._moment(envelope.at)
+        self._heard = at if heard is None else heard
         body = envelope.body
         if isinstance(body, WorkerHeartbeat):
-            return self._heartbeat(body, at)
+            return self._heartbeat(body)
         if isinstance(body, RunQueued):
             return self._queue(envelope, body, at)
         run = self.runs.get(envelope.run)
@@ -218,16 +223,15 @@ class Lifecycle:
         self.changes.runs.add(run.run)
         return False
 
-    def _heartbeat(self, body: WorkerHeartbeat, at: datetime) -> bool:
-        heard = self.heartbeats.get(body.worker)
-        if heard is not None and at <= heard:
+    def _heartbeat(self, body: WorkerHeartbeat) -> bool:
+        at, known = self._heard, self.heartbeats.get(body.worker)
+        if known is not None and at <= known <= self.now:  # one from the future is of a clock that was set back
             return False
         self.heartbeats[body.worker] = at
         self.changes.workers[body.worker] = body.model_dump(exclude={"type"}) | {"heard_at": at}
         attempt = self.attempts.get(body.current_run or "")
         if attempt is not None and attempt.attempt == body.current_attempt and attempt.state == "running":
-            attempt.heard_at = max(attempt.heard_at, at)
-            self._touch(attempt)
+            self._hear(attempt)
         return True
 
     def _queue(self, envelope: Envelope, body: RunQueued, at: datetime) -> bool:
@@ -347,15 +351,20 @@ class Lifecycle:
             if attempt is not None:
                 attempt.state = "lost"
                 self._touch(attempt)
-            attempt = Attempt(run.run, envelope.attempt, at, started_at=at)
+            attempt = Attempt(run.run, envelope.attempt, self._heard, started_at=at)
             self.attempts[run.run] = attempt
             run.attempt, run.attempts = envelope.attempt, run.attempts + 1
             run.state = "cancelling" if run.state == "cancelling" else "running"
             self.changes.runs.add(run.run)
         attempt.gap = attempt.gap or envelope.seq > attempt.seq + 1
-        attempt.seq, attempt.heard_at = envelope.seq, max(attempt.heard_at, at)
-        self._touch(attempt)
+        attempt.seq = envelope.seq
+        self._hear(attempt)
         return attempt
+
+    def _hear(self, attempt: Attempt) -> None:
+        """Something was said of it; a clock that was set back does not make it heard from in the future."""
+        attempt.heard_at = max(min(attempt.heard_at, self.now), self._heard)
+        self._touch(attempt)
 
     def _restart(self, run: Run) -> None:
         changes = self.changes

@@ -65,7 +65,8 @@ def _status_row(row: dict[str, Any]) -> list[str]:
 
     epochs = f"{row['epoch']}/{row['total_epochs']}" if row["total_epochs"] else ""
     names = [row["run"], row["state"], row["dataset"], row["model"], row["scheme"], str(row["seed"])]
-    return [*names, epochs, shown(row["val_metric"]), shown(row["test_at_best_val"]), row["reason"] or ""]
+    note = row["reason"] or (f"not heard from since {row['heard_at']:%H:%M:%S} UTC" if row["is_silent"] else "")
+    return [*names, epochs, shown(row["val_metric"]), shown(row["test_at_best_val"]), note]
 
 
 LOST = ["site", "layer", "product", "format", "in-degree", "SQNR (dB)", "saturated (%)", "zeroed gradients (%)"]
