@@ -9,11 +9,12 @@ from typing import Any
 
 import streamlit as st
 
+from app import acts
 from app.connection import ask_rows, settings
 from app.measured import conditions_text, measurement_table
 from app.phrases import literal
 from engine.errors import BitfrontError
-from tasks.submit import Asked, measure, measuring
+from tasks.submit import Asked, measuring
 
 LIVE_SECONDS = 2
 WORDS = {"waiting": "Waiting for a worker: runs that train go first.", "measuring": "A worker is measuring this run."}
@@ -73,7 +74,7 @@ def _section(run: str, state: str, drawn_as_going: bool) -> None:
         st.error(literal(asked.reason), icon=":material/error:", title="Measuring failed")
     if following is not None:
         st.info(WORDS["measuring" if asked is None else asked.state], icon=":material/hourglass_top:")
-    else:
+    elif acts.may_change():
         label = "Measure again" if found else "Measure"
         st.button(label, icon=":material/speed:", key=f"measure-{run}", on_click=_ask, args=(run, measured_at))
     if fault := st.session_state.get(_fault(run)):
@@ -91,7 +92,7 @@ def _asked(run: str) -> Asked | None:
 
 def _ask(run: str, measured_at: datetime | None) -> None:
     try:
-        measure(settings(), run)
+        acts.measure(run)
     except BitfrontError as error:
         st.session_state[_fault(run)] = str(error)
     else:
