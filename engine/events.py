@@ -384,7 +384,10 @@ class Envelope(BaseModel):
     @classmethod
     def from_json(cls, text: str | bytes) -> Envelope:
         """Raises InputError for a newer version, ValidationError for anything else that does not fit."""
-        version = json.loads(text).get("version")
+        try:
+            version = json.loads(text).get("version")
+        except RecursionError:
+            raise InputError("the event is nested too deep to be read") from None
         if isinstance(version, int) and version > VERSION:
             raise InputError(f"event version {version} is newer than {VERSION}: update the store")
         return cls.model_validate_json(text)

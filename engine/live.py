@@ -91,7 +91,9 @@ class ByBucket(nn.Module):
         }
 
     def load_inference_state(self, state: dict[str, Tensor], *formats: Format) -> None:
-        """The inverse of ``inference_state``, with each part's format."""
+        """The inverse of ``inference_state``, with each part's format. Raises ValueError where it does not fit."""
+        if {name.partition(".")[0] for name in state} - set(map(str, self.buckets)):
+            raise ValueError("it names a degree bucket that there is not")
         for number, part, format in zip(self.buckets, self.parts, formats, strict=True):
             own = {name.removeprefix(f"{number}."): v for name, v in state.items() if name.startswith(f"{number}.")}
             cast(Any, part).load_inference_state(own, format)

@@ -232,7 +232,11 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     """What a point says of its group."""
     unit, label = row["unit"], row["arithmetic_label"]
     label = f" ({label})" if label not in (None, "published") else ""
-    other = [] if axes.other is None else [f"{plain(axes.other.title)}: {row['other']:,.4g}"]
+    known = row.get("other_certainty")
+    known = f" ({known})" if known not in (None, "published") else ""
+    other = (
+        [] if axes.other is None else [f"{plain(axes.other.title.replace('<br>', ', '))}: {row['other']:,.4g}{known}"]
+    )
     lines = [
         f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])} · {plain(row['dataset'])}",
         f"test at best validation {mean_std(row['test_mean'], row['test_std'], unit)} {unit}, n = {row['n']}",

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from engine.defaults import Defaults
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch_geometric.data import Data
 
     from engine.settings import Settings
@@ -25,6 +26,10 @@ class DatasetSpec(BaseModel):
 
     def check_elsewhere(self) -> None:
         """Raise InputError where another machine, or a service, could not load this."""
+
+    def as_trained(self, x: Tensor) -> Tensor:
+        """Features [nodes, F] that a person brings, as the loader would have prepared them for training."""
+        return x
 
 
 @dataclass(frozen=True)

@@ -49,18 +49,21 @@ TOKEN = "the tests' token"
 class Stack:
     """Queue, store, dispatcher and workers on one home, each a process of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, redis_url: str | None = None) -> None:
         self.home = home
         self.home.mkdir(parents=True, exist_ok=True)
         self.store_port = free_port()
         self.settings = Settings(
             home=home,
-            redis_url=valkey.address(home),
+            redis_url=redis_url or valkey.address(home),
             store_url=f"http://{HOST}:{self.store_port}",
             data=home / "data",
         )
         self.redis = Redis.from_url(
-            valkey.address(home), decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200), socket_timeout=10
+            str(self.settings.redis_url),
+            decode_responses=True,
+            retry=Retry(ConstantBackoff(0.05), 200),
+            socket_timeout=10,
         )
         self.store = StoreClient(f"http://{HOST}:{self.store_port}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
