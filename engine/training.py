@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 
 from engine.checkpoint import Checkpoint
+from engine.counted_size import counted_size
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
@@ -32,7 +33,6 @@ from engine.events import (
     RunStarted,
     Summary,
 )
-from engine.first_sum import with_kept_elements
 from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
 from engine.ledger.figures import run_figures
@@ -47,7 +47,7 @@ from engine.spec import RunSpec
 from engine.trained import BestModel, TrainedModel
 from engine.trainer import Trainer
 
-SIZE_FIELDS = ("nodes", "edges", "features", "classes", "graphs", "batches")
+SIZE_FIELDS = ("nodes", "edges", "features", "classes", "graphs", "batches", "loops")
 """What a run says of the size that it trains on: enough for the products of an epoch."""
 
 
@@ -124,11 +124,12 @@ class Training:
         graph = load_graph(spec.dataset, settings)
         problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
         self.problem = problem
+        size = counted_size(spec, problem)
         self.trainer = trainer = Trainer(spec, problem, device, self.stepped)
         self.best = BestModel(higher_is_better=problem.higher_is_better)
         phases = trainer.live.phases(spec.training.epochs)
         total = sum(phase.epochs or 0 for phase in phases)
-        self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)
+        self.precision = Precision(spec, trainer.live, size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
         self._parameters = list(trainer.model.parameters())
         self._started = RunStarted(
@@ -142,14 +143,13 @@ class Training:
                 "unit": problem.unit,
                 "higher_is_better": problem.higher_is_better,
                 "batches": problem.size.batches,
-                "trained_on": {name: getattr(problem.size, name) for name in SIZE_FIELDS},
+                "trained_on": {name: getattr(size, name) for name in SIZE_FIELDS},
                 "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
                 **graph.provenance,
                 **software(),
             },
         )
         yield self._started
-        size = with_kept_elements(spec, problem)
         yield LedgerRecorded(rows=run_ledger(spec, size))
         if self.resume is not None:
             self._restore(self.resume)

@@ -208,6 +208,9 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
             key = f"front-{zlib.crc32(dataset.encode()):x}"
             with st.container():
                 st.markdown(f"**{literal(dataset)}** · {count(len(members), 'seed group')}")
+                if all(row[axes.column] is None for row in members):
+                    st.info("None of them has a value on this axis.", icon=":material/block:")
+                    continue
                 st.plotly_chart(
                     pareto_chart(members, axes, picked=picked, height=460 if columns == 1 else 400),
                     key=key,

@@ -548,6 +548,16 @@ _OTHERS = (
         "inference",
     ),
     Figure(
+        "attention_saving",
+        "Saving of attention memory",
+        "×",
+        "attention memory in fp32 / attention memory",
+        SGQUANT,
+        False,
+        partial(_saving, attention_memory),
+        "inference",
+    ),
+    Figure(
         "weight_memory",
         "Weight memory",
         "bytes",

@@ -56,7 +56,8 @@ def run_ledger(
             now = now if phase.quantized else Scheme()
             for begin, last, learner in _by_learner(start, end, live, best):
                 spread = as_planned if learner is None else learner.spread
-                rows += ledger_rows(products, now, last - begin + 1, size.degrees, spread, begin, kept, size.batches)
+                of_stretch = (products, now, last - begin + 1, size.degrees, spread, begin, kept, size.batches)
+                rows += ledger_rows(*of_stretch, size.messages)
         first += epochs
     return rows
 
@@ -115,7 +116,8 @@ def run_products(spec: RunSpec, size: GraphSize) -> list[Product]:
 def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None, live: _Learner | None = None) -> float:
     """Bits an element of an epoch's quantized part, in the scope of the scheme's headline (32 where there is none)."""
     scheme = spec.parsed_scheme if step is None else spec.parsed_scheme.at(step)
-    rows = ledger_rows(run_products(spec, size), scheme, 1, size.degrees, as_planned if live is None else live.spread)
+    spread = as_planned if live is None else live.spread
+    rows = ledger_rows(run_products(spec, size), scheme, 1, size.degrees, spread, messages=size.messages)
     return densities(rows, headline_scope(scheme), "quantized part").average_bits
 
 

@@ -141,7 +141,7 @@ def estimator(
 
     def held(facts: Facts) -> float:
         rules = facts.rules(site, product, layer)
-        found = [rule.quantization.held_bytes(elements) for rule in rules]
+        found = [rule.quantization.held_bytes(elements, rows or 0) for rule in rules]
         if parameter:
             found = [bytes for bytes in found if bytes < 4 * elements]
             drawn = elements if rules and facts.scheme.weight_probability is not None else 0

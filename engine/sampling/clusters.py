@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from engine.datasets import GraphSize
 from engine.errors import InputError, RunError
 from engine.randomness import make_key, stream_id, uniform
-from engine.sampling.entry import Batching, BatchingSpec, Sample
+from engine.sampling.entry import Batching, BatchingSpec, Sample, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -88,11 +88,7 @@ class Clusters:
                 yield Sample(nodes, SampledTopology.induced(self.topology, nodes), select)
 
     def size(self) -> GraphSize:
-        edges = count = 0
-        for sample in self.batches(1):
-            edges += sample.topology.plain.incoming.columns.numel()
-            count += 1
-        return replace(self.whole, edges=edges, batches=count, parted=True)
+        return size_of(self.batches(1), self.whole)
 
 
 ENTRIES = [

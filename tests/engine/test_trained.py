@@ -7,9 +7,9 @@ import torch
 
 import engine
 from engine.checkpoint import Checkpoint
+from engine.counted_size import counted_size
 from engine.errors import RunError
 from engine.events import EpochFinished
-from engine.first_sum import with_kept_elements
 from engine.ledger import run_ledger
 from engine.ledger.figures import run_figures
 from engine.live import LiveScheme
@@ -121,7 +121,7 @@ def test_the_ledger_has_the_bits_of_the_best_epochs_model_and_after_it_those_of_
     result = training.result()
     best = result.model.epoch
     assert best < 40
-    size = with_kept_elements(run, training.problem)
+    size = counted_size(run, training.problem)
     _, of_best = result.model.build()
     for first, last, live in ((1, best, of_best), (best + 1, 40, training.trainer.live)):
         rows = [row for row in result.ledger if row.first_epoch == first]

@@ -151,6 +151,8 @@ def test_a_price_says_its_source_and_why_it_is_not_known(
     )
     (fault,) = [text.value for text in page.warning]
     assert fault == literal(f"the cost table {tmp_path}/costs/broken.toml needs a unit as text, not 5")
+    assert figures(page) == []
+    assert "None of them has a value on this axis." in [text.value for text in page.info]
     page = dashboard.open("compare", density="Another figure", figure="Energy", costs="Energy in 45 nm", **HERE)
     (source,) = [text.value for text in page.caption if text.value.startswith("Energy in 45 nm")]
     assert source.endswith("recalled]")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.first_sum import with_kept_elements
+from engine.counted_size import counted_size
 from engine.graph import Graph, load_graph
 from engine.held import held_in_step
 from engine.ledger import run_ledger
@@ -18,6 +18,7 @@ from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.trainer import Trainer
 from tests.engine.ledger.runs import prepared, small_graph, trained
+from tests.engine.ledger.test_against_runs import CASES
 
 DSQ = "dsq[int2,int2,int2,int16 -> int16,int4,int4,int16]"
 
@@ -43,7 +44,7 @@ def graph() -> Graph:
 def both(spec: RunSpec, problem: Problem, trainer: Trainer) -> tuple[float, float]:
     """Bytes held by the layers in the mean step of the first epoch, live and by the ledger's stash."""
     live = [held_in_step(trainer, batch).of_layers for batch in problem.batches(1)]
-    rows = run_ledger(spec, with_kept_elements(spec, problem))
+    rows = run_ledger(spec, counted_size(spec, problem))
     # Of the first epoch that is quantized, as the trainer is.
     phases = trainer.live.phases(spec.training.epochs)
     epoch = 1 + sum(phase.epochs or 0 for phase in phases if not phase.quantized)
@@ -60,11 +61,8 @@ def test_the_ledgers_stash_is_what_the_live_step_holds(scheme: str, model: dict[
     assert modelled == pytest.approx(live, rel=0.001)
 
 
-@pytest.mark.parametrize(
-    "scheme", ["nqat-int8", "w4a8", "sgquant", "taq[8,6,4,2]", "a2q", "int8(message_gradient=true)", DSQ]
-)
-@pytest.mark.parametrize("model", ["gcn", "sage", "gin", "gat", "agnn"])
-def test_other_estimators_and_ranges_too(scheme: str, model: str, graph: Graph):
+@pytest.mark.parametrize(("scheme", "model"), CASES)
+def test_of_every_recipe(scheme: str, model: str, graph: Graph):
     live, modelled = both(*trained(scheme, graph, name=model))
     assert modelled == pytest.approx(live, rel=0.001)
 
