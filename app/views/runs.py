@@ -150,7 +150,7 @@ def show_table(runs: list[Row]) -> None:
             "State": st.column_config.MultiselectColumn(
                 options=[*STATE_COLORS, SILENT],
                 color=[*STATE_COLORS.values(), "orange"],
-                width="small",
+                width=96 if not any(row["is_silent"] for row in runs) else 150,
                 help="silent: not heard from for 15 seconds. A run whose worker is gone goes on with another one.",
             ),
             "Heard from": st.column_config.TextColumn(help="When the run's worker last said something.", width="small"),
