@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import duckdb
@@ -41,6 +41,8 @@ class Received:
     text: str
     source: Literal["stream", "http", "outbox"] = "stream"
     position: str | None = None
+    age: float | None = None
+    """Seconds that it waited in the stream, by Redis' clock alone; None: not known, the sender's clock is believed."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +128,7 @@ def _apply(
     applied = dropped = 0
     for entry, envelope in envelopes:
         try:
-            if lifecycle.apply(envelope):
+            if lifecycle.apply(envelope, None if entry.age is None else now - timedelta(seconds=entry.age)):
                 applied += 1
             else:
                 dropped += 1

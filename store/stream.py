@@ -57,6 +57,13 @@ class Follower:
         """Whether Redis answered last time."""
         return self._connected.is_set()
 
+    @property
+    def state(self) -> str:
+        """ "connected", "unreachable", or "none" where no Redis is named."""
+        if self.is_connected:
+            return "connected"
+        return "none" if redis_url(self._settings) is None else "unreachable"
+
     def start(self) -> None:
         self._thread.start()
 
@@ -121,12 +128,15 @@ def _read(server: redis.Redis, position: str) -> list[Received]:
     if not answer:
         return []
     entries = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))[0]
-    return [_received(entry_id.decode(), values) for entry_id, values in entries]
+    seconds, micros = server.time()  # pyright: ignore[reportGeneralTypeIssues]
+    now = 1000 * seconds + micros // 1000
+    return [_received(entry_id.decode(), values, now) for entry_id, values in entries]
 
 
-def _received(entry_id: str, values: dict[bytes, bytes] | None) -> Received:
+def _received(entry_id: str, values: dict[bytes, bytes] | None, now: int) -> Received:
+    """``now``: Redis' clock in milliseconds, which also made the id; the clocks of the senders and ours may jump."""
     text = (values or {}).get(FIELD, b"").decode("utf-8", errors="replace")
-    return Received(text, "stream", entry_id)
+    return Received(text, "stream", entry_id, max(0, now - _as_numbers(entry_id)[0]) / 1000)
 
 
 def _as_numbers(entry_id: str) -> tuple[int, int]:

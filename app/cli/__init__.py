@@ -33,6 +33,7 @@ def _register() -> None:
         sweep.sweep,
         queue.status,
         queue.cancel,
+        queue.resume,
         records.export,
         measure.measure,
         replay.replay,

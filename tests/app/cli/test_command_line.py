@@ -448,7 +448,8 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
             ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
             "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",
         ),
-        (("cancel",), "name the runs to cancel, or give --all-queued"),
+        (("cancel",), "name the runs to cancel, or give --all-queued or --all"),
+        (("resume",), "name the runs to resume"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(bitfront: CommandLine, arguments: tuple[str, ...], sentence: str):
