@@ -31,7 +31,7 @@ class Publisher:
     def __init__(self, redis: Redis, run: str, attempt: int, spool: Spool | None = None) -> None:
         self.redis, self.run, self.attempt = redis, run, attempt
         self.seq = 0
-        self._kept = spool or Spool()
+        self._kept = Spool() if spool is None else spool
         self._lock = threading.Lock()
         """Held for what is kept, and only briefly."""
         self._writing = threading.Lock()
