@@ -21,9 +21,10 @@ def settings() -> Settings:
     return Settings()
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def _client() -> StoreClient:
-    return connect(settings())
+@st.cache_resource(max_entries=2, show_spinner=False)
+def _client(as_viewer: bool = True) -> StoreClient:
+    """Reading goes with the viewers' token, so that no fault of a page can make it write."""
+    return connect(settings(), as_viewer=as_viewer)
 
 
 def ask(query: str, **parameters: Any) -> pa.Table:
@@ -56,7 +57,17 @@ def uploads() -> list[dict[str, Any]]:
 
 def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dict[str, Any]:
     """Have the store check and keep a dataset's files. Raises InputError with the row, StoreUnavailable."""
-    return _client().upload(files, kind, name, labels)
+    return _client(as_viewer=False).upload(files, kind, name, labels)
+
+
+def artifacts(run: str) -> list[dict[str, Any]]:
+    """{attempt, name, bytes} of each file that the store has of a run, newest attempt first."""
+    return _client().artifacts(run)
+
+
+def read_artifact(run: str, attempt: int, name: str) -> bytes:
+    """A file that an attempt of a run has left with the store. Raises InputError where there is none."""
+    return _client().read_artifact(run, attempt, name)
 
 
 def show_outage(error: StoreUnavailable) -> None:
@@ -70,7 +81,7 @@ def show_outage(error: StoreUnavailable) -> None:
 @st.fragment(run_every=RETRY_SECONDS)
 def _watch() -> None:
     try:
-        connect(settings()).health()
+        connect(settings(), as_viewer=True).close()
     except StoreUnavailable:
         return
     _client.clear()

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
-from app.connection import show_outage
+from app.connection import settings, show_outage
+from app.phrases import literal
+from app.visitor import show_door
 from engine import recipe_files
+from engine.errors import InputError
+from store.access import check_reach
 from store.client import StoreUnavailable
 
 HERE = Path(__file__).parent
@@ -16,6 +20,15 @@ recipe_files.forbid()  # people type schemes here, and the store holds others'
 
 st.set_page_config(page_title="Bitfront", page_icon=str(HERE / "assets" / "mark.svg"), layout="wide")
 st.logo(str(HERE / "assets" / "logo.svg"), size="large")
+
+try:  # app/serve.py refuses this before it starts; here it holds for whoever starts Streamlit by hand
+    check_reach(settings(), st.get_option("server.address") or "0.0.0.0")
+except InputError as error:
+    st.error(literal(error), icon=":material/lock:", title="Not shown")
+    st.stop()
+
+if not show_door(settings()):
+    st.stop()
 
 page = st.navigation(
     [

@@ -116,7 +116,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> None:
             "Accumulator": number(
                 "Accumulator (bits)",
                 format="%.0f",
-                help="Signed bits that the largest partial sum of the product's integers needs; empty: not integers.",
+                help="Signed bits that the largest partial sum of the product's integers needs (of a large product, of "
+                "some of its rows, evenly spaced); empty: not integers.",
             ),
             "Elements": number(format="localized"),
         },

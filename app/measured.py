@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from app.digits import bytes_text, seconds_text
+from app.phrases import count
 from engine.measure import QUANTITIES, Quantity
 
 AXES: Mapping[str, tuple[str, float]] = {"bytes": ("10⁶ bytes", 1e-6), "s": ("ms", 1e3)}
@@ -19,6 +20,21 @@ def value_text(value: float | None, quantity: Quantity) -> str:
     if value is None:
         return "–"
     return bytes_text(value) if quantity.unit == "bytes" else seconds_text(value)
+
+
+def conditions_text(row: Mapping[str, Any]) -> str:
+    """When, where and how a run was measured (any of the store's ``measurements``)."""
+    return (
+        f"{row['measured_at']:%Y-%m-%d %H:%M} UTC on {row['host']} ({row['cpu']}, {row['device']}), "
+        f"{count(row['threads'], 'thread')}, allocator {row['allocator']}, {count(row['epochs'], 'epoch')}; "
+        "each variant in a fresh process."
+    )
+
+
+def measurement_rows(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, str, str]]:
+    """(quantity, this run's value, fp32's) as text, of the store's ``measurements`` of one run."""
+    table = measurement_table(rows)
+    return list(zip(table["Quantity"], table["This run"], table["fp32"], strict=True))
 
 
 def measurement_table(rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import streamlit as st
 
-from app.connection import upload, uploads
+from app import acts
+from app.connection import uploads
 from app.phrases import count, literal
 from engine.datasets import Dataset
 from engine.errors import BitfrontError, InputError
@@ -37,27 +38,10 @@ def choose_own_files(entry: Dataset, take_task: Callable[[str], None]) -> dict[s
 
     ``take_task`` is called with the task that fits the labels when another upload is picked or a new one is there.
     """
-    with st.expander("Upload files", expanded=not _kept(entry.name)):
-        st.caption(FORMS[entry.name])
-        given = st.file_uploader("Files", type=["csv", "npz"], accept_multiple_files=True, key=f"files.{entry.name}")
-        field = entry.spec.model_fields["labels"]
-        left, right = st.columns(2, vertical_alignment="bottom")
-        labels = left.segmented_control(
-            "Labels",
-            get_args(field.annotation),
-            default=field.default,
-            required=True,
-            key=LABELS,
-            help=field.description,
-        )
-        name = right.text_input("Called", value="my graph" if entry.name == "file" else "my graphs", max_chars=120)
-        wanted = f"Upload {count(len(given), 'file')}" if given else "Upload"
-        if st.button(wanted, icon=":material/upload:", key="upload", disabled=not given):
-            kept = _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
-            if kept:
-                st.session_state[PICKED] = kept["id"]
-                take_task(entry.task_for(kept))
-        _say()
+    if not acts.may_change():
+        st.caption(":material/lock: You may pick among what is uploaded, not upload.")
+    else:
+        _choose_files(entry, take_task)
     found = _kept(entry.name)
     # Bound by hand: Streamlit would write the option's text into the link, where the id belongs.
     asked = st.session_state.setdefault(PICKED, st.query_params.get(PICKED))
@@ -83,10 +67,35 @@ def choose_own_files(entry: Dataset, take_task: Callable[[str], None]) -> dict[s
     return {"upload": picked, "labels": found[picked]["labels"]}
 
 
+def _choose_files(entry: Dataset, take_task: Callable[[str], None]) -> None:
+    """Draw the uploader."""
+    with st.expander("Upload files", expanded=not _kept(entry.name)):
+        st.caption(FORMS[entry.name])
+        given = st.file_uploader("Files", type=["csv", "npz"], accept_multiple_files=True, key=f"files.{entry.name}")
+        field = entry.spec.model_fields["labels"]
+        left, right = st.columns(2, vertical_alignment="bottom")
+        labels = left.segmented_control(
+            "Labels",
+            get_args(field.annotation),
+            default=field.default,
+            required=True,
+            key=LABELS,
+            help=field.description,
+        )
+        name = right.text_input("Called", value="my graph" if entry.name == "file" else "my graphs", max_chars=120)
+        wanted = f"Upload {count(len(given), 'file')}" if given else "Upload"
+        if st.button(wanted, icon=":material/upload:", key="upload", disabled=not given):
+            kept = _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
+            if kept:
+                st.session_state[PICKED] = kept["id"]
+                take_task(entry.task_for(kept))
+        _say()
+
+
 def _upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dict[str, Any] | None:
     try:
         with st.spinner("Checking the files…"):
-            found = upload(named(files), kind, name, labels)
+            found = acts.upload(named(files), kind, name, labels)
     except BitfrontError as error:
         st.session_state["upload_said"] = (False, str(error))
         return None

@@ -19,10 +19,11 @@ from typing import Any, TextIO
 
 import psutil
 
+from app.serve import check
 from app.services.child import Child, Service
 from app.services.home import Home
 from app.services.plan import Plan, Worker, make_plan, redis_answers
-from app.services.ports import DASHBOARD, dashboard_port
+from app.services.ports import DASHBOARD, HOST, dashboard_port
 from engine.errors import BitfrontError
 from engine.settings import Settings
 
@@ -42,10 +43,12 @@ class Supervisor:
         port: int | None = None,
         data: Path | None = None,
         dashboard: bool = True,
+        host: str = HOST,
         out: TextIO | None = None,
     ) -> None:
         self.settings, self.workers, self.asked_port = settings, tuple(workers), port
-        self.data, self.with_dashboard, self.out = data, dashboard, out or sys.stdout
+        self.data, self.with_dashboard, self.host = data, dashboard, host
+        self.out = out or sys.stdout
         self.home = Home(settings)
         self.children: list[Child] = []
         self.stop = threading.Event()
@@ -54,6 +57,7 @@ class Supervisor:
 
     def run(self) -> None:
         """Start, wait until all answer, say so, keep them alive, end them. Raises BitfrontError."""
+        check(self.settings, self.host)
         self.home.prepare()
         self.home.lock()
         wanted = [number for number in STOP_SIGNALS if number != signal.SIGHUP or not _survives_hangup()]
@@ -79,7 +83,7 @@ class Supervisor:
         port = dashboard_port(self.asked_port)
         if self.asked_port is None and port != DASHBOARD and self.with_dashboard:
             self._say(f"port {DASHBOARD} is taken, so the dashboard takes {port}")
-        return make_plan(self.home, self.workers, port, self.data, dashboard=self.with_dashboard)
+        return make_plan(self.home, self.workers, port, self.data, dashboard=self.with_dashboard, host=self.host)
 
     def _start(self, plan: Plan) -> None:
         began = time.monotonic()

@@ -128,7 +128,8 @@ class DiagnosticRow(_Body):
     """Share of zeroed gradients: for the site "gradient" of its non-zeros that become 0, elsewhere of the
     elements whose gradient the estimator stops."""
     accumulator_bits: Number = None
-    """Signed bits that the largest partial sum of the products of this operand's codes needs; None: not integers."""
+    """Signed bits that the largest partial sum of the products of this operand's codes needs, of a product of more than
+    2^27 multiply-accumulates by some of its rows, evenly spaced; None: not integers."""
 
 
 class DiagnosticsRecorded(_Body):
@@ -390,7 +391,10 @@ class Envelope(BaseModel):
     @classmethod
     def from_json(cls, text: str | bytes) -> Envelope:
         """Raises InputError for a newer version, ValidationError for anything else that does not fit."""
-        version = json.loads(text).get("version")
+        try:
+            version = json.loads(text).get("version")
+        except RecursionError:
+            raise InputError("the event is nested too deep to be read") from None
         if isinstance(version, int) and version > VERSION:
             raise InputError(f"event version {version} is newer than {VERSION}: update the store")
         return cls.model_validate_json(text)

@@ -81,8 +81,14 @@ def parse_value(text: str) -> Value:
     return text
 
 
+LONGEST = 4000
+"""Characters of a text; shorter than the longest number that Python reads."""
+
+
 class _Reader:
     def __init__(self, text: str, kind: str) -> None:
+        if len(text) > LONGEST:
+            raise InputError(f"the {kind} has {len(text)} characters: at most {LONGEST} are allowed")
         self.text, self.kind, self.at = text, kind, 0
 
     def skip(self) -> None:

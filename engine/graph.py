@@ -107,6 +107,7 @@ def _size(x: Tensor, edge_index: Tensor, y: Tensor, graph: Tensor | None) -> Gra
         degrees=tuple((degree, count) for degree, count in enumerate(counts) if count),
         graphs=1 if graph is None else int(graph[-1]) + 1,
         entries_a_node=_entries_a_node(x),
+        loops=int((edge_index[0] == edge_index[1]).sum()),
     )
 
 

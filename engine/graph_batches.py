@@ -161,6 +161,7 @@ class GraphBatches:
             graphs=graphs,
             degrees=tuple((degree, count) for degree, count in enumerate(counts) if count),
             batches=-(-graphs // self.batch_size),
+            parted=True,
         )
 
     def _batch(self, split: str, numbers: Tensor) -> Batch:

@@ -8,8 +8,9 @@ Two places hold tensors between the passes: autograd's saved tensors, and what a
 
 Each storage counts once and in full (a view holds all of it), under the first operation that needs it, in the order
 of the layers. What is there without the step is told apart (``Kept.constant``): parameters and buffers, the dataset's
-features with what is derived from them once and kept, the structure of the graph, the targets. What a step derives
-anew from the features (a range that moves, input dropout, a batch of graphs) is held.
+features with what is derived from them once and kept, the structure of the graph and of sparse features (where their
+entries lie, also those of a sum over neighbours), the targets. What a step derives anew from the features (a range that
+moves, input dropout, a batch of graphs) is held.
 """
 
 from __future__ import annotations
@@ -25,6 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from engine.kernels.sparse import SparseOperand
+from engine.kernels.sparse_aggregate import SparseSum
 
 if TYPE_CHECKING:
     from engine.problem import Batch
@@ -60,6 +64,11 @@ class Held:
     def bytes(self) -> int:
         """Bytes that are there for the backward pass alone."""
         return sum(each.bytes for each in self.kept if not each.constant)
+
+    @property
+    def of_layers(self) -> int:
+        """The same without the loss's own: what the ledger's stash says."""
+        return self.bytes - self.of_layer(None)
 
     @property
     def constant_bytes(self) -> int:
@@ -152,7 +161,9 @@ class Inspection:
         for layer, end in [*self._ends, (None, root.grad_fn)]:
             for node in _nodes(end, visited):
                 count(self._saved_by(node), layer, node.name())
-                count(arrays_in(getattr(node, "__dict__", {})), layer, node.name())
+                beside = getattr(node, "__dict__", {})
+                constants.update(_storage(array) for array in _places_in(beside))
+                count(arrays_in(beside), layer, node.name())
         # Whatever torch shows no attribute for.
         count([saved.tensor for saved in self._saved], None, "other")
         return Held(tuple(found.values()))
@@ -189,6 +200,20 @@ def arrays_in(*holders: object) -> Iterator[Tensor | np.ndarray]:
 
     Not in modules, whose parameters are not a step's.
     """
+    return (found for found in _all_in(*holders) if isinstance(found, Tensor | np.ndarray))
+
+
+def _places_in(holder: object) -> Iterator[Tensor | np.ndarray]:
+    """Where the entries of sparse tensors lie that this holds."""
+    for found in _all_in(holder):
+        if isinstance(found, SparseOperand):
+            yield from arrays_in({name: held for name, held in vars(found).items() if name not in ("values", "places")})
+        elif isinstance(found, SparseSum):
+            yield from arrays_in(vars(found))
+
+
+def _all_in(*holders: object) -> Iterator[Any]:
+    """These, and whatever they hold that is a container or the engine's."""
     seen: set[int] = set()
     waiting: list[Any] = list(holders)
     while waiting:
@@ -196,9 +221,8 @@ def arrays_in(*holders: object) -> Iterator[Tensor | np.ndarray]:
         if id(holder) in seen or isinstance(holder, nn.Module | type):
             continue
         seen.add(id(holder))
-        if isinstance(holder, Tensor | np.ndarray):
-            yield holder
-        elif isinstance(holder, Mapping):
+        yield holder
+        if isinstance(holder, Mapping):
             waiting += [*holder.keys(), *holder.values()]
         elif isinstance(holder, list | tuple | set | frozenset):
             waiting += holder

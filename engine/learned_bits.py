@@ -32,6 +32,7 @@ from engine.estimators import LEAST_STEP, encode_steps, learnable_codes, learned
 from engine.formats import Format, get_format
 from engine.kernels.finite import NonFiniteError
 from engine.kernels.sparse import SparseOperand
+from engine.quantizer import check_steps
 
 if TYPE_CHECKING:
     from engine.formats.encoded import Encoded
@@ -328,7 +329,17 @@ class NodeBits(nn.Module):
         return {"step": self.step.detach(), "bits": (effective_bits(self.bits) - 1).to(torch.uint8)}
 
     def load_inference_state(self, state: dict[str, Tensor], format: Format) -> None:
-        """The inverse of ``inference_state``; ``format``: what all started from."""
+        """The inverse of ``inference_state``; ``format``: what all started from.
+
+        Raises ValueError where the state is another kind of quantizer's.
+        """
+        if state.keys() != {"step", "bits"}:
+            raise ValueError(f"it holds {', '.join(sorted(state)) or 'nothing'}")
+        rows = tuple(self.bits.shape)
+        check_steps(state["step"], rows)
+        bits = state["bits"]
+        if tuple(bits.shape) != rows or bits.dtype != torch.uint8 or (bits.numel() and int(bits.max()) >= MOST_BITS):
+            raise ValueError(f"the bits are not {rows[0]} numbers up to {MOST_BITS}")
         with torch.no_grad():
             self.unit.copy_(state["step"])
             self.factor.fill_(1.0)
@@ -392,8 +403,13 @@ class LearnedSteps(nn.Module):
         return {} if is_lazy(self.step) else {"step": self.step.detach()}
 
     def load_inference_state(self, state: dict[str, Tensor], format: Format) -> None:
-        """The inverse of ``inference_state``."""
+        """The inverse of ``inference_state``. Raises ValueError where the state is another kind of quantizer's."""
+        if state.keys() - {"step"}:
+            raise ValueError(f"it holds {', '.join(sorted(state))}")
         if "step" in state:
+            lines = list(state["step"].shape)
+            lines[self.axis] = 1
+            check_steps(state["step"], tuple(lines))
             self.step = nn.Parameter(state["step"])
 
     @torch.no_grad()

@@ -91,7 +91,9 @@ class ByBucket(nn.Module):
         }
 
     def load_inference_state(self, state: dict[str, Tensor], *formats: Format) -> None:
-        """The inverse of ``inference_state``, with each part's format."""
+        """The inverse of ``inference_state``, with each part's format. Raises ValueError where it does not fit."""
+        if {name.partition(".")[0] for name in state} - set(map(str, self.buckets)):
+            raise ValueError("it names a degree bucket that there is not")
         for number, part, format in zip(self.buckets, self.parts, formats, strict=True):
             own = {name.removeprefix(f"{number}."): v for name, v in state.items() if name.startswith(f"{number}.")}
             cast(Any, part).load_inference_state(own, format)
@@ -439,9 +441,8 @@ class Sites:
             not live.recorder.dense
             and isinstance(before, SparseOperand)
             and isinstance(after, SparseOperand)
-            and not format.blocked
+            and _by_entries(quantizer)
             and live.topology is not None
-            and torch.equal(before.columns, after.columns)
         ):
             values, rows = (before.values, after.values), before.entry_rows
             live.recorder.record(
@@ -478,15 +479,24 @@ def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None,
     return quantizer(x, axis=axis, protected=protected)
 
 
+def _by_entries(quantizer: nn.Module) -> bool:
+    """Whether it quantizes a sparse tensor by its entries alone."""
+    return hasattr(quantizer, "quantize_sparse") or (isinstance(quantizer, Quantizer) and quantizer.spares_zeros)
+
+
 @torch.no_grad()
 def _quantize_constant(
     x: Constant, quantizer: nn.Module, axis: int, protected: Tensor | None, bucket: Tensor | None
 ) -> Constant:
-    """A sparse constant's entries alone, where its zeros stay zeros and one range serves all."""
+    """A sparse constant's entries alone, where its zeros stay zeros and one range serves all.
+
+    Sparse stays sparse, entry for entry, also where an entry has become 0: what the layers keep of it (where a sum
+    over neighbours lies) depends on the form and on the places.
+    """
     operand = x.operand
     if isinstance(operand, SparseOperand) and hasattr(quantizer, "quantize_sparse"):
         return Constant(cast(Any, quantizer).quantize_sparse(operand, protected))
-    if isinstance(operand, SparseOperand) and isinstance(quantizer, Quantizer) and quantizer.spares_zeros:
+    if isinstance(operand, SparseOperand) and _by_entries(quantizer):
         rows = None if protected is None else protected[operand.entry_rows]
         entries = operand.values.numel()
         zeros = operand.shape[0] * operand.shape[1] - entries
@@ -497,8 +507,9 @@ def _quantize_constant(
     # A constant that comes out the same is quantized once: its dense form need not stay.
     dense = operand.dense() if repeats(quantizer) and protected is None else x.dense()
     out = _apply(quantizer, dense, axis, protected, bucket)
-    # Sparse stays sparse: what the layers keep of it (a pattern's aggregate) depends on the form.
-    return Constant(make_operand(out) if isinstance(operand, SparseOperand) else DenseOperand(out))
+    if isinstance(operand, SparseOperand):
+        return Constant(operand.values_of(out) or make_operand(out))
+    return Constant(DenseOperand(out))
 
 
 class _QuantizeGradient(torch.autograd.Function):

@@ -48,7 +48,8 @@ class Predictor:
     def predict(self, data: Data | Batch | None = None) -> Tensor:
         """Labels: of each node or graph int64 [n], several labels [n, C]; a regression's numbers [n, T].
 
-        ``data``: a PyG Data, or a Batch of several graphs; None: the dataset of the run. For link prediction: of each
+        ``data``: a PyG Data, or a Batch of several graphs, with features as the dataset has them, raw or as training
+        normalized them; None: the dataset of the run. For link prediction: of each
         pair of nodes in ``data.edge_label_index`` (of the run's test pairs) 1 for linked, else 0.
         Raises InputError where the data does not fit the model.
         """
@@ -115,7 +116,7 @@ class Predictor:
         x = (x if x.layout == torch.strided else x.to_dense()).float()
         if not bool(torch.isfinite(x).all()):
             raise InputError("the data's features x hold NaN or infinity: replace them first")
-        return x
+        return self.spec.dataset.as_trained(x)
 
     def _pairs(self, data: Data | Batch | None) -> Tensor:
         pairs = self._problem.pairs if data is None else getattr(data, "edge_label_index", None)  # pyright: ignore[reportAttributeAccessIssue]

@@ -187,7 +187,11 @@ class Quantizer(nn.Module):
         return found
 
     def load_inference_state(self, state: dict[str, Tensor], format: Format) -> None:
-        """The inverse of ``inference_state``, with the format that the quantizer then had."""
+        """The inverse of ``inference_state``, with the format that the quantizer then had.
+
+        Raises ValueError where the state is another kind of quantizer's.
+        """
+        self._check_state(state, format)
         self._format = format
         self._ranged = format if format.ranged else None
         if "step" in state:
@@ -198,6 +202,24 @@ class Quantizer(nn.Module):
             self.range = self.range.fix(state["low"], state["high"])
         if "draws" in state:
             self.draws = int(state["draws"])
+
+    def _check_state(self, state: dict[str, Tensor], format: Format) -> None:
+        stochastic = (self.rounding or format.rounding) == "stochastic"
+        names = {"step"} if self.estimator == "lsq" else set[str]()
+        names |= {"low", "high"} if not names and format.ranged and self.range.keeps else set()
+        if state.keys() != names | ({"draws"} if stochastic else set()):
+            raise ValueError(f"it holds {', '.join(sorted(state)) or 'nothing'}")
+        if "draws" in state and not (state["draws"].dtype == torch.int64 and int(state["draws"]) >= 0):
+            raise ValueError("the number of draws is no count")
+        if "low" in state:
+            low, high = state["low"], state["high"]
+            whole = self.granularity == "tensor"
+            if low.shape != high.shape or (low.dim() == 0) != whole or bool((low > high).any() | low.isinf().any()):
+                raise ValueError("low and high are no range")
+            if bool((low.isnan() != high.isnan()).any() | high.isinf().any()):
+                raise ValueError("low and high are no range")
+        if "step" in state and isinstance(self.range, Learned):
+            check_steps(state["step"], tuple(self.range.step.shape))
 
     def _along(self, x: Tensor, axis: int) -> int | None:
         return None if self.granularity == "tensor" else normalize_axis(axis, x.dim())
@@ -229,6 +251,12 @@ class Quantizer(nn.Module):
         return ", ".join(
             [*parts, f"rounding={self.rounding or self._format.rounding!r}", f"estimator={self.estimator!r}"]
         )
+
+
+def check_steps(step: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError where learned steps have another shape, or one is no finite number."""
+    if tuple(step.shape) != shape or not step.is_floating_point() or not bool(torch.isfinite(step).all()):
+        raise ValueError(f"the steps are not finite numbers of shape {list(shape)}")
 
 
 def check_finite(module: nn.Module) -> None:

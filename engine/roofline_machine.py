@@ -10,16 +10,14 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import re
 import socket
 import time
 import tomllib
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
-from engine.costs import CostTable, load_table, make_table
+from engine.costs import CostTable, load_table, machine_file, make_table
 from engine.measure.conditions import processor
 from engine.settings import Settings
 
@@ -46,12 +44,6 @@ def machine_table(settings: Settings, *, again: bool = False) -> CostTable:
         part.write_text(text)
         part.replace(path)
     return make_table(path.stem, tomllib.loads(text), f"the cost table {path}")
-
-
-def machine_file(settings: Settings) -> Path:
-    """Where this host's table is kept."""
-    host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname()).strip("-") or "host"
-    return settings.costs / f"machine-{host}.toml"
 
 
 def measured(threads: int) -> str:

@@ -52,6 +52,9 @@ ESTIMATORS = {
 }
 """What passes backward through a fake-quantization (engine.estimators)."""
 
+SEES_ZEROS = ("entropy", "mse", "learned")
+"""Ranges that need a tensor's zeros one by one, not their number (Range.counts_zeros)."""
+
 FP32 = get_format("fp32")
 
 
@@ -120,8 +123,19 @@ class Quantization:
         """Whether a tensor that stays the same has the same values in every step."""
         return self.range == "min-max" and (self.rounding or self.format.rounding) != "stochastic"
 
-    def held_bytes(self, elements: int) -> int:
-        """What this implementation holds of a tensor for its gradient (engine.estimators): a mask's bits, or x."""
+    @property
+    def spares_zeros(self) -> bool:
+        """Whether a sparse tensor is quantized by its entries alone (engine.quantizer)."""
+        format, stochastic = self.format, (self.rounding or self.format.rounding) == "stochastic"
+        if format.blocked or not format.keeps_zero or stochastic:
+            return False
+        return not format.ranged or (self.granularity == "tensor" and self.range not in SEES_ZEROS)
+
+    def held_bytes(self, elements: int, rows: int) -> int:
+        """What this implementation holds of a tensor for its gradient (engine.estimators): a mask's bits, or x.
+
+        ``rows``: the tensor's, where they go by node, else 0.
+        """
         if self.estimator.startswith("clipped") and self.format.ranged:
             return -(-elements // 8)
         return 4 * elements if self.estimator == "lsq" else 0
@@ -246,15 +260,11 @@ class Scheme:
     def quantizes_gradients(self) -> bool:
         return "gradient" in self.sites
 
-    def bucket_shares(self, degrees: Sequence[tuple[int, int]], *, edges: bool) -> list[Fraction]:
-        """The share of each degree bucket among the nodes, or among the edges that leave them.
-
-        ``degrees``: (in-degree, nodes). An undirected graph's node sends as many messages as it gets, and one to
-        itself.
-        """
+    def bucket_shares(self, counts: Sequence[tuple[int, int]]) -> list[Fraction]:
+        """The share of each degree bucket among rows; ``counts``: (in-degree, rows)."""
         sums = [0] * (len(self.splits) + 1)
-        for degree, count in degrees:
-            sums[bisect_right(self.splits, degree)] += count * (degree + 1) if edges else count
+        for degree, count in counts:
+            sums[bisect_right(self.splits, degree)] += count
         total = sum(sums)
         return [Fraction(part, total) if total else Fraction(0) for part in sums]
 

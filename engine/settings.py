@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -22,6 +22,14 @@ def platform_home() -> Path:
     if os.name == "nt":
         return Path(os.environ.get("LOCALAPPDATA", str(Path.home()))) / "bitfront"
     return Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share") / "bitfront"
+
+
+def read_secret(path: Path) -> str | None:
+    """What a file of one secret holds; None where it is absent, empty or may not be read."""
+    try:
+        return path.read_text(encoding="ascii").strip() or None
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 class Settings(BaseSettings):
@@ -40,8 +48,10 @@ class Settings(BaseSettings):
     """Redis or Valkey server; unset: the one that `bitfront up` starts."""
     store_url: str | None = Field(default=None, validation_alias="BITFRONT_STORE_URL")
     """Address of the store service; unset: the one that `bitfront up` starts."""
-    store_token: str | None = Field(default=None, validation_alias="BITFRONT_STORE_TOKEN")
+    store_token: str | None = Field(default=None, validation_alias="BITFRONT_STORE_TOKEN", repr=False)
     """Token that writing to the store needs; unset: the one kept in the home."""
+    viewer_token: str | None = Field(default=None, validation_alias="BITFRONT_STORE_VIEWER_TOKEN", repr=False)
+    """Token that may only read the store, where reading needs one; unset: the one kept in the home."""
     threads: Annotated[int, Field(ge=1)] = Field(default=1, validation_alias="BITFRONT_THREADS")
     """Processor threads of a run; part of what makes its numbers repeat. Raise it for large graphs."""
 
@@ -57,6 +67,28 @@ class Settings(BaseSettings):
     """How many workers a run may lose before it fails: it would take every worker down."""
     spool_mb: Annotated[float, Field(gt=0)] = Field(default=64, validation_alias="BITFRONT_SPOOL_MB")
     """What a worker keeps of a run's events, 10^6 bytes, while Redis does not take them."""
+
+    auth: Literal["off", "oidc", "readonly"] = Field(default="off", validation_alias="BITFRONT_AUTH")
+    """Who may use the dashboard and the store: off, whoever reaches this machine's loopback address; oidc, who signs
+    in and is on a list; readonly, everybody, who may look only."""
+    runners: str = Field(default="", validation_alias="BITFRONT_RUNNERS")
+    """With oidc: e-mail addresses that may launch, cancel and upload, set apart by commas; ``*@example.org``: all of
+    a domain. Read when a service starts."""
+    viewers: str = Field(default="", validation_alias="BITFRONT_VIEWERS")
+    """With oidc: addresses that may look and share."""
+    oidc_metadata_url: str | None = Field(default=None, validation_alias="BITFRONT_OIDC_METADATA_URL")
+    """The identity provider's ``…/.well-known/openid-configuration``."""
+    oidc_client_id: str | None = Field(default=None, validation_alias="BITFRONT_OIDC_CLIENT_ID")
+    oidc_client_secret: str | None = Field(default=None, validation_alias="BITFRONT_OIDC_CLIENT_SECRET", repr=False)
+    public_url: str | None = Field(default=None, validation_alias="BITFRONT_PUBLIC_URL")
+    """The dashboard's address as browsers know it; the provider sends people back to ``<it>/oauth2callback``."""
+    open_to_network: bool = Field(default=False, validation_alias="BITFRONT_OPEN_TO_NETWORK")
+    """Let ``auth = off`` listen on an address that other machines reach: anyone there may do everything."""
+    published: str | None = Field(default=None, validation_alias="BITFRONT_PUBLISHED")
+    """In a container: the host's address at which the port is published. It decides whether other machines reach
+    it, instead of the address inside."""
+    most_queued: Annotated[int, Field(ge=1)] = Field(default=20_000, validation_alias="BITFRONT_MOST_QUEUED")
+    """A launch that would make more runs wait than this is refused."""
 
     @property
     def artifacts(self) -> Path:
@@ -95,6 +127,15 @@ class Settings(BaseSettings):
     def endpoints(self) -> Path:
         """Addresses of the services that `bitfront up` runs, as JSON, present while they run."""
         return self.home / "run" / "endpoints.json"
+
+    @property
+    def store_token_file(self) -> Path:
+        """Where the home keeps the store's token, readable by its owner only."""
+        return self.home.expanduser() / "store.token"
+
+    def read_store_token(self) -> str | None:
+        """The store's token: these settings', else the home's; None where there is none (or it may not be read)."""
+        return self.store_token or read_secret(self.store_token_file)
 
     def read_endpoints(self) -> dict[str, str]:
         """The addresses in ``endpoints`` ({"store": …, "redis": …, "dashboard": …}); empty where none run."""

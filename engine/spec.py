@@ -231,6 +231,8 @@ class RunSpec(_Part):
             data = json.loads(text)
         except json.JSONDecodeError as error:
             raise InputError(f"the run is not valid JSON: {error}") from None
+        except (RecursionError, ValueError) as error:  # nested without end; a number of thousands of digits
+            raise InputError(f"the run is no JSON that can be read: {error}") from None
         if not isinstance(data, dict):
             raise InputError("the run must be a JSON object")
         return cls.parse(data)

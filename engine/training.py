@@ -19,6 +19,7 @@ from typing import Any, Protocol
 import torch
 
 from engine.checkpoint import Checkpoint
+from engine.counted_size import counted_size
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
 from engine.events import (
@@ -35,6 +36,7 @@ from engine.events import (
 from engine.graph import load_graph
 from engine.ledger import all_densities, run_ledger
 from engine.ledger.figures import run_figures
+from engine.live import LiveScheme
 from engine.measure import peak_memory, reset_peak_memory
 from engine.objectives import OBJECTIVES
 from engine.precision import Precision
@@ -44,6 +46,9 @@ from engine.signals import SignalLog
 from engine.spec import RunSpec
 from engine.trained import BestModel, TrainedModel
 from engine.trainer import Trainer
+
+SIZE_FIELDS = ("nodes", "edges", "features", "classes", "graphs", "batches", "loops")
+"""What a run says of the size that it trains on: enough for the products of an epoch."""
 
 
 @dataclass(frozen=True)
@@ -119,11 +124,12 @@ class Training:
         graph = load_graph(spec.dataset, settings)
         problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
         self.problem = problem
+        size = counted_size(spec, problem)
         self.trainer = trainer = Trainer(spec, problem, device, self.stepped)
         self.best = BestModel(higher_is_better=problem.higher_is_better)
         phases = trainer.live.phases(spec.training.epochs)
         total = sum(phase.epochs or 0 for phase in phases)
-        self.precision = Precision(spec, trainer.live, problem.size, epochs=total, plateau_ratio=spec.plateau_ratio)
+        self.precision = Precision(spec, trainer.live, size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
         self._parameters = list(trainer.model.parameters())
         self._started = RunStarted(
@@ -137,13 +143,14 @@ class Training:
                 "unit": problem.unit,
                 "higher_is_better": problem.higher_is_better,
                 "batches": problem.size.batches,
+                "trained_on": {name: getattr(size, name) for name in SIZE_FIELDS},
                 "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
                 **graph.provenance,
                 **software(),
             },
         )
         yield self._started
-        yield LedgerRecorded(rows=run_ledger(spec, problem.size))
+        yield LedgerRecorded(rows=run_ledger(spec, size))
         if self.resume is not None:
             self._restore(self.resume)
             yield from self.said
@@ -168,10 +175,10 @@ class Training:
                 yield from self._say(heard)
                 self._check_finite(self.rows[-1])
         # Formats that were learned, and when precision rose, are known only now.
-        self._ledger = ledger = run_ledger(spec, problem.size, trainer.live, self.precision.stretches)
+        best = best_of(self.rows, problem).epoch
+        self._ledger = ledger = run_ledger(spec, size, trainer.live, self.precision.stretches, self._learned_by(best))
         if trainer.live.learns_formats or self.precision.course is not None:
             yield LedgerRecorded(rows=ledger)
-        best = best_of(self.rows, problem).epoch
         self._finished = RunFinished(
             summary=summarize(
                 self.rows,
@@ -193,6 +200,13 @@ class Training:
         model = self.best.trained(self.spec, self.problem.size, self.problem.measure.scaling)
         summary, history = self._finished.summary, self._finished.history
         return RunResult(self.spec, summary, history, self._ledger, self._started.provenance, model)
+
+    def _learned_by(self, best: int) -> tuple[int, LiveScheme] | None:
+        """The best epoch with the live scheme of its model; None where nothing is learned, or the last is the best."""
+        if not self.trainer.live.learns_formats or best == len(self.rows):
+            return None
+        _, live = self.best.trained(self.spec, self.problem.size, self.problem.measure.scaling).build()
+        return best, live
 
     def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
         # Learned formats are those of the epoch's beginning, wherever in it the run was left.

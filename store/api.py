@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Annotated, Any
+from typing import IO, Any
 
 import duckdb
 import pyarrow as pa
-from fastapi import Depends, FastAPI, Header, HTTPException, Request, Response
+from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse
@@ -25,7 +25,7 @@ from engine.errors import BitfrontError, InputError
 from engine.own_data.content import Labels
 from engine.own_data.uploads import LARGEST_UPLOAD, Kind, keep_upload, list_uploads, pack
 from store import edits
-from store.access import is_authorized, is_known_host
+from store.access import Role, Tokens, is_known_host, role_of
 from store.artifacts import artifact_routes, delete_files
 from store.backup import backup_open
 from store.database import SCHEMA_VERSION
@@ -38,6 +38,14 @@ ZIP = "application/zip"
 ARROW = "application/vnd.apache.arrow.stream"
 LARGEST_BODY = 64 * 2**20
 """Bytes of a request's body that are accepted."""
+
+ALIVE = "/alive"
+HEADERS = {"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
+WORDS = {
+    "off": "Reads are open; writes need `Authorization: Bearer <token>`.",
+    "oidc": "Reads and writes need `Authorization: Bearer <token>`; the viewers' token only reads.",
+    "readonly": "Reads are open; nothing can be written.",
+}
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Next = Callable[[Request], Awaitable[Response]]
@@ -94,22 +102,28 @@ def version() -> str:
         return "0"
 
 
-def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Lifespan) -> FastAPI:
+def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan: Lifespan) -> FastAPI:
     """The application over an open store; ``hosts`` are the names beside loopback that it answers to."""
+    auth = owner.settings.auth
     api = FastAPI(
         title="Bitfront store",
         version=version(),
-        description="What is remembered of every run. Reads are open; writes need `Authorization: Bearer <token>`.",
+        description=f"What is remembered of every run. {WORDS[auth]}",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
     )
 
     @api.middleware("http")
-    async def check_host(request: Request, call_next: Next) -> Response:
+    async def check_request(request: Request, call_next: Next) -> Response:
         if not is_known_host(request.headers.get("host"), hosts):
             return _problem(421, "this store does not answer to that host name: start it with --allow-host NAME")
-        return await call_next(request)
+        given = role_of(request.headers.get("authorization"), auth, tokens)
+        if given < (needed := _needed(request)):
+            return _problem(*_refusal(given, needed, auth))
+        answer = await call_next(request)
+        answer.headers.update(HEADERS)
+        return answer
 
     @api.exception_handler(InputError)
     async def bad_input(_: Request, error: InputError) -> Response:
@@ -123,6 +137,10 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
     async def not_kept(_: Request, error: duckdb.Error) -> Response:
         return _problem(503, describe_failure(error))
 
+    @api.exception_handler(RecursionError)
+    async def nested(_: Request, error: RecursionError) -> Response:
+        return _problem(422, "the body is nested too deep to be read")
+
     @api.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
@@ -131,12 +149,12 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
         where = ".".join(str(part) for part in fault["loc"] if part != "body")
         return _problem(422, f"{where}: {fault['msg']}" if where else str(fault["msg"]))
 
-    def authorize(authorization: Annotated[str | None, Header()] = None) -> None:
-        if not is_authorized(authorization, token):
-            raise HTTPException(401, "writing to the store needs its token: set BITFRONT_STORE_TOKEN")
+    @api.get(ALIVE)
+    def alive() -> dict[str, str]:
+        """Whether the store answers; says nothing else, to anyone."""
+        return {"status": "ok"}
 
-    guarded = [Depends(authorize)]
-    api.include_router(artifact_routes(owner, guarded))
+    api.include_router(artifact_routes(owner))
 
     @api.get("/health")
     def health() -> Health:
@@ -178,27 +196,27 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
         """The same read with the parameters as a JSON object, for lists too long for an address; no token."""
         return _answer(owner, name, parameters)
 
-    @api.post("/events", dependencies=guarded)
+    @api.post("/events")
     async def events(request: Request) -> EventsApplied:
         """Apply a JSON list of envelopes; they are committed before the answer."""
         received = _envelopes(await _body(request))
         applied = await run_in_threadpool(owner.apply, received)
         return EventsApplied(applied=applied.applied, dropped=applied.dropped, dead=applied.dead)
 
-    @api.patch("/runs/{run}", dependencies=guarded)
+    @api.patch("/runs/{run}")
     def edit_run(run: str, edit: edits.RunEdit) -> dict[str, str]:
         """Change a run's name, tags or notes; a field that is absent stays, null clears it."""
         owner.write(lambda connection: edits.edit_run(connection, run, edit))
         return {"run": run}
 
-    @api.delete("/runs/{run}", dependencies=guarded)
+    @api.delete("/runs/{run}")
     def delete_run(run: str) -> dict[str, str]:
         """Delete a run that is over, its record, and its files where the store's machine has them."""
         owner.write(lambda connection: edits.delete_run(connection, run))
         delete_files(owner.settings, run)
         return {"run": run}
 
-    @api.post("/uploads", dependencies=guarded)
+    @api.post("/uploads")
     async def upload(request: Request, kind: Kind, name: str = "", labels: Labels = "classes") -> dict[str, Any]:
         """Keep a dataset: the body is a zip of its files (see engine/own_data). They are checked before the answer."""
         with tempfile.SpooledTemporaryFile(max_size=2**24) as packed:
@@ -218,7 +236,7 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
         pack(upload, owner.settings, packed)
         return Response(packed.getvalue(), media_type=ZIP)
 
-    @api.post("/backup", dependencies=guarded)
+    @api.post("/backup")
     def backup(target: BackupTarget) -> dict[str, str]:
         """Write a consistent copy of the database to a new file on the store's machine."""
         path = owner.write(lambda connection: backup_open(connection, Path(target.path)))
@@ -229,6 +247,25 @@ def create_api(owner: StoreOwner, token: str, hosts: Sequence[str], lifespan: Li
         return HTMLResponse(render(api.openapi(), [info.model_dump() for info in queries()]))
 
     return api
+
+
+def _needed(request: Request) -> Role:
+    """The role that a request needs. What is not known to read needs the runner's, so that a new path is closed."""
+    path = request.url.path
+    if path == ALIVE:
+        return Role.NOBODY
+    reads = request.method in ("GET", "HEAD") or (request.method == "POST" and path.startswith("/query/"))
+    return Role.VIEWER if reads else Role.RUNNER
+
+
+def _refusal(given: Role, needed: Role, auth: str) -> tuple[int, str]:
+    if auth == "readonly":
+        return 403, "this store is read-only (BITFRONT_AUTH=readonly): nothing can be changed through it"
+    if needed is Role.VIEWER:
+        return 401, "reading this store needs its token: set BITFRONT_STORE_TOKEN"
+    if given is Role.VIEWER and auth == "oidc":
+        return 403, "viewers may only read: writing to the store needs its token, BITFRONT_STORE_TOKEN"
+    return 401, "writing to the store needs its token: set BITFRONT_STORE_TOKEN"
 
 
 def _answer(owner: StoreOwner, name: str, parameters: Mapping[str, Any]) -> Response:

@@ -20,7 +20,7 @@ import pyarrow as pa
 from engine.errors import BitfrontError, InputError
 from engine.events import Envelope
 from engine.settings import Settings
-from store.access import read_token
+from store.access import read_token, read_viewer_token
 
 ARROW = "application/vnd.apache.arrow.stream"
 _LONGEST_ADDRESS = 4000
@@ -250,15 +250,19 @@ def _detail(answer: httpx.Response) -> str:
     return detail if isinstance(detail, str) else f"the store answered with status {answer.status_code}"
 
 
-def connect(settings: Settings) -> StoreClient:
+def connect(settings: Settings, *, as_viewer: bool = False) -> StoreClient:
     """A client of the store that the settings name, or of the one that `bitfront up` runs.
+
+    ``as_viewer``: with the token that only reads, so that the store refuses what a viewer must not do.
 
     Raises StoreUnavailable where there is none, or where it does not answer.
     """
     url = settings.store_url or settings.read_endpoints().get("store")
     if not url:
         raise StoreUnavailable("no store is running on this home: start it with `bitfront up`")
-    client = StoreClient(url, read_token(settings))
+    # A dashboard far from the store's home may have been given one token only.
+    viewer = read_viewer_token(settings) if as_viewer else None
+    client = StoreClient(url, viewer or read_token(settings))
     try:
         client.health()
     except BaseException:

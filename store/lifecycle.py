@@ -235,7 +235,7 @@ class Lifecycle:
         return True
 
     def _queue(self, envelope: Envelope, body: RunQueued, at: datetime) -> bool:
-        if not _RUN_ID.fullmatch(envelope.run):
+        if not _RUN_ID.fullmatch(envelope.run) or envelope.run == "uploads":  # the folder beside the runs' own
             raise UnfitEventError(f"the run id {envelope.run!r} is not allowed: 1 to 64 letters, digits, - and _")
         if envelope.run in self.runs:
             return self._drop(self.runs[envelope.run])

@@ -1,4 +1,4 @@
-"""The store as a process: ``python -m store.service``. Reads are open, writes need the token.
+"""The store as a process: ``python -m store.service``. Who may read and write: store/access.py.
 
 It prints one line of JSON, {"ready": true, "url": …}, when it answers. Log lines go to standard error.
 """
@@ -19,7 +19,7 @@ from fastapi import FastAPI
 
 from engine.errors import BitfrontError
 from engine.settings import Settings
-from store.access import ensure_token
+from store.access import Tokens, check_reach, ensure_tokens
 from store.api import create_api
 from store.owner import StoreOwner
 
@@ -37,7 +37,7 @@ class _Server(uvicorn.Server):
             print(json.dumps({"ready": True, "url": self._url}), flush=True)
 
 
-def create_app(owner: StoreOwner, token: str, hosts: Sequence[str] = ()) -> FastAPI:
+def create_app(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str] = ()) -> FastAPI:
     """The service's application; it follows the stream while it lives and closes the store at its end."""
 
     @asynccontextmanager
@@ -48,7 +48,7 @@ def create_app(owner: StoreOwner, token: str, hosts: Sequence[str] = ()) -> Fast
         finally:
             owner.close()
 
-    return create_api(owner, token, hosts, lifespan)
+    return create_api(owner, tokens, hosts, lifespan)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -78,9 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     settings = Settings()
     try:
+        check_reach(settings, options.host)
         server = listen(options.host, options.port)
         owner = StoreOwner(settings)
-        token = ensure_token(settings)
+        tokens = ensure_tokens(settings)
     except BitfrontError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: None)  # uvicorn ends at either, then raises it again: ended as asked is 0
     host = f"[{options.host}]" if ":" in options.host else options.host
-    app = create_app(owner, token, [options.host, *options.allow_host])
+    app = create_app(owner, tokens, [options.host, *options.allow_host])
     config = uvicorn.Config(app, log_config=None, access_log=False, timeout_graceful_shutdown=5)
     _Server(config, f"http://{host}:{server.getsockname()[1]}").run(sockets=[server])
     return 0

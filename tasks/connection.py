@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qs, urlsplit
 
 from redis import Redis
@@ -25,8 +26,11 @@ def address(settings: Settings) -> str:
 
 
 def celery_address(url: str) -> str:
-    """The same address as Celery spells it (a unix socket is ``redis+socket://`` there)."""
+    """The same address as Celery spells it: a unix socket is ``redis+socket://`` there, and TLS must say that the
+    certificate is checked (redis-py does so unasked)."""
     parts = urlsplit(url)
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parse_qs(parts.query):
+        return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
     if parts.scheme != "unix":
         return url
     database = parse_qs(parts.query).get("db", ["0"])[0]
@@ -35,8 +39,12 @@ def celery_address(url: str) -> str:
 
 def shown(url: str) -> str:
     """The address without its password, for messages."""
-    parts = urlsplit(url)
-    return url.replace(f":{parts.password}@", ":***@") if parts.password else url
+    try:
+        password = urlsplit(url).password
+    except ValueError:
+        return "an address that cannot be read"
+    url = url.replace(f":{password}@", ":***@") if password else url
+    return re.sub(r"([?&]password=)[^&]*", r"\1***", url)
 
 
 def quick(settings: Settings) -> Redis:

@@ -13,11 +13,12 @@ from typing import Any, Literal
 from redis.exceptions import RedisError, ResponseError
 
 from engine import grammar
-from engine.errors import InputError
+from engine.errors import BitfrontError, InputError
 from engine.events import CancelRequested, Envelope, ResumeRequested, RunQueued, new_run_id
 from engine.recipe_files import refuse_files
 from engine.settings import Settings
 from engine.spec import RunSpec
+from store.client import connect
 from tasks import keys
 from tasks.connection import QueueUnavailable, address, quick, shown
 
@@ -52,6 +53,7 @@ def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, s
     for spec in specs:
         refuse_files(grammar.parse(spec.scheme, "scheme"), spec.scheme)
         spec.dataset.check_elsewhere()
+    _check_room(settings, len(specs))
     now = time.time()
     envelopes = [
         Envelope(
@@ -66,6 +68,23 @@ def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, s
     ]
     _write(settings, lambda pipe: _say(pipe, envelopes), "launched")
     return [envelope.run for envelope in envelopes]
+
+
+def _check_room(settings: Settings, wanted: int) -> None:
+    """Raise InputError where a launch would make more runs wait than the settings allow.
+
+    Where the store does not say how many wait, the launch alone is counted.
+    """
+    try:
+        with connect(settings, as_viewer=True) as store:
+            waiting = int(store.health()["counts"].get("queued", 0))
+    except BitfrontError:
+        waiting = 0
+    if waiting + wanted > settings.most_queued:
+        raise InputError(
+            f"{wanted} more runs would make {waiting + wanted} wait, and at most {settings.most_queued} may "
+            "(BITFRONT_MOST_QUEUED): cancel some, or launch when some have ended"
+        )
 
 
 def cancel(settings: Settings, runs: Iterable[str]) -> None:

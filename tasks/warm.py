@@ -29,7 +29,12 @@ def compiled(settings: Settings) -> Path:
 
 
 def warm(settings: Settings) -> None:
-    """Train one epoch a scheme on the smallest graph. What goes wrong is logged: a run will say it better."""
+    """Train one epoch a scheme on the smallest graph, and measure this machine's roofline where nobody has.
+
+    What goes wrong is logged: a run will say it better.
+    """
+    from engine.roofline_machine import machine_table
+
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or compiled(settings))
     try:
         _train("fp32")  # imports most of what there is, and compiles little: side by side with the others
@@ -38,6 +43,7 @@ def warm(settings: Settings) -> None:
             _take_turn(lock)
             for scheme in SCHEMES:
                 _train(scheme)
+            machine_table(settings)
     except Exception:
         logger.exception("this worker could not be warmed up")
 

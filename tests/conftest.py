@@ -50,7 +50,7 @@ def settings(tmp_path: Path, data_root: Path) -> Settings:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test sees the state or the servers of the person who runs it."""
-    for name in ("REDIS_URL", "BITFRONT_STORE_URL", "BITFRONT_STORE_TOKEN", "BITFRONT_DATA"):
+    for name in ("REDIS_URL", "BITFRONT_STORE_URL", "BITFRONT_STORE_TOKEN", "BITFRONT_DATA", "BITFRONT_AUTH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("BITFRONT_HOME", str(tmp_path_factory.getbasetemp() / "unused-home"))
 

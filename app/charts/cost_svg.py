@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
 from app.charts.costs import BITS_SCALE, PARTS, bits_text
+from app.theme import family_style, scheme_family
 
 WIDTH, MARGIN, LINE = 720, 24, 18
 """Pixels: the card's width, its margin, a line of text."""
@@ -25,8 +27,16 @@ def cost_svg(
     figures: Sequence[tuple[str, str]],
     places: Sequence[Mapping[str, Any]],
     memory: Mapping[str, Mapping[str, float | None]],
+    *,
+    roofline: Mapping[str, Any] | None = None,
+    roofline_caption: str = "",
+    measured: Sequence[tuple[str, str, str]] = (),
+    measured_caption: str = "",
 ) -> str:
-    """The card. ``figures``: (name with definition, value with unit); ``places`` and ``memory`` as app.charts.costs."""
+    """The card. ``figures``: (name with definition, value with unit); ``places`` and ``memory`` as app.charts.costs.
+
+    ``roofline``: {points, in_fp32, peak, bandwidth, densities} as there; ``measured``: (quantity, this run, fp32).
+    """
     parts = [_text(MARGIN, MARGIN + 14, title, size=16, bold=True), _text(MARGIN, MARGIN + 34, caption, color="#555")]
     y = MARGIN + 64
     for name, value in figures:
@@ -42,6 +52,26 @@ def cost_svg(
         parts.append(_text(MARGIN, y, "Memory of inference, 10⁶ bytes", bold=True))
         drawn, y = _bars(memory, y + 10)
         parts += drawn
+    if roofline and roofline["points"]:
+        y += LINE
+        parts.append(
+            _text(MARGIN, y, "Roofline: attainable MAC/s by MAC a byte, from fp32 (open) to this run", bold=True)
+        )
+        drawn, y = _roofline(roofline, y + 10)
+        lines, y = _paragraph(roofline_caption, y)
+        parts += [*drawn, *lines]
+    if measured:
+        y += LINE
+        parts.append(_text(MARGIN, y, "Measured", bold=True))
+        parts.append(_text(WIDTH - MARGIN - 110, y, "this run", anchor="end", color="#555"))
+        parts.append(_text(WIDTH - MARGIN, y, "fp32", anchor="end", color="#555"))
+        for name, ours, theirs in measured:
+            y += LINE
+            parts.append(_text(MARGIN, y, name))
+            parts.append(_text(WIDTH - MARGIN - 110, y, ours, anchor="end", bold=True))
+            parts.append(_text(WIDTH - MARGIN, y, theirs, anchor="end"))
+        lines, y = _paragraph(measured_caption, y)
+        parts += lines
     height = y + MARGIN
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}" '
@@ -90,6 +120,66 @@ def _bars(memory: Mapping[str, Mapping[str, float | None]], top: int) -> tuple[l
         drawn.append(_text(x + 15, y, part, color="#555"))
         x += 100
     return drawn, y + 6
+
+
+def _roofline(found: Mapping[str, Any], top: int) -> tuple[list[str], int]:
+    """Both axes are logarithmic, with a line at each power of ten."""
+    peak, bandwidth = found["peak"], found["bandwidth"]
+    points, before = found["points"], {point["name"]: point for point in found["in_fp32"]}
+    everything = [*points, *before.values()]
+    roofs = {"fp32": peak} | {name: peak * density for name, density in found["densities"].items()}
+    xs = [*(point["intensity"] for point in everything), *(roof / bandwidth for roof in roofs.values())]
+    ys = [*(point["attainable"] for point in everything), *roofs.values()]
+    x0, x1 = (math.log10(edge) for edge in (min(xs) / 2, max(xs) * 2))
+    y0, y1 = (math.log10(edge) for edge in (min(ys) / 2, max(ys) * 2))
+    left, wide, high = MARGIN + LABEL, WIDTH - 2 * MARGIN - LABEL - 90, 240
+
+    def place(intensity: float, work: float) -> tuple[float, float]:
+        x = left + (math.log10(intensity) - x0) / (x1 - x0) * wide
+        return x, top + high - (math.log10(work) - y0) / (y1 - y0) * high
+
+    drawn = [f'<rect x="{left}" y="{top}" width="{wide}" height="{high}" fill="none" stroke="#999"/>']
+    for power in range(math.ceil(x0), math.floor(x1) + 1):
+        x, _ = place(10.0**power, 10**y0)
+        drawn.append(_line(x, top, x, top + high, "#ddd"))
+        drawn.append(_text(x, top + high + 14, f"{10.0**power:g}", anchor="middle", color="#555"))
+    for power in range(math.ceil(y0), math.floor(y1) + 1):
+        _, y = place(10**x0, 10.0**power)
+        drawn.append(_line(left, y, left + wide, y, "#ddd"))
+        drawn.append(_text(left - 6, y + 4, f"{10.0 ** (power - 9):g} G", anchor="end", color="#555"))
+    for name, roof in roofs.items():
+        color = family_style(scheme_family(name)).color
+        start, ridge, end = 10**x0, max(roof / bandwidth, 10**x0), 10**x1
+        corners = [place(start, max(min(roof, bandwidth * start), 10**y0)), place(ridge, roof), place(end, roof)]
+        if bandwidth * start < 10**y0:
+            corners[0] = place(10**y0 / bandwidth, 10**y0)
+        path = " ".join(f"{x:.1f},{y:.1f}" for x, y in corners)
+        drawn.append(f'<polyline points="{path}" fill="none" stroke="{color}" stroke-width="1.5"/>')
+        drawn.append(_text(left + wide + 6, corners[-1][1] + 4, name, color=color))
+    for point in points:
+        x, y = place(point["intensity"], point["attainable"])
+        color = family_style(scheme_family(point["format"])).color
+        if point["name"] in before:
+            start = before[point["name"]]
+            from_x, from_y = place(start["intensity"], start["attainable"])
+            drawn.append(_line(from_x, from_y, x, y, "#777", dashes="2 3"))
+            drawn.append(f'<circle cx="{from_x:.1f}" cy="{from_y:.1f}" r="4" fill="#fff" stroke="#555"/>')
+        drawn.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" fill="{color}"/>')
+    return drawn, top + high + 24
+
+
+def _line(x0: float, y0: float, x1: float, y1: float, color: str, *, dashes: str = "") -> str:
+    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
+    return f'<line x1="{x0:.1f}" y1="{y0:.1f}" x2="{x1:.1f}" y2="{y1:.1f}" stroke="{color}"{dashed}/>'
+
+
+def _paragraph(text: str, y: int) -> tuple[list[str], int]:
+    """Small text in lines that fit."""
+    drawn: list[str] = []
+    for line in textwrap.wrap(text, 110):
+        y += LINE
+        drawn.append(_text(MARGIN, y, line, color="#555"))
+    return drawn, y
 
 
 def _shade(bits: float) -> str:

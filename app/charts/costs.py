@@ -163,8 +163,8 @@ def roofline_chart(
             )
     figure.update_layout(
         **chart_layout(height=420, revision="roofline"),
-        xaxis=axis("Operational intensity (MAC a byte read or written)", type="log"),
-        yaxis=axis("Attainable (MAC/s)", type="log", exponentformat="SI"),
+        xaxis=axis("Operational intensity (MAC a byte read or written)", type="log", dtick=1),
+        yaxis=axis("Attainable (MAC/s)", type="log", exponentformat="SI", dtick=1),
     )
     return figure
 

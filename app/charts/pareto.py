@@ -127,7 +127,7 @@ def pareto_chart(
         xaxis=axis(
             axes.title + (": lower is better" if lower_x else ""),
             type="log" if axes.log_x else "linear",
-            **({"autorange": "reversed"} if lower_x else {}),
+            **_around(densities, axes),
             **({"exponentformat": "SI"} if axes.other else _ticks(densities, axes.log_x)),
         ),
         yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std over seeds{better}"),
@@ -232,7 +232,11 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     """What a point says of its group."""
     unit, label = row["unit"], row["arithmetic_label"]
     label = f" ({label})" if label not in (None, "published") else ""
-    other = [] if axes.other is None else [f"{plain(axes.other.title)}: {row['other']:,.4g}"]
+    known = row.get("other_certainty")
+    known = f" ({known})" if known not in (None, "published") else ""
+    other = (
+        [] if axes.other is None else [f"{plain(axes.other.title.replace('<br>', ', '))}: {row['other']:,.4g}{known}"]
+    )
     lines = [
         f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])} · {plain(row['dataset'])}",
         f"test at best validation {mean_std(row['test_mean'], row['test_std'], unit)} {unit}, n = {row['n']}",
@@ -255,6 +259,15 @@ def _thesis(row: Mapping[str, Any]) -> list[str]:
         return []
     memory, arithmetic = (row[f"{name}_thesis"] for name in names)
     return [f"thesis mean: memory {memory:.2f}× · arithmetic {arithmetic:.2f}×"]
+
+
+def _around(values: Sequence[float], axes: Axes) -> dict[str, Any]:
+    """Which way the axis goes; around one small value plotly would draw -1 to 1."""
+    ends = [0.5 * values[0], 1.5 * values[0]] if axes.other and len(set(values)) == 1 and values[0] > 0 else []
+    if not ends:
+        return {"autorange": "reversed"} if axes.lower_is_better else {}
+    ends = [math.log10(end) for end in ends] if axes.log_x else ends
+    return {"range": ends[::-1] if axes.lower_is_better else ends}
 
 
 def _ticks(values: Sequence[float], log: bool) -> dict[str, Any]:

@@ -48,7 +48,10 @@ def keep_model(training: Training, folder: Path, console: Console) -> list[Artif
 
 def copy_model(folder: Path, target: Path) -> None:
     """A run's two files to where a person wants them. Raises InputError where they are not there, or cannot be."""
+    from engine.artifacts.saving import check_place
+
     target = target.expanduser()
+    check_place(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for suffix in (".json", SUFFIX):

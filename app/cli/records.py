@@ -9,7 +9,7 @@ from typing import Any, Literal
 from rich.console import Console
 
 from app.cli.reading import open_reader
-from engine.artifacts import SUFFIX, left_by
+from engine.artifacts import MANIFEST, MODEL, SUFFIX, left_by
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -22,6 +22,7 @@ def export(
     table: Literal["runs", "groups", "epochs", "precision", "diagnostics", "figures", "measurements"] = "runs",
     output: Path | None = None,
     vectors: Path | None = None,
+    recipes: bool = False,
 ) -> None:
     """Write every run (or what else `--table` names) to a file or to standard output.
 
@@ -45,9 +46,11 @@ def export(
         The file to write; standard output without it.
     vectors
         The new folder to write a run's vectors to.
+    recipes
+        Run the recipe file that the run's scheme comes from: with --vectors, if you trust it.
     """
     if vectors is not None or run is not None:
-        write_run_vectors(run, vectors)
+        write_run_vectors(run, vectors, recipes=recipes)
         return
     from store.export import export as write
 
@@ -86,8 +89,11 @@ def with_definitions(figures: Any) -> Any:
     return figures
 
 
-def write_run_vectors(run: str | None, folder: Path | None) -> None:
-    """The golden vectors of a run's model. Raises InputError where either is not named, or the run has no model."""
+def write_run_vectors(run: str | None, folder: Path | None, *, recipes: bool = False) -> None:
+    """The golden vectors of a run's model. Raises InputError where either is not named, or the run has no model.
+
+    ``recipes``: as in ``engine.load``.
+    """
     if run is None:
         raise InputError("--vectors takes a run: bitfront export RUN --vectors DIR")
     if folder is None:
@@ -95,17 +101,42 @@ def write_run_vectors(run: str | None, folder: Path | None) -> None:
     from engine.artifacts.loading import load
     from engine.artifacts.vectors import write_vectors
 
-    settings = Settings()
+    settings, folder = Settings(), folder.expanduser()
     path = Path(run)
     if path.suffix != SUFFIX:
         path = left_by(settings.artifacts / run)
-        if not path.exists():
+        if not path.exists() and not fetch_model(run, settings):
             raise InputError(
                 f"there is no model of the run {run!r} in {settings.artifacts}: only runs that have finished leave one"
             )
-    written = write_vectors(load(path, settings=settings), folder)
+        path = left_by(settings.artifacts / run)
+    try:
+        exported = load(path, recipes=recipes, settings=settings)
+    except InputError as error:
+        # What the engine calls recipes=True has another name here.
+        raise InputError(str(error).replace("load with recipes=True", "add --recipes")) from None
+    written = write_vectors(exported, folder)
     files = sum(1 for _ in folder.iterdir()) - 1
     Console(stderr=True).print(f"{files} arrays written, described by {written}", highlight=False)
+
+
+def fetch_model(run: str, settings: Settings) -> bool:
+    """Copy a run's model from a store on another machine; whether there is one."""
+    from store.client import StoreUnavailable, connect
+
+    try:
+        store = connect(settings)
+    except StoreUnavailable:
+        return False
+    with store:
+        left = {file["name"]: file["attempt"] for file in reversed(store.artifacts(run))}
+        if not {MODEL, MANIFEST} <= left.keys():
+            return False
+        folder = settings.artifacts / run / str(left[MODEL])
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (MANIFEST, MODEL):
+            store.get_artifact(run, left[MODEL], name, folder / name)
+    return True
 
 
 def rebuild() -> None:

@@ -18,6 +18,7 @@ def up(
     *,
     workers: int | None = None,
     port: int | None = None,
+    host: str = "127.0.0.1",
     data: Path | None = None,
     dashboard: Annotated[bool, Parameter(show=False)] = True,
 ) -> None:
@@ -29,6 +30,8 @@ def up(
         How many runs train at the same time. Default: one a GPU, else one a core and at most 4.
     port
         The dashboard's port. Default: 8501, or the next free one; 0: any free one.
+    host
+        Address that the dashboard listens on. Default: this machine only; others need BITFRONT_AUTH (SECURITY.md).
     data
         Folder of the datasets in PyG's layout. Default: BITFRONT_DATA, else `data` in the home.
     """
@@ -37,6 +40,9 @@ def up(
     from app.supervisor import Supervisor
     from tasks.devices import cores, gpus
 
+    settings = Settings()
+    if workers is None and settings.auth == "readonly":
+        workers = 0  # nothing is launched from a showcase
     if workers is not None and not 0 <= workers <= 256:
         raise InputError(f"workers = {workers} is not allowed: it is a number from 0 to 256")
     found = [gpu.index for gpu in gpus()]
@@ -46,7 +52,7 @@ def up(
     else:
         plan = [Worker()] * (min(cores(), MOST_WORKERS) if workers is None else workers)
     try:
-        Supervisor(Settings(), plan, port=port, data=data, dashboard=dashboard).run()
+        Supervisor(settings, plan, port=port, data=data, dashboard=dashboard, host=host).run()
     except HomeTaken as taken:
         print(taken)
 

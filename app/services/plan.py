@@ -26,6 +26,10 @@ SOURCE = Path(app.__file__).parent
 """Where this package lies; the dashboard is started in its parent, where Streamlit's settings are."""
 
 
+EVERYWHERE = ("0.0.0.0", "::")
+"""Addresses that stand for every one of this machine's."""
+
+
 @dataclass(frozen=True)
 class Worker:
     """One worker to start: on the processor, or on the GPU that ``CUDA_VISIBLE_DEVICES`` calls ``gpu``."""
@@ -49,9 +53,18 @@ class Plan:
 
 
 def make_plan(
-    home: Home, workers: Iterable[Worker], port: int, data: Path | None = None, *, dashboard: bool = True
+    home: Home,
+    workers: Iterable[Worker],
+    port: int,
+    data: Path | None = None,
+    *,
+    dashboard: bool = True,
+    host: str = HOST,
 ) -> Plan:
-    """Settle the addresses, and what each service is told of them through its environment."""
+    """Settle the addresses, and what each service is told of them through its environment.
+
+    ``host``: where the dashboard listens; the others always listen on this machine only.
+    """
     settings = home.settings
     store_port = free_port()
     redis_url = settings.redis_url or valkey.address(home.path)
@@ -74,12 +87,12 @@ def make_plan(
     return Plan(
         redis_url=redis_url,
         store_url=store_url,
-        dashboard_url=f"http://{HOST}:{port}",
+        dashboard_url=f"http://{HOST if host in EVERYWHERE else host}:{port}",
         queue=queue,
         store=Service("store", _python("store.service", "--port", str(store_port)), says_ready, environment),
         dispatcher=Service("dispatcher", _python("tasks.dispatch"), says_ready, environment),
         workers=tuple(_worker(number, worker, environment) for number, worker in enumerate(workers, 1)),
-        dashboard=_dashboard(port, environment) if dashboard else None,
+        dashboard=_dashboard(host, port, environment) if dashboard else None,
     )
 
 
@@ -105,16 +118,9 @@ def _worker(number: int, worker: Worker, environment: dict[str, str]) -> Service
     return Service(name, command, says_ready, environment | own)
 
 
-def _dashboard(port: int, environment: dict[str, str]) -> Service:
-    options = {
-        "server.port": str(port),
-        "server.address": HOST,
-        "server.headless": "true",
-        "browser.gatherUsageStats": "false",
-    }
-    command = _python("streamlit", "run", str(SOURCE / "dashboard.py"))
-    command += [f"--{name}={value}" for name, value in options.items()]
-    health = f"http://{HOST}:{port}/_stcore/health"
+def _dashboard(host: str, port: int, environment: dict[str, str]) -> Service:
+    command = _python("app.serve", "--host", host, "--port", str(port))
+    health = f"http://{HOST if host in EVERYWHERE else host}:{port}/_stcore/health"
     return Service("dashboard", command, partial(_serves, health), environment, folder=SOURCE.parent)
 
 

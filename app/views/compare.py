@@ -14,9 +14,11 @@ from app.charts.pareto import DENSITY_TITLES, MEANS, Axes, pareto_chart
 from app.connection import ask_frame, ask_rows, settings
 from app.group_table import COLUMNS, described, group_table
 from app.other_axes import (
+    Value,
     choice_title,
     density_choice,
     figure_choices,
+    gaps_text,
     is_priced,
     values_of,
     with_choice,
@@ -124,6 +126,7 @@ def choose_axes() -> tuple[Axes, str | None, CostTable]:
 def choose_other(axes: Axes, *, other: bool) -> tuple[Axes, str | None, CostTable]:
     """Which figure, where it is not a density, and by which cost table, where one decides."""
     choice, table = None if other else density_choice(axes), load_table()
+    faults: list[str] = []
     choices = figure_choices()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         if other:
@@ -132,7 +135,8 @@ def choose_other(axes: Axes, *, other: bool) -> tuple[Axes, str | None, CostTabl
             )
             choice = choice if choice in choices else choices[0]
         if is_priced(str(choice)):
-            tables = {table.name: table for table in list_tables(settings())[0]}
+            known, faults = list_tables(settings())
+            tables = {table.name: table for table in known}
             name = st.selectbox(
                 "Cost table",
                 list(tables),
@@ -143,6 +147,11 @@ def choose_other(axes: Axes, *, other: bool) -> tuple[Axes, str | None, CostTabl
                 help="What a multiply-accumulate and a byte cost; a run's cost card says where to put your own.",
             )
             table = tables.get(str(name), table)
+    if is_priced(str(choice)):
+        recalled = " :orange-badge[:material/history_edu: recalled]" if table.recalled else ""
+        st.caption(f"{literal(table.title)}: {literal(table.source)}.{recalled}")
+        for fault in faults:
+            st.warning(literal(fault), icon=":material/error:")
     default = table.name == DEFAULT
     if not other and (default or not is_priced(str(choice))):
         return axes, None, table
@@ -199,6 +208,9 @@ def show_fronts(groups: Rows, axes: Axes, picked: str | None) -> None:
             key = f"front-{zlib.crc32(dataset.encode()):x}"
             with st.container():
                 st.markdown(f"**{literal(dataset)}** · {count(len(members), 'seed group')}")
+                if all(row[axes.column] is None for row in members):
+                    st.info("None of them has a value on this axis.", icon=":material/block:")
+                    continue
                 st.plotly_chart(
                     pareto_chart(members, axes, picked=picked, height=460 if columns == 1 else 400),
                     key=key,
@@ -317,7 +329,13 @@ groups = described(ask_rows("groups", **asked, scope=axes.scope, coverage=axes.c
 if choice is not None:
     finished = [row["group_id"] for row in groups if row["n"]]
     values = values_of(choice, axes, finished, table, default=table.name == DEFAULT)
-    groups = [{**row, "other": values.get(row["group_id"])} for row in groups]
+    none = Value()
+    groups = [
+        {**row, "other": (found := values.get(row["group_id"], none)).value, "other_certainty": found.certainty}
+        for row in groups
+    ]
+    if gaps := gaps_text(values):
+        st.caption(literal(gaps))
 picked = st.query_params.get("group")
 if not groups:
     show_empty(asked)

@@ -9,6 +9,7 @@ from typing import Any, get_args
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from app import acts
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.precision import schedule_chart
@@ -17,7 +18,7 @@ from app.describe import standard
 from app.forms import option_names, spec_form
 from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
 from app.own_files import choose_own_files
-from app.phrases import count, duration, literal
+from app.phrases import count, duration, literal, sentence_case
 from app.schedules import Planned, planned
 from engine.datasets import DATASETS
 from engine.datasets.archives import notes
@@ -29,7 +30,6 @@ from engine.scheme import parse_scheme
 from engine.schemes import RECIPES
 from engine.spec import RunSpec, TrainingSpec
 from store.client import StoreUnavailable
-from tasks.submit import submit
 
 EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
 DEVICES = list(get_args(RunSpec.model_fields["device"].annotation))
@@ -332,7 +332,7 @@ def launch(plan: LaunchPlan, priority: int) -> None:
     """Launch all the runs or none, and say which."""
     name = f"{plan.dataset['name']}-{plan.model['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if plan.size > 1 else None
     try:
-        runs = submit(settings(), plan.specs(), priority=priority, sweep=name)
+        runs = acts.launch(plan.specs(), priority=priority, sweep=name)
     except BitfrontError as error:
         st.session_state["launch_fault"] = str(error)
         st.session_state.pop("launched", None)
@@ -386,11 +386,13 @@ with estimate, st.container(border=True):
             icon=":material/play_arrow:",
             key="launch",
             width="stretch",
-            disabled=bool(faults) or plan is None,
+            disabled=bool(faults) or plan is None or not acts.may_change(),
         )
         and plan
     ):
         launch(plan, priority)
+    if why := acts.why_not():
+        st.caption(f":material/lock: {sentence_case(why)}.")
     show_outcome()
 if plan and not faults:
     show_equivalents(plan, priority)

@@ -9,10 +9,11 @@ from typing import Any
 
 import streamlit as st
 
+from app import acts
 from app.caveats import show_caveats
 from app.charts.learning import SPLITS, Curve, learning_chart
 from app.charts.precision import with_bits
-from app.connection import ask, ask_rows, settings
+from app.connection import ask, ask_rows
 from app.curves import EpochBuffer
 from app.live_chart import live_chart
 from app.phrases import ago, count, literal, megabytes, sentence_case
@@ -22,7 +23,6 @@ from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_names,
 from app.theme import STATE_COLORS
 from engine.errors import BitfrontError
 from store.client import StoreUnavailable
-from tasks.submit import cancel
 
 Row = dict[str, Any]  # a run as the store's query `runs` gives it
 
@@ -144,7 +144,7 @@ def show_table(runs: list[Row]) -> None:
 
 def _cancel(runs: list[str]) -> None:
     try:
-        cancel(settings(), runs)
+        acts.cancel(runs)
     except BitfrontError as error:
         st.session_state["cancel_fault"] = str(error)
     else:
@@ -157,7 +157,7 @@ def show_cancel(runs: list[Row]) -> None:
     chosen = set(chosen_runs())
     picked = [row["run"] for row in runs if row["state"] in ("queued", "running") and row["run"] in chosen]
     queued = [row["run"] for row in runs if row["state"] == "queued"]
-    if not picked and not queued:
+    if (not picked and not queued) or not acts.may_change():
         return
     with st.container(horizontal=True, gap="small"):
         if picked:

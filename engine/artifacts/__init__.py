@@ -16,6 +16,9 @@ SUFFIX = ".safetensors"
 MODEL = f"model{SUFFIX}"
 """A run's model, in the folder of the attempt that trained it."""
 
+MANIFEST = "model.json"
+"""What lies beside it."""
+
 
 def left_by(folder: Path, name: str = MODEL) -> Path:
     """A file of a run's newest attempt that left one; ``folder``: the run's folder of artifacts.

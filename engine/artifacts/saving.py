@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,11 +47,18 @@ def save(result: RunResult, path: Path | str) -> Saved:
     """Write the best epoch's model to ``path`` (….safetensors) and its manifest beside it (….json).
 
     Each file is written whole or not at all. Raises InputError where the path has another ending or cannot be
-    written, or where a recipe's own quantizer cannot be kept.
+    written, where the manifest would take the place of a file that is none, for what is no run's result, or where a
+    recipe's own quantizer cannot be kept.
     """
     path = Path(path).expanduser()
     if path.suffix != SUFFIX:
         raise InputError(f"a model is saved as a {SUFFIX} file, not as {path.name!r}: name it {path.stem}{SUFFIX}")
+    if isinstance(result, nn.Module):
+        raise InputError(
+            f"engine.save keeps the result of engine.run, and {type(result).__name__} is a module: keep a model of "
+            "your own, quantized by engine.quantize or not, with torch.save(model.state_dict(), path)"
+        )
+    check_place(path)
     manifest, packed = describe(result)
     text = (manifest.model_dump_json(indent=1) + "\n").encode()
     # One text: the library writes several in any order.
@@ -64,6 +72,23 @@ def save(result: RunResult, path: Path | str) -> Saved:
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror}") from None
     return saved
+
+
+def check_place(path: Path) -> None:
+    """Raise InputError where the manifest of a model at ``path`` would take the place of a file that is none."""
+    beside = path.with_suffix(".json")
+    if not beside.exists():
+        return
+    try:
+        found = json.loads(beside.read_bytes())
+        ours = isinstance(found, dict) and {"form", "made_by", "packed_sha256"} <= found.keys()
+    except (OSError, ValueError, RecursionError):
+        ours = False
+    if not ours:
+        raise InputError(
+            f"{beside} is no model's manifest, and {path.name} would overwrite it with its own: "
+            "name the model otherwise"
+        )
 
 
 def save_for_run(result: RunResult, folder: Path) -> list[ArtifactSaved]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from engine.bench import Report
-from engine.roofline_machine import machine_file, machine_table
+from engine.costs import machine_file
+from engine.roofline_machine import machine_table
 from engine.settings import Settings
 
 

@@ -17,6 +17,8 @@ without ``mac`` takes the published densities.
 
 from __future__ import annotations
 
+import re
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -114,6 +116,19 @@ def table_files(settings: Settings | None = None) -> dict[str, Path]:
     return {path.stem: path for path in [*mine, *sorted(_HERE.glob("*.toml"))]}
 
 
+def machine_file(settings: Settings) -> Path:
+    """Where this host's own table is kept, once it was measured (engine.roofline_machine)."""
+    host = re.sub(r"[^A-Za-z0-9-]+", "-", socket.gethostname()).strip("-") or "host"
+    return settings.costs / f"machine-{host}.toml"
+
+
+def list_devices(settings: Settings) -> list[CostTable]:
+    """The tables that name a device's peak and bandwidth, this machine first."""
+    here = machine_file(settings).stem
+    devices = [table for table in list_tables(settings)[0] if table.peak and table.bandwidth]
+    return sorted(devices, key=lambda table: table.name != here)
+
+
 def load_table(name: str = DEFAULT, settings: Settings | None = None) -> CostTable:
     """The cost table of this name. Raises InputError where there is none, or its file does not fit."""
     if name == DEFAULT:
@@ -153,9 +168,9 @@ def make_table(name: str, raw: Mapping[str, Any], where: str) -> CostTable:
         if key not in allowed:
             raise InputError(f"{where} has the unknown key {key!r}: allowed are {', '.join(allowed)}")
     texts = {key: raw.get(key, "") for key in _TEXTS}
-    for key in ("title", "source"):
-        if not isinstance(texts[key], str) or not texts[key].strip():
-            raise InputError(f"{where} needs a {key} as text")
+    for key, value in texts.items():
+        if not isinstance(value, str) or (key in ("title", "source") and not value.strip()):
+            raise InputError(f"{where} needs a {key} as text" + (f", not {value!r}" if key in raw and value else ""))
     if texts["kind"] not in KINDS:
         raise InputError(f"{where}: kind is one of {', '.join(KINDS)}, not {texts['kind']!r}")
     if texts["kind"] == "energy" and texts["unit"] not in JOULES:
@@ -227,6 +242,9 @@ def _pairs(raw: Any, where: str) -> dict[frozenset[str], float]:
     for entry in raw if isinstance(raw, list) else [raw]:
         if not isinstance(entry, dict) or set(entry) != {"a", "b", "value"}:
             raise InputError(f"{where}: each [[pair]] has a, b (names of formats) and value")
-        names = frozenset(get_format(str(entry[key])).name for key in ("a", "b"))
+        try:
+            names = frozenset(get_format(str(entry[key])).name for key in ("a", "b"))
+        except InputError as error:
+            raise InputError(f"{where}, in a [[pair]]: {error}") from None
         found[names] = _positive(entry["value"], f"{where}: the pair of {entry['a']} and {entry['b']}")
     return found

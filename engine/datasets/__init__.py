@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from engine.catalogue import Catalogue
-from engine.datasets.entry import Dataset, DatasetSpec, GraphSize
+from engine.datasets.entry import Dataset, DatasetSpec, GraphSize, Messages
 
-__all__ = ["DATASETS", "Dataset", "DatasetSpec", "GraphSize"]
+__all__ = ["DATASETS", "Dataset", "DatasetSpec", "GraphSize", "Messages"]
 
 DATASETS: Catalogue[Dataset] = Catalogue("dataset", "engine.datasets")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from engine.datasets.entry import Dataset, GraphSize, Origin
 from engine.datasets.random_split import RandomSplitSpec, by_class
+from engine.datasets.row_sums import RowSumsSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,12 +27,10 @@ SIZES = {
 FOLDERS = {"amazon-computers": "Amazon/Computers", "amazon-photo": "Amazon/Photo", "coauthor-cs": "Coauthor/CS"}
 
 
-class CopurchaseSpec(RandomSplitSpec):
+class CopurchaseSpec(RowSumsSpec, RandomSplitSpec):
     """Options of the Amazon and co-author graphs."""
 
     name: Literal["amazon-computers", "amazon-photo", "coauthor-cs"]
-    normalize_features: bool = True
-    """Whether each node's features are divided by their sum."""
 
 
 def size(spec: CopurchaseSpec) -> GraphSize:

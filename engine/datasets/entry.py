@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from engine.defaults import Defaults
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch_geometric.data import Data
 
     from engine.settings import Settings
@@ -26,6 +27,22 @@ class DatasetSpec(BaseModel):
     def check_elsewhere(self) -> None:
         """Raise InputError where another machine, or a service, could not load this."""
 
+    def as_trained(self, x: Tensor) -> Tensor:
+        """Features [nodes, F] that a person brings, as the loader would have prepared them for training."""
+        return x
+
+
+@dataclass(frozen=True)
+class Messages:
+    """The messages along an epoch's edges and to each node from itself, by who sends them."""
+
+    by_degree: tuple[tuple[int, int], ...]
+    """(in-degree of the sender, messages), ascending."""
+    rank_of_nodes: float
+    """The mean of Degree-Quant's F (METHODS §4) over the epoch's nodes."""
+    rank_of_senders: float
+    """The same over the messages, each by its sender."""
+
 
 @dataclass(frozen=True)
 class GraphSize:
@@ -33,7 +50,7 @@ class GraphSize:
 
     nodes: int
     edges: int
-    """Directed edges, without self-loops."""
+    """Directed edges, as they are given."""
     features: int
     classes: int
     degrees: tuple[tuple[int, int], ...] | None = None
@@ -44,6 +61,20 @@ class GraphSize:
     """Into how many batches an epoch parts them: the weights are read once in each."""
     entries_a_node: float | None = field(default=None, compare=False)
     """Non-zero features a node, where they are kept sparse (engine.layers.operand); None: dense, or not known yet."""
+    summed_a_node: float | None = field(default=None, compare=False)
+    """Elements a node that the first layer's sum over neighbours keeps, where its features are kept sparse and it sums
+    them before its weight (GIN, GraphSAGE; engine.counted_size); None: as many as features, or not known yet."""
+    parted: bool = False
+    """Whether a step takes rows of the features for itself: batches, also where an epoch has only one."""
+    loops: int = field(default=0, compare=False)
+    """How many of the edges lead from a node to itself."""
+    messages: Messages | None = field(default=None, compare=False)
+    """Who sends the messages of an epoch; None: as many from each node as come into it, or not known yet."""
+
+    @property
+    def looped(self) -> int:
+        """Edges with exactly one loop a node, as GCN, GAT and AGNN take them."""
+        return self.edges - self.loops + self.nodes
 
 
 @dataclass(frozen=True)

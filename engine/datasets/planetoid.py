@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from engine.datasets.entry import Dataset, DatasetSpec, GraphSize, Origin
+from engine.datasets.entry import Dataset, GraphSize, Origin
+from engine.datasets.row_sums import RowSumsSpec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,12 +23,10 @@ URL = "https://github.com/kimiyoung/planetoid/raw/master/data"
 FOLDERS = {"cora": "Cora", "citeseer": "CiteSeer", "pubmed": "PubMed"}
 
 
-class PlanetoidSpec(DatasetSpec):
+class PlanetoidSpec(RowSumsSpec):
     """Options of the citation graphs."""
 
     name: Literal["cora", "citeseer", "pubmed"]
-    normalize_features: bool = True
-    """Whether each node's features are divided by their sum."""
 
 
 def size(spec: PlanetoidSpec) -> GraphSize:

@@ -13,7 +13,7 @@ from functools import cache
 from engine.catalogue import Catalogue
 from engine.errors import InputError
 from engine.formats.base import Density, Family, Format
-from engine.grammar import Part, parse_part
+from engine.grammar import LONGEST, Part, parse_part
 
 __all__ = ["FAMILIES", "Density", "Family", "Format", "get_format", "is_format", "list_formats"]
 
@@ -23,6 +23,8 @@ FAMILIES: Catalogue[Family] = Catalogue("format family", "engine.formats")
 @cache
 def get_format(name: str) -> Format:
     """The format of this name. Raises InputError with the nearest names, or the family's bounds."""
+    if len(name) > LONGEST:
+        raise InputError(f"the format has {len(name)} characters: at most {LONGEST} are allowed")
     part = parse_part(name, "format") if "(" in name else Part(name)
     if not part.steps:
         for family in FAMILIES.values():

@@ -112,7 +112,10 @@ class _WeightedAggregate(torch.autograd.Function):
     @staticmethod
     def forward(ctx, weights: Tensor, x: Tensor, adjacency: Adjacency) -> Tensor:
         ctx.adjacency = adjacency
-        ctx.save_for_backward(weights, x)
+        # Each is read by the other's gradient alone.
+        by_weight, by_x, _ = ctx.needs_input_grad
+        ctx.save_for_backward(weights if by_x else None, x if by_weight else None)
+        ctx.heads = weights.shape[1]
         return adjacency.incoming.sum_weighted_rows(weights, x)
 
     @staticmethod
@@ -120,7 +123,7 @@ class _WeightedAggregate(torch.autograd.Function):
         weights, x = ctx.saved_tensors
         adjacency, by_weight, by_x = ctx.adjacency, None, None
         if ctx.needs_input_grad[0]:
-            by_weight = adjacency.incoming.dot_edges(gradient, x, weights.shape[1])
+            by_weight = adjacency.incoming.dot_edges(gradient, x, ctx.heads)
         if ctx.needs_input_grad[1]:
             by_x = adjacency.outgoing.sum_weighted_rows(weights, gradient)
         return by_weight, by_x, None

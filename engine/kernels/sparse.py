@@ -89,6 +89,11 @@ class SparseOperand:
         other.__dict__["places"] = self.places
         return other
 
+    def values_of(self, x: Tensor) -> SparseOperand | None:
+        """The operand of these places with the values of x [rows, inputs]; None where x has non-zeros elsewhere."""
+        values = x[self.entry_rows, self.columns]
+        return self.with_values(values) if values.count_nonzero() == x.count_nonzero() else None
+
     def dense(self) -> Tensor:
         """The matrix [rows, inputs] with its zeros."""
         out = torch.zeros(self.shape, dtype=self.values.dtype)

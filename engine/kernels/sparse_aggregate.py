@@ -86,6 +86,17 @@ def _add(starts, columns, operand_starts, positions, values, out):
 
 
 @kernel
+def _add_weighted(starts, columns, operand_starts, positions, values, weights, out):
+    t = 0
+    for i in range(starts.size - 1):
+        for p in range(starts[i], starts[i + 1]):
+            j, weight = columns[p], weights[p]
+            for q in range(operand_starts[j], operand_starts[j + 1]):
+                out[positions[t]] += weight * values[q]
+                t += 1
+
+
+@kernel
 def _greatest(starts, columns, operand_starts, positions, values, counts, out):
     t = 0
     for i in range(starts.size - 1):
@@ -155,10 +166,13 @@ class SparseSum:
         """Whether an operand has the places of this sum's results."""
         return operand.columns is self.columns and operand.starts is self.starts
 
-    def sum(self, values: Tensor) -> SparseOperand:
-        """Σ over incoming edges of the source's row, from the operand's values."""
+    def sum(self, values: Tensor, weights: Tensor | None = None) -> SparseOperand:
+        """Σ over incoming edges of the source's row, from the operand's values; ``weights`` [E]: times the edge's."""
         out = torch.zeros(self.columns.numel())
-        _add(*self._arrays(), values.numpy(), out.numpy())
+        if weights is None:
+            _add(*self._arrays(), values.numpy(), out.numpy())
+        else:
+            _add_weighted(*self._arrays(), values.numpy(), weights.numpy(), out.numpy())
         return self._operand(out)
 
     def greatest(self, values: Tensor) -> SparseOperand:

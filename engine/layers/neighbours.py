@@ -15,7 +15,7 @@ from engine.kernels.aggregate import Adjacency, aggregate
 from engine.kernels.extremum import max_aggregate
 from engine.kernels.sparse import SparseOperand
 from engine.kernels.sparse_aggregate import SparseSum, sum_densely
-from engine.layers.operand import Activation, Constant, DenseOperand, Operand, make_operand
+from engine.layers.operand import Activation, Constant, DenseOperand, Operand
 
 
 @overload
@@ -34,15 +34,20 @@ def sum_neighbours(message: Activation, x: Activation, adjacency: Adjacency, *, 
 
 
 def _sum(message: Constant, x: Activation, adjacency: Adjacency, own: bool) -> Operand:
-    operand = message.operand
-    if isinstance(operand, DenseOperand) or adjacency.weights is not None:
+    operand, weights = message.operand, adjacency.weights
+    plan = None if isinstance(operand, DenseOperand) else sparse_sum(message, x, adjacency, own=own)
+    if isinstance(operand, SparseOperand) and plan is not None:
+        return plan.sum(operand.values, None if weights is None else weights.squeeze(1))
+    if isinstance(operand, DenseOperand) or weights is not None:
         return DenseOperand(aggregate(operand.dense(), adjacency))
-    plan = _plan(message, x, adjacency, own)
-    return DenseOperand(sum_densely(operand, adjacency.incoming)) if plan is None else plan.sum(operand.values)
+    return DenseOperand(sum_densely(operand, adjacency.incoming))
 
 
-def _plan(message: Constant, x: Activation, adjacency: Adjacency, own: bool) -> SparseSum | None:
-    """The places of the sum: x's, which stay, where the message has kept x's places; else found anew."""
+def sparse_sum(message: Constant, x: Activation, adjacency: Adjacency, *, own: bool) -> SparseSum | None:
+    """The places of a sum over neighbours: x's, which stay, where the message has kept x's places; else found anew.
+
+    None where the sum would not be sparse. The message's operand is.
+    """
     operand = message.operand
     assert isinstance(operand, SparseOperand)
     keeper = message
@@ -69,10 +74,10 @@ def _tensor(x: Activation) -> Tensor:
 
 def _add_own(total: Constant, own: Constant, scale: float, x: Activation, adjacency: Adjacency) -> Operand:
     if isinstance(total.operand, SparseOperand) and isinstance(own.operand, SparseOperand):
-        plan = _plan(own, x, adjacency, True)
+        plan = sparse_sum(own, x, adjacency, own=True)
         if plan is not None and plan.owns(total.operand):
             return plan.add_own(total.operand, scale * own.operand.values)
-    return make_operand(total.dense() + scale * own.dense())
+    return DenseOperand(total.dense() + scale * own.dense())
 
 
 @overload
@@ -85,7 +90,7 @@ def mean_neighbours(message: Activation, x: Activation, adjacency: Adjacency) ->
         return aggregate(message, adjacency) * adjacency.inverse_degree
 
     def mean() -> Constant:
-        total = sum_neighbours(message, x, adjacency).operand
+        total = _sum(message, x, adjacency, False)
         if isinstance(total, DenseOperand):
             return Constant(DenseOperand(total.values * adjacency.inverse_degree))
         return Constant(total.with_values(total.values * adjacency.inverse_degree.squeeze(1)[total.entry_rows]))
@@ -105,7 +110,7 @@ def max_neighbours(message: Activation, x: Activation, adjacency: Adjacency) -> 
     def greatest() -> Constant:
         operand = message.operand
         if isinstance(operand, SparseOperand):
-            plan = _plan(message, x, adjacency, False)
+            plan = sparse_sum(message, x, adjacency, own=False)
             if plan is not None:
                 return Constant(plan.greatest(operand.values))
         return Constant(DenseOperand(max_aggregate(operand.dense(), adjacency)))

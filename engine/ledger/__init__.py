@@ -33,7 +33,16 @@ from engine.ledger.products import (
     updated,
 )
 from engine.ledger.rows import Spread, ledger_rows, protected_share
-from engine.ledger.runs import Stretch, epoch_bits, expected_size, preview, run_ledger, run_products
+from engine.ledger.runs import (
+    Stretch,
+    epoch_bits,
+    expected_size,
+    ledger_in_fp32,
+    preview,
+    run_ledger,
+    run_products,
+    trained_size,
+)
 from engine.ledger.stash import Kept
 
 __all__ = [
@@ -57,6 +66,7 @@ __all__ = [
     "handed_back",
     "harmonic_mean",
     "headline_scope",
+    "ledger_in_fp32",
     "ledger_rows",
     "linear_products",
     "message_products",
@@ -66,5 +76,6 @@ __all__ = [
     "readout_products",
     "run_ledger",
     "run_products",
+    "trained_size",
     "updated",
 ]

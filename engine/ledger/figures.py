@@ -24,6 +24,10 @@ from engine.scheme import FP32
 
 SOURCE = "Bitfront's ledger"
 SGQUANT = "Feng et al., SGQuant, ICTAI 2020, arXiv 2007.05100"
+WITHOUT_WRITES = (
+    "this run's ledger was recorded before it counted what products write: memory traffic and what follows from it "
+    "are not known; run it again to see them"
+)
 THESIS = "Bqain, Quantized Training for GNNs, thesis, Imperial College London, 2023"
 
 
@@ -43,6 +47,11 @@ class Ledger:
     @cached_property
     def at(self) -> int:
         return last_epoch(self.rows) if self.epoch is None else self.epoch
+
+    @cached_property
+    def lacks(self) -> str | None:
+        """Why what the rows move is not known: the sentence for people; None where it is."""
+        return None if not self.rows or counts_writes(self.rows) else WITHOUT_WRITES
 
     @cached_property
     def epochs(self) -> int:
@@ -110,6 +119,9 @@ class Figure:
     priced: bool = False
     """Whether it depends on the cost table."""
 
+    moves: bool = False
+    """Whether it depends on what products write, which ledgers of before lack (``Ledger.lacks``)."""
+
     @property
     def axis(self) -> str:
         """What an axis says: title, scope, coverage, unit."""
@@ -123,6 +135,11 @@ def run_figures(
     """Every figure of a ledger by its name; None where it does not apply (no attention, a table without energies)."""
     ledger = Ledger(rows, table or default_table(), epoch, batches)
     return {name: figure.compute(ledger) for name, figure in FIGURES.items()}
+
+
+def counts_writes(rows: Iterable[LedgerRow]) -> bool:
+    """Whether a ledger says what products write: those of before do not."""
+    return any(row.written for row in rows)
 
 
 def bits_of(row: LedgerRow, *, training: bool = False) -> float:
@@ -209,8 +226,10 @@ def average_bits_mixq(ledger: Ledger) -> float | None:
     return sum(means) / len(means) if means else None
 
 
-def traffic(ledger: Ledger, scope: Scope) -> float:
-    """Bytes an epoch."""
+def traffic(ledger: Ledger, scope: Scope) -> float | None:
+    """Bytes an epoch; None where the ledger does not say what is written."""
+    if ledger.lacks:
+        return None
     return row_traffic(ledger.in_scope(scope), scope) / _epochs_of(ledger, scope)
 
 
@@ -257,13 +276,13 @@ def intensity(ledger: Ledger, scope: Scope) -> float | None:
 
 
 def energy(ledger: Ledger, scope: Scope) -> float | None:
-    """Joules an epoch; None where the table gives none, or lacks a format."""
-    table = ledger.table
-    if table.kind != "energy" or table.byte is None:
+    """Joules an epoch; None where the table gives none, or lacks a format, or the traffic is not known."""
+    table, moved = ledger.table, traffic(ledger, scope)
+    if table.kind != "energy" or table.byte is None or moved is None:
         return None
     whole = table.energy(FP32)
     assert whole is not None, "a table of energy has fp32"
-    total = traffic(ledger, scope) * _epochs_of(ledger, scope) * table.byte
+    total = moved * _epochs_of(ledger, scope) * table.byte
     for row in ledger.in_scope(scope):
         if not row.macs:
             continue
@@ -405,7 +424,8 @@ def _scoped_figures() -> Iterator[Figure]:
             "Memory traffic",
             "bytes an epoch",
             "what products read and write, each operand and each result once a product, in its format; ranges, masks "
-            "and protected nodes included; results between products as they are first quantized",
+            "and protected nodes included; results between products as they are first quantized; where batches are "
+            "drawn anew each epoch, those of the first",
             SOURCE,
             traffic,
             True,
@@ -415,7 +435,8 @@ def _scoped_figures() -> Iterator[Figure]:
             "macs",
             "Multiply-accumulates",
             "an epoch",
-            "multiply-accumulates of linear products and aggregates, at any width",
+            "multiply-accumulates of linear products, aggregates and attention, at any width; where batches are drawn "
+            "anew each epoch, with the edges of the first one's",
             SOURCE,
             macs,
             True,
@@ -456,7 +477,8 @@ def _scoped_figures() -> Iterator[Figure]:
     for name, title, unit, definition, source, compute, lower, priced in of_scope:
         for scope in get_args(Scope):
             of: Compute = partial(_with_scope, compute, scope)
-            yield Figure(f"{name}.{scope}", title, unit, definition, source, lower, of, scope, None, priced)
+            moves = name in ("traffic", "intensity", "energy")
+            yield Figure(f"{name}.{scope}", title, unit, definition, source, lower, of, scope, None, priced, moves)
 
 
 def _with_scope(compute: Callable[[Ledger, Scope], float | None], scope: Scope, ledger: Ledger) -> float | None:
@@ -526,6 +548,16 @@ _OTHERS = (
         "inference",
     ),
     Figure(
+        "attention_saving",
+        "Saving of attention memory",
+        "×",
+        "attention memory in fp32 / attention memory",
+        SGQUANT,
+        False,
+        partial(_saving, attention_memory),
+        "inference",
+    ),
+    Figure(
         "weight_memory",
         "Weight memory",
         "bytes",
@@ -559,8 +591,8 @@ _OTHERS = (
         "stash",
         "Kept for the backward pass",
         "bytes a step",
-        "what a step keeps from forward to backward, each tensor in its format, ReLU and dropout masks a bit an "
-        "element; of the epochs that keep most",
+        "what the layers keep from a step's forward to its backward pass, each tensor in its format, ReLU and dropout "
+        "masks a bit an element; without the loss's own; of the epochs that keep most",
         SOURCE,
         True,
         stash,
@@ -570,7 +602,8 @@ _OTHERS = (
         "held_for_backward",
         "Held for the backward pass by this implementation",
         "bytes a step",
-        "what this emulation holds, copies in float32 included; of the epochs that hold most",
+        "what this emulation holds of the layers, copies in float32 included; without the structure of the graph and "
+        "of sparse features, and without the loss's own; of the epochs that hold most",
         SOURCE,
         True,
         held,

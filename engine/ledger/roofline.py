@@ -19,7 +19,7 @@ from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.formats import Format, get_format
 from engine.ledger.densities import Scope, in_scope, last_epoch
-from engine.ledger.figures import Ledger, row_traffic
+from engine.ledger.figures import WITHOUT_WRITES, counts_writes, row_traffic
 from engine.scheme import FP32
 
 
@@ -54,8 +54,10 @@ def roofline(
 
     ``peak``: fp32 multiply-accumulates a second, ``bandwidth``: bytes a second; ``epoch``: whose model inference runs.
     A product of several formats runs at their work-weighted harmonic mean. Raises InputError where the table does not
-    know a format.
+    know a format, or where the rows, of before, do not say what is written.
     """
+    if rows and not counts_writes(rows):
+        raise InputError(WITHOUT_WRITES)
     table = table or default_table()
     at = last_epoch(rows) if epoch is None else epoch
     products: defaultdict[tuple[int, str], list[LedgerRow]] = defaultdict(list)
@@ -85,14 +87,6 @@ def roofline(
             )
         )
     return points
-
-
-def roofline_in_fp32(
-    rows: Sequence[LedgerRow], scope: Scope, *, peak: float, bandwidth: float, epoch: int | None = None
-) -> list[Point]:
-    """The same products with everything in fp32: from where a scheme moves the points."""
-    plain = Ledger(rows, default_table(), epoch).in_fp32.rows
-    return roofline(plain, scope, peak=peak, bandwidth=bandwidth, epoch=epoch)
 
 
 def _work(rows: Sequence[LedgerRow], scope: Scope) -> dict[tuple[Format, Format | None], Fraction]:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from engine.datasets import Messages
 from engine.errors import InputError
 from engine.events import LedgerRow
 from engine.formats import Format, get_format
@@ -50,15 +51,17 @@ def ledger_rows(
     first_epoch: int = 1,
     kept: Iterable[Kept] = (),
     batches: int = 1,
+    messages: Messages | None = None,
 ) -> list[LedgerRow]:
     """The ledger of a stretch of epochs that keeps one scheme.
 
     ``degrees``: of the graph, for schemes with degree buckets (and, where known, for the share that protection leaves
     in fp32). ``spread``: where formats are learned, what they have become. Raises InputError where the degrees are
     needed and not known. ``kept``: what a step keeps for its backward pass, of ``batches`` steps an epoch.
+    ``messages``: who sends them, where the degrees do not tell.
     """
     last_epoch = first_epoch + epochs - 1
-    resolver = _Resolver(scheme, degrees, spread)
+    resolver = _Resolver(scheme, degrees, spread, messages)
     found = itertools.chain.from_iterable(map(resolver.rows, products))
     return [
         LedgerRow(first_epoch=first_epoch, last_epoch=last_epoch, **row)
@@ -99,8 +102,10 @@ def _charge(macs: int, operands: Sequence[Sequence[_Part]]) -> list[list[_Work]]
 class _Resolver:
     """What a scheme makes of tensors, on a graph of these degrees."""
 
-    def __init__(self, scheme: Scheme, degrees: Degrees | None, spread: Spread) -> None:
-        self.scheme, self.degrees, self.spread = scheme, degrees, spread
+    def __init__(
+        self, scheme: Scheme, degrees: Degrees | None, spread: Spread, messages: Messages | None = None
+    ) -> None:
+        self.scheme, self.degrees, self.spread, self.messages = scheme, degrees, spread, messages
         self._shares_left: dict[bool, Fraction] = {}
 
     def rows(self, product: Product) -> Iterator[dict]:
@@ -239,9 +244,21 @@ class _Resolver:
                 f"the densities of {self.scheme.text!r} depend on the graph's degrees, which are known once the "
                 "dataset was loaded: train on it once, or name formats that do not go by degree"
             )
-        by_bucket = self.scheme.bucket_shares(self.degrees, edges=operand.of == "edges")
+        by_bucket = self.scheme.bucket_shares(self._counts(edges=operand.of == "edges"))
         given = {rule.bucket: rule for rule in rules}
         return [(given.get(bucket), share) for bucket, share in enumerate(by_bucket) if share]
+
+    def _counts(self, *, edges: bool) -> Degrees:
+        """(in-degree, nodes), or (in-degree of the sender, messages).
+
+        Where nobody has counted these, a node sends as many as it gets, as in an undirected graph, and one to itself.
+        """
+        assert self.degrees is not None
+        if not edges:
+            return self.degrees
+        if self.messages is not None:
+            return self.messages.by_degree
+        return [(degree, count * (degree + 1)) for degree, count in self.degrees]
 
     def _written(self, product: Product, written: Written) -> tuple[tuple[str, str, int] | None, list[_Part]]:
         """(the first place that quantizes it, its parts); None and fp32 where none does."""
@@ -275,7 +292,7 @@ class _Resolver:
             return Fraction(0)
         edges = operand.of == "edges"
         if edges not in self._shares_left:
-            self._shares_left[edges] = protected_share(protection, self.degrees, edges=edges)
+            self._shares_left[edges] = protected_share(protection, self.degrees, self.messages, edges=edges)
         return self._shares_left[edges]
 
     def _of_part(self, product: Product, part: _Part, work: _Work) -> Iterator[dict]:
@@ -305,13 +322,19 @@ class _Resolver:
         }
 
 
-def protected_share(protection: DegreeProtection, degrees: Degrees | None, *, edges: bool) -> Fraction:
+def protected_share(
+    protection: DegreeProtection, degrees: Degrees | None, messages: Messages | None = None, *, edges: bool
+) -> Fraction:
     """The mean of p_i = p_min + (p_max − p_min)·F(d_i) over the nodes, or over the edges by their source (METHODS §4).
 
-    F is the distribution function of the in-degrees (of a set of graphs: of all together). Without degrees:
-    (p_min + p_max)/2. An undirected graph's node sends as many messages as it gets, and one to itself.
+    F is the distribution function of the in-degrees, of each graph or of the whole one that batches are taken from;
+    without ``messages`` of these degrees together. Without degrees: (p_min + p_max)/2. An undirected graph's node sends
+    as many messages as it gets, and one to itself.
     """
     low, high = _exact(protection.p_min), _exact(protection.p_max)
+    if messages is not None:
+        rank = messages.rank_of_senders if edges else messages.rank_of_nodes
+        return low + (high - low) * Fraction(rank).limit_denominator(10**12)
     total = sum(count for _, count in degrees or ())
     weight = sum(count * (degree + 1 if edges else 1) for degree, count in degrees or ())
     if not degrees or not weight:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Protocol
+from typing import Any, Protocol
 
 from engine.controllers.plan import stretches as planned_stretches
 from engine.costs import CostTable
@@ -18,7 +18,7 @@ from engine.ledger.rows import as_planned, ledger_rows
 from engine.models import MODELS
 from engine.objectives import OBJECTIVES
 from engine.schedule import Step
-from engine.scheme import Phase, Rule, Scheme
+from engine.scheme import FP32, Phase, Rule, Scheme
 from engine.settings import Settings
 from engine.spec import RunSpec
 
@@ -34,25 +34,63 @@ Stretch = tuple[int, int, Step]
 
 
 def run_ledger(
-    spec: RunSpec, size: GraphSize, live: _Learner | None = None, stretches: Sequence[Stretch] | None = None
+    spec: RunSpec,
+    size: GraphSize,
+    live: _Learner | None = None,
+    stretches: Sequence[Stretch] | None = None,
+    best: tuple[int, _Learner] | None = None,
 ) -> list[LedgerRow]:
     """The ledger of a spec on a graph of this size: as planned, or with the formats that ``live`` has learned.
 
-    ``stretches``: when a scheduled run had which step of its ladder; None: as the clock says, or as early as signals
-    may raise it, so that the densities are the least that the run can have. A phase that is not quantized (fp32
-    training before fine-tuning) is charged as fp32.
+    ``best``: the epoch whose model the run keeps, with its live scheme: what it had learned then stands for the epochs
+    up to it, ``live`` for those after it. ``stretches``: when a scheduled run had which step of its ladder; None: as
+    the clock says, or as early as signals may raise it, so that the densities are the least that the run can have. A
+    phase that is not quantized (fp32 training before fine-tuning) is charged as fp32.
     """
     products = run_products(spec, size)
     kept = list(MODELS[spec.model.name].kept(spec.model, size))
     scheme, rows, first = spec.parsed_scheme, [], 1
-    spread = as_planned if live is None else live.spread
     for phase in scheme.phases or (Phase("train"),):
         epochs = spec.training.epochs if phase.epochs is None else phase.epochs
         for start, end, now in _within(scheme, first, first + epochs - 1, stretches, spec.plateau_ratio):
             now = now if phase.quantized else Scheme()
-            rows += ledger_rows(products, now, end - start + 1, size.degrees, spread, start, kept, size.batches)
+            for begin, last, learner in _by_learner(start, end, live, best):
+                spread = as_planned if learner is None else learner.spread
+                of_stretch = (products, now, last - begin + 1, size.degrees, spread, begin, kept, size.batches)
+                rows += ledger_rows(*of_stretch, size.messages)
         first += epochs
     return rows
+
+
+def _by_learner(
+    start: int, end: int, live: _Learner | None, best: tuple[int, _Learner] | None
+) -> list[tuple[int, int, _Learner | None]]:
+    """These epochs, parted after the best one."""
+    if best is None:
+        return [(start, end, live)]
+    epoch, learner = best
+    parts = [(start, min(end, epoch), learner), (max(start, epoch + 1), end, live)]
+    return [(begin, last, of) for begin, last, of in parts if begin <= last]
+
+
+def ledger_in_fp32(spec: RunSpec, size: GraphSize) -> list[LedgerRow]:
+    """The ledger of the same run without a scheme: nothing is there that exists only to be quantized.
+
+    It spans as many epochs as the run's phases. From it a scheme moves the points of the roofline.
+    """
+    phases = spec.parsed_scheme.phases or (Phase("train"),)
+    epochs = sum(spec.training.epochs if phase.epochs is None else phase.epochs for phase in phases)
+    rows = run_ledger(spec.model_copy(update={"scheme": FP32.name}), size)
+    return [row.model_copy(update={"last_epoch": epochs}) for row in rows]
+
+
+def trained_size(provenance: Mapping[str, Any]) -> GraphSize | None:
+    """What an epoch of a run trained on, as far as its ledger in fp32 asks; None where the run did not say (before).
+
+    ``provenance``: of its RunStarted.
+    """
+    found = provenance.get("trained_on")
+    return None if found is None else GraphSize(**found)
 
 
 def _within(
@@ -78,7 +116,8 @@ def run_products(spec: RunSpec, size: GraphSize) -> list[Product]:
 def epoch_bits(spec: RunSpec, size: GraphSize, step: Step | None, live: _Learner | None = None) -> float:
     """Bits an element of an epoch's quantized part, in the scope of the scheme's headline (32 where there is none)."""
     scheme = spec.parsed_scheme if step is None else spec.parsed_scheme.at(step)
-    rows = ledger_rows(run_products(spec, size), scheme, 1, size.degrees, as_planned if live is None else live.spread)
+    spread = as_planned if live is None else live.spread
+    rows = ledger_rows(run_products(spec, size), scheme, 1, size.degrees, spread, messages=size.messages)
     return densities(rows, headline_scope(scheme), "quantized part").average_bits
 
 

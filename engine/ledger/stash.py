@@ -8,13 +8,14 @@ An architecture lists what its layers keep (``Model.kept``). A row of the produc
                        a live step
 
 What can be made again is not kept: the dataset's features with what follows from them, the weights. Where this
-emulation holds a copy of them (a range that moves with every step, input dropout), the row has no elements.
+emulation holds a copy of them (a range that moves with every step, input dropout), the row has no elements. Structure
+has no row: the edges, and where the entries of sparse features lie. Nor has what the loss keeps, which is no layer's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.datasets import GraphSize
@@ -56,6 +57,14 @@ class Facts:
             return not self.rules(site, product, layer)
         return all(rule.quantization.repeats for rule in self.rules(site, product, layer))
 
+    def by_entries(self, site: str, product: str, layer: int) -> bool:
+        """Whether a sparse constant is quantized there by its entries alone (Quantizer.spares_zeros)."""
+        return all(rule.quantization.spares_zeros for rule in self.rules(site, product, layer))
+
+    def by_bucket(self, site: str, product: str, layer: int) -> bool:
+        """Whether each degree bucket has a quantizer of its own."""
+        return any(rule.bucket is not None for rule in self.scheme.covering(site, product, layer))
+
     @property
     def protects_nodes(self) -> bool:
         return self.scheme.protection is not None
@@ -82,16 +91,49 @@ class Kept:
     """Held whole in each step of an epoch (weights)."""
 
 
+@dataclass(frozen=True)
+class Features:
+    """The features, or what the first layer sums of them, as a linear layer's constant input."""
+
+    entries: float | None
+    """Elements that are kept of them, over an epoch's batches, where they are kept sparse."""
+    fresh: bool
+    """Whether each step takes its own from the dataset's: batches, and sets of graphs."""
+    remember: bool
+    """Whether what is derived from them stays with them: not with the dense rows that a batch of graphs takes."""
+
+    def copy(self, rows: int, width: int) -> float:
+        """Bytes of their values in float32."""
+        return 4 * (rows * width if self.entries is None else self.entries)
+
+
+def features(size: GraphSize) -> Features:
+    """The dataset's features."""
+    entries = None if size.entries_a_node is None else size.entries_a_node * size.nodes
+    fresh = size.parted or size.batches > 1 or size.graphs > 1
+    return Features(entries, fresh, remember=entries is not None or size.graphs == 1)
+
+
+def summed(size: GraphSize) -> Features:
+    """Their sums over neighbours, where the first layer makes them before its weight."""
+    found = features(size)
+    entries = None if size.summed_a_node is None else size.summed_a_node * size.nodes
+    return replace(found, entries=entries if found.entries is not None else None)
+
+
 def mask(layer: int, site: str, elements: int) -> Kept:
     """A bit an element, which this emulation makes again."""
     return Kept(layer, site, lambda f: elements, lambda f: 0, mask=True)
 
 
-def estimator(layer: int, elements: int, site: str, product: str, *, parameter: bool = False) -> Kept:
+def estimator(
+    layer: int, elements: int, site: str, product: str, *, rows: int | None = None, parameter: bool = False
+) -> Kept:
     """What the gradient estimator of a site asks for: a bit an element, where gradients are clipped.
 
-    ``parameter``: the tensor is one, which is there anyway, and of which nQAT's mask (a byte an element) leaves out
-    some.
+    ``rows``: the tensor's, where they go by node; quantized by degree bucket, their numbers (int64) and a copy of the
+    elements are held. ``parameter``: the tensor is one, which is there anyway, and of which nQAT's mask (a byte an
+    element) leaves out some.
     """
 
     def bits(facts: Facts) -> float:
@@ -99,12 +141,13 @@ def estimator(layer: int, elements: int, site: str, product: str, *, parameter: 
 
     def held(facts: Facts) -> float:
         rules = facts.rules(site, product, layer)
-        found = [rule.quantization.held_bytes(elements) for rule in rules]
+        found = [rule.quantization.held_bytes(elements, rows or 0) for rule in rules]
         if parameter:
             found = [bytes for bytes in found if bytes < 4 * elements]
             drawn = elements if rules and facts.scheme.weight_probability is not None else 0
             return max(found, default=0) + drawn
-        return max(found, default=0)
+        apart = 8 * rows + 4 * elements if rows is not None and facts.by_bucket(site, product, layer) else 0
+        return max(found, default=0) + apart
 
     return Kept(layer, "estimator", bits, held, mask=True, every_step=parameter)
 
@@ -116,9 +159,10 @@ def activation(layer: int, rows: int, width: int) -> Iterator[Kept]:
 
 
 def batch_norm(layer: int, rows: int, width: int, *, shared: bool = False) -> Iterator[Kept]:
-    """Its input, in fp32; ``shared``: the activation before it holds the same tensor."""
+    """Its input, in fp32, and the batch's means and deviations; ``shared``: an activation holds the input already."""
     n = rows * width
     yield Kept(layer, "norm", lambda f: n, lambda f: 0 if shared else 4 * n, width=width)
+    yield Kept(layer, "norm", lambda f: 0, lambda f: 8 * width, every_step=True)
 
 
 def greatest(layer: int, rows: int, width: int, *, activated: bool) -> Iterator[Kept]:
@@ -162,24 +206,25 @@ def linear(
     of: RowsOf | None = "nodes",
     dropout: bool = False,
     activated: bool | Callable[[Facts], bool] = False,
-    entries: float | None = None,
+    features: Features | None = None,
     moves: bool = False,
-    fresh: bool = False,
     dense: bool = True,
     weight_gradient_only: bool | None = None,
 ) -> Iterator[Kept]:
     """A linear layer: its input, its weight, and the masks of both.
 
-    ``activated``: the activation (or whatever comes) before it holds its input already. ``entries``: of a constant that
-    is kept sparse. ``moves``: a derived constant has other values in every step even in fp32 (dropout before the sum);
-    ``fresh``: each step has constants of its own (batches). ``dense``: its result is a site of its own.
-    ``weight_gradient_only``: no gradient goes to its input (default: of constants).
+    ``activated``: the activation (or whatever comes) before it holds its input already. ``features``: how a
+    constant is kept. ``moves``: a derived constant has other values in every step even in fp32 (dropout before the
+    sum). ``dense``: its result is a site of its own. ``weight_gradient_only``: no gradient goes to its input
+    (default: of constants).
     """
     n, weights = rows * inputs, outputs * inputs
-    stored = 4 * (n if entries is None else min(entries, n))
-    # A sparse form that is made anew: a value and two int64 an entry.
-    sparse = 4 * n if entries is None else 20 * entries
     constant = source != "step"
+    features = features or Features(None, fresh=False, remember=True)
+    sparse, remembers = features.entries is not None, features.remember
+    # Where the entries of a sparse constant lie is structure, which stays: each copy holds their values alone.
+    copy = features.copy(rows, inputs)
+    by_node = None if of is None else rows
     ends_here = constant if weight_gradient_only is None else weight_gradient_only
 
     def held(f: Facts) -> float:
@@ -190,24 +235,24 @@ def linear(
             itself = (again and not stash) or not (again or covered or dropout)
             there = activated if isinstance(activated, bool) else activated(f)
             return 0 if itself and there else 4 * n
-        if stash:
-            return 4 * n
-        anew = moves or fresh
+        repeats = f.repeats("input", "forward", layer)
+        anew = moves or features.fresh
         if source == "derived":
             anew |= not (f.repeats("message", "aggregate", layer) and f.repeats("aggregate", "aggregate", layer))
-        kept = covered and f.repeats("input", "forward", layer)
-        if again and anew:
-            # Its quantized values stay with it, and the dense form that they were made from.
-            own = 0 if source == "constant" else sparse
-            return (
-                own + (0 if entries is None and not kept else 4 * n) + (sparse if entries is not None and kept else 0)
-            )
-        if again:
+        if stash:
+            return copy if anew or not f.repeats("stash", "grad_weight", layer) else 0
+        if not again:
+            own = anew and (covered or source == "derived")
+            return copy if dropout or own or not repeats else 0
+        if not anew:
             return 0
-        changes = source == "derived" and anew
-        if source == "constant":
-            changes = covered and anew
-        return stored if dropout or changes or not f.repeats("input", "forward", layer) else 0
+        # The constant itself, what it remembers of the forward product, and the dense form that was made for it.
+        parts = [copy] if source == "derived" else []
+        if remembers and covered and repeats:
+            parts.append(copy)
+        if remembers and covered and not repeats and sparse and not f.by_entries("input", "forward", layer):
+            parts.append(4 * n)
+        return sum(parts)
 
     yield Kept(
         layer,
@@ -226,17 +271,35 @@ def linear(
     yield Kept(layer, "weight", lambda f: 0, kernel, every_step=True)
     yield estimator(layer, weights, "weight", "forward", parameter=True)
     if not constant:
-        yield estimator(layer, n, "input", "forward")
+        yield estimator(layer, n, "input", "forward", rows=by_node)
     if dense:
-        yield estimator(layer, rows * outputs, "feature", "forward")
+        yield estimator(layer, rows * outputs, "feature", "forward", rows=by_node)
     if dropout:
         yield mask(layer, "dropout", n)
+
+
+def remembered(layer: int, rows: int, width: int, whole: Features, sums: Features) -> Iterator[Kept]:
+    """What a batch's features hold that enter a product as they are: their messages and the sum of these.
+
+    Only where the product finds them again in the backward pass, and no dropout stands between.
+    """
+
+    def held(f: Facts) -> float:
+        again = f.again("input", "grad_weight", layer) and not f.rules("stash", "grad_weight", layer)
+        message = bool(f.rules("message", "aggregate", layer))
+        if not (whole.fresh and whole.remember and again and f.repeats("message", "aggregate", layer)):
+            return 0
+        # Where the aggregate is not quantized, the neighbours' product holds the sum itself.
+        apart = bool(f.rules("aggregate", "aggregate", layer))
+        return message * whole.copy(rows, width) + apart * sums.copy(rows, width)
+
+    yield Kept(layer, "message", lambda f: 0, held)
 
 
 def results(layer: int, rows: int, width: int, *places: tuple[str, str]) -> Iterator[Kept]:
     """What the estimators ask for of tensors [rows, width] at these (site, product)."""
     for site, product in places:
-        yield estimator(layer, rows * width, site, product)
+        yield estimator(layer, rows * width, site, product, rows=rows)
 
 
 def attention(
@@ -263,7 +326,7 @@ def attention(
         return 0 if activated and not f.rules(site, "aggregate", layer) else 4 * n
 
     yield Kept(layer, site, lambda f: n, feature, "nodes", ((site, "aggregate", layer),), width)
-    yield estimator(layer, n, site, "aggregate")
+    yield estimator(layer, n, site, "aggregate", rows=nodes)
     if vectors:
         weights = 2 * width
         yield Kept(
@@ -280,20 +343,20 @@ def attention(
         yield Kept(layer, "norm", lambda f: nodes, lambda f: 4 * (2 * nodes + n))
         if learned:
             yield Kept(layer, "score", lambda f: e, lambda f: 4 * e, "edges")
-    yield estimator(layer, e, "score", "aggregate")
+    yield estimator(layer, e, "score", "aggregate", rows=edges)
 
     def shares(f: Facts) -> float:
         """The softmax, and what was made of it."""
         return 4 * e * (2 if dropout or f.rules("attention", "aggregate", layer) else 1)
 
     yield Kept(layer, "attention", lambda f: e, shares, "edges", (("attention", "aggregate", layer),), heads)
-    yield estimator(layer, e, "attention", "aggregate")
+    yield estimator(layer, e, "attention", "aggregate", rows=edges)
     if dropout:
         yield mask(layer, "dropout", e)
     # Messages follow from the feature and the attention; where they are made, this emulation holds what they came from.
     yield Kept(layer, "message", lambda f: 0, lambda f: 4 * wide if f.rules("message", "aggregate", layer) else 0)
-    yield estimator(layer, wide, "message", "aggregate")
-    yield estimator(layer, n, "aggregate", "aggregate")
+    yield estimator(layer, wide, "message", "aggregate", rows=edges)
+    yield estimator(layer, n, "aggregate", "aggregate", rows=nodes)
     yield from protection(layer, nodes, edges, ("score", "attention", "message"))
 
 
@@ -304,7 +367,8 @@ def readout(
     pooled = size.graphs * width
     # The pool's gradient asks for its input and its result.
     before = 0 if activated else size.nodes * width
-    yield Kept(layer, "pool", lambda f: 0, lambda f: 4 * (before + pooled))
+    # And how many nodes each graph has.
+    yield Kept(layer, "pool", lambda f: 0, lambda f: 4 * (before + pooled) + 8 * size.graphs)
     for number in range(layers):
         last = number + 1 == layers
         outputs = size.classes if last else width
@@ -320,25 +384,6 @@ def readout(
         )
         if not last:
             yield from activation(layer, size.graphs, outputs)
-
-
-def fresh(size: GraphSize) -> bool:
-    """Whether each step takes its own features from the dataset's: batches, and sets of graphs."""
-    return size.batches > 1 or size.graphs > 1
-
-
-def entries_of(size: GraphSize) -> float | None:
-    """Entries of the dataset's features, where they are kept sparse."""
-    return None if size.entries_a_node is None else size.entries_a_node * size.nodes
-
-
-def summed_entries(size: GraphSize, *, own: bool) -> float | None:
-    """Entries of a sum over neighbours of sparse features, at most: those of all its terms."""
-    found = entries_of(size)
-    if found is None:
-        return None
-    terms = size.edges / max(size.nodes, 1) + (1 if own else 0)
-    return min(found * terms, size.nodes * size.features)
 
 
 def held_of(kept: Sequence[Kept], scheme: Scheme, batches: int = 1) -> float:

@@ -70,8 +70,9 @@ QUANTITIES: dict[str, Quantity] = {
             "held_for_backward",
             "Held for the backward pass",
             "bytes",
-            "bytes that a training step keeps from its forward to its backward pass, each storage once; parameters and "
-            "the dataset's constants apart",
+            "bytes that the layers keep from a training step's forward to its backward pass, each storage once; "
+            "without parameters, the dataset's constants, the structure of the graph and of sparse features, and the "
+            "loss's own",
         ),
         Quantity("epoch_seconds", "Epoch", "s", "median over the epochs, evaluation included"),
         Quantity(

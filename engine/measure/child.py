@@ -66,7 +66,7 @@ def measure_allocated(spec: RunSpec, folder: Path) -> Values:
     if learning and not trainer.phase.learns:
         trainer.enter(learning[-1])
     held = held_in_step(trainer, next(iter(trainer.problem.batches(1))))
-    return {"peak_torch": peak + made + features, "held_for_backward": held.bytes}
+    return {"peak_torch": peak + made + features, "held_for_backward": held.of_layers}
 
 
 def _until_an_epoch_ends(events) -> bool:

@@ -46,7 +46,7 @@ class AGNNSpec(ModelSpec):
 def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
     from engine.ledger import attention_products, handed_back, linear_products, readout_products, updated
 
-    last, edges = spec.layers - 1, size.edges + size.nodes
+    last, edges = spec.layers - 1, size.looped
 
     def entering(layer: int) -> tuple[Place, ...]:
         if layer == last:
@@ -68,7 +68,7 @@ def products(spec: AGNNSpec, size: GraphSize) -> Sequence[Product]:
 def kept(spec: AGNNSpec, size: GraphSize) -> Iterator[Kept]:
     from engine.ledger import stash
 
-    last, nodes, edges = spec.layers - 1, size.nodes, size.edges + size.nodes
+    last, nodes, edges = spec.layers - 1, size.nodes, size.looped
     yield from stash.linear(
         0,
         nodes,
@@ -76,8 +76,7 @@ def kept(spec: AGNNSpec, size: GraphSize) -> Iterator[Kept]:
         spec.hidden,
         source="constant",
         dropout=spec.dropout > 0 and spec.input_dropout,
-        entries=stash.entries_of(size),
-        fresh=stash.fresh(size),
+        features=stash.features(size),
     )
     yield from stash.protection(0, nodes)
     yield from stash.activation(0, nodes, spec.hidden)

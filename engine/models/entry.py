@@ -47,6 +47,9 @@ class Model:
     build: Callable[[Any, GraphSize], nn.Module]
     layers: Callable[[Any], int] = lambda spec: spec.layers
     """How many layers a scheme may address one by one."""
+    sums_first: Literal["neighbours", "neighbours and own"] | None = None
+    """What the first layer sums before its weight, so that the sum follows from the features; None: the weight comes
+    first."""
 
     def check(self, spec: ModelSpec, scheme: Scheme) -> None:
         """Raises InputError where the scheme names a site that the architecture lacks, or other layers than it has."""

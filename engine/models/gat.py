@@ -64,7 +64,7 @@ def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
     from engine.ledger.products import entering
 
     found: list[Product] = []
-    nodes, edges = size.nodes, size.edges + size.nodes
+    nodes, edges = size.nodes, size.looped
     for layer, (inputs, heads, channels) in enumerate(shapes(spec, size)):
         outputs = heads * channels
         back = (("gradient", "grad_layer", layer), ("gradient", "grad_aggregate", layer - 1))
@@ -88,7 +88,7 @@ def products(spec: GATSpec, size: GraphSize) -> Sequence[Product]:
 def kept(spec: GATSpec, size: GraphSize) -> Iterator[Kept]:
     from engine.ledger import stash
 
-    found, nodes, edges = shapes(spec, size), size.nodes, size.edges + size.nodes
+    found, nodes, edges = shapes(spec, size), size.nodes, size.looped
     graphs = spec.readout != "none"
     for layer, (inputs, heads, channels) in enumerate(found):
         dropped = spec.dropout > 0 and (layer > 0 or spec.input_dropout)
@@ -104,8 +104,7 @@ def kept(spec: GATSpec, size: GraphSize) -> Iterator[Kept]:
                 source="step" if layer else "constant",
                 dropout=dropped,
                 activated=number > 0,
-                entries=stash.entries_of(size),
-                fresh=stash.fresh(size),
+                features=stash.features(size),
                 dense=number > 0,
             )
         yield from stash.attention(

@@ -57,7 +57,7 @@ def products(spec: GCNSpec, size: GraphSize) -> Sequence[Product]:
     from engine.ledger.products import entering
 
     found: list[Product] = []
-    by_edge, nodes, edges = spec.message == "edge", size.nodes, size.edges + size.nodes
+    by_edge, nodes, edges = spec.message == "edge", size.nodes, size.looped
     for layer, (inputs, outputs) in enumerate(widths(spec, size)):
         sent = ("feature",) if by_edge else ("feature", "message")
         found += linear_products(
@@ -95,15 +95,14 @@ def kept(spec: GCNSpec, size: GraphSize) -> Iterator[Kept]:
             source="step" if layer else "constant",
             dropout=dropped,
             activated=shared,
-            entries=stash.entries_of(size),
-            fresh=stash.fresh(size),
+            features=stash.features(size),
             dense=False,
         )
         by_edge = spec.message == "edge"
         yield from stash.results(layer, nodes, outputs, ("feature", "aggregate"), ("aggregate", "aggregate"))
-        yield from stash.results(layer, size.edges + nodes if by_edge else nodes, outputs, ("message", "aggregate"))
+        yield from stash.results(layer, size.looped if by_edge else nodes, outputs, ("message", "aggregate"))
         yield from stash.results(layer, nodes, outputs, ("update", "forward"))
-        yield from stash.protection(layer, nodes, size.edges + nodes, ("message",) if by_edge else ())
+        yield from stash.protection(layer, nodes, size.looped, ("message",) if by_edge else ())
         if layer + 1 < len(pairs) or graphs:
             if spec.batch_norm:
                 yield from stash.batch_norm(layer, nodes, outputs)

@@ -102,7 +102,8 @@ def kept(spec: GINSpec, size: GraphSize) -> Iterator[Kept]:
             yield stash.mask(layer, "dropout", nodes * pairs[0])
         if spec.train_eps:
             # The gradient of ε asks for the nodes' own rows, apart from z.
-            yield from stash.own_rows(layer, nodes, pairs[0], constant=layer == 0 and not dropped)
+            there = layer == 0 and not dropped and not stash.features(size).fresh
+            yield from stash.own_rows(layer, nodes, pairs[0], constant=there)
         for index, (inputs, outputs) in enumerate(pairwise(pairs)):
             first = layer == 0 and index == 0 and not spec.train_eps
             yield from stash.linear(
@@ -113,8 +114,7 @@ def kept(spec: GINSpec, size: GraphSize) -> Iterator[Kept]:
                 source="derived" if first else "step",
                 of="mlp",
                 activated=index > 0,
-                entries=stash.summed_entries(size, own=True),
-                fresh=stash.fresh(size),
+                features=stash.summed(size),
                 moves=dropped,
             )
             if index + 2 < len(pairs):
@@ -175,5 +175,6 @@ ENTRIES = [
         kept=kept,
         build=build,
         layers=addressed,
+        sums_first="neighbours and own",
     )
 ]

@@ -101,8 +101,7 @@ def kept(spec: SAGESpec, size: GraphSize) -> Iterator[Kept]:
             outputs,
             source="step" if layer else "derived",
             activated=held_by_sum(layer),
-            entries=stash.summed_entries(size, own=False),
-            fresh=stash.fresh(size),
+            features=stash.summed(size),
             moves=dropped,
         )
         yield from stash.linear(
@@ -113,9 +112,10 @@ def kept(spec: SAGESpec, size: GraphSize) -> Iterator[Kept]:
             source="step" if layer else "constant",
             dropout=dropped,
             activated=shared,
-            entries=stash.entries_of(size),
-            fresh=stash.fresh(size),
+            features=stash.features(size),
         )
+        if not layer and not dropped:
+            yield from stash.remembered(layer, nodes, inputs, stash.features(size), stash.summed(size))
         yield from stash.results(layer, nodes, outputs, ("update", "forward"))
         yield from stash.protection(layer, nodes)
         if layer + 1 < len(pairs) or graphs:
@@ -167,5 +167,6 @@ ENTRIES = [
         kept=kept,
         build=build,
         layers=addressed,
+        sums_first="neighbours",
     )
 ]

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import re
 import shutil
+import struct
 import tempfile
 import time
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -30,7 +33,11 @@ Kind = Literal["file", "folder"]
 MANIFEST, FILES = "upload.json", "files"
 LARGEST_UPLOAD = 200 * 2**20
 """Bytes of all files of an upload together, packed or not."""
+LARGEST_ARRAYS = 2**30
+"""Bytes of the arrays of an upload's .npz files together, which are packed once more."""
 MOST_FILES = 20_000
+DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, struct.error)
+"""What Python's zipfile raises for an archive that is damaged, each by another layer."""
 _ID = re.compile(r"u[0-9a-f]{16}")
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_. -]{0,120}\.(?:csv|npz)")
 
@@ -81,6 +88,7 @@ def keep_upload(packed: IO[bytes], kind: Kind, name: str, labels: Labels, settin
         files = whole / FILES
         files.mkdir(parents=True)
         size = unpack(packed, files)
+        _check_arrays(files)
         graphs, nodes, edges, features = _statistics(files, kind, labels)
         found = Upload(
             id=f"u{_digest(files, kind, labels)[:16]}",
@@ -128,8 +136,26 @@ def unpack(packed: IO[bytes], target: Path) -> int:
             return total
     except FileExistsError as error:
         raise InputError(f"the upload has the file {Path(error.filename).name} twice") from None
-    except (zipfile.BadZipFile, EOFError, NotImplementedError, RuntimeError) as error:
+    except InputError:
+        raise
+    except (*DAMAGE, RuntimeError) as error:  # the last: it is encrypted
         raise InputError(f"the upload cannot be read: {error}") from None
+
+
+def _check_arrays(files: Path) -> None:
+    """Raise InputError where the arrays are too large once they are unpacked in their turn."""
+    total = 0
+    for file in sorted(files.glob("*.npz")):
+        try:
+            with zipfile.ZipFile(file) as archive:
+                total += sum(member.file_size for member in archive.infolist())
+        except DAMAGE:
+            continue  # reading it says what is wrong
+        if total > LARGEST_ARRAYS:
+            raise InputError(
+                f"{file.name} is too large: {total / 2**20:.0f} MiB unpacked, at most {LARGEST_ARRAYS // 2**20} MiB; "
+                "train larger data by its path with `bitfront run`"
+            )
 
 
 def _statistics(files: Path, kind: Kind, labels: Labels) -> tuple[int, int, int, int]:
@@ -195,7 +221,9 @@ def locate(upload: str, settings: Settings) -> Path:
         copy.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=copy.parent, prefix=".part-") as temporary:
             packed, files = Path(temporary) / "packed.zip", Path(temporary) / "files"
-            with urllib.request.urlopen(place, timeout=60) as answer, packed.open("wb") as file:
+            token = settings.read_store_token()
+            asked = urllib.request.Request(place, headers={"Authorization": f"Bearer {token}"} if token else {})
+            with urllib.request.urlopen(asked, timeout=60) as answer, packed.open("wb") as file:
                 shutil.copyfileobj(answer, file)
             files.mkdir()
             with packed.open("rb") as file:
@@ -203,6 +231,8 @@ def locate(upload: str, settings: Settings) -> Path:
             if not copy.is_dir():  # another worker may have been first
                 files.rename(copy)
     except urllib.error.HTTPError as error:
+        if error.code in (401, 403):
+            raise RunError(f"the store does not let this worker read {place}: set BITFRONT_STORE_TOKEN") from None
         raise RunError(f"the store has no upload {upload} (status {error.code}): upload the files again") from None
     except OSError as error:
         if not copy.is_dir():

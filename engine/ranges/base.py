@@ -23,6 +23,8 @@ class Range(nn.Module):
 
     counts_zeros: ClassVar[bool] = False
     """Whether zeros may be told by their number (``zeros``) instead of one by one."""
+    keeps: ClassVar[bool] = False
+    """Whether it has ``ends`` of its own, which evaluation uses whatever comes."""
 
     @abstractmethod
     def forward(
@@ -52,6 +54,7 @@ class StatefulRange(Range):
     low: Tensor
     high: Tensor
     counts_zeros: ClassVar[bool] = True
+    keeps: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ neighbours merge, so that nothing is lost. Candidates are the ends of the bins f
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -60,6 +60,7 @@ def best_threshold(counts, levels):
 class Entropy(Range):
     """One range a tensor; its state is the histogram, so a new format only moves the threshold."""
 
+    keeps: ClassVar[bool] = True
     counts: Tensor
     width: Tensor
     low: Tensor

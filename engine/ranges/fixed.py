@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from torch import Tensor
 
@@ -18,6 +18,7 @@ class Fixed(Range):
 
     low: Tensor
     high: Tensor
+    keeps: ClassVar[bool] = True
 
     def __init__(self, low: Tensor, high: Tensor) -> None:
         super().__init__()

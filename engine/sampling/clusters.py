@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from engine.datasets import GraphSize
 from engine.errors import InputError, RunError
 from engine.randomness import make_key, stream_id, uniform
-from engine.sampling.entry import Batching, BatchingSpec, Sample
+from engine.sampling.entry import Batching, BatchingSpec, Sample, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +51,7 @@ def batches_of(spec: ClustersSpec) -> int:
 
 def expect(spec: ClustersSpec, size: GraphSize, rounds: int) -> GraphSize:
     """Every node once; how many edges the parts cut is known only with the graph, so all are counted."""
-    return replace(size, batches=batches_of(spec))
+    return replace(size, batches=batches_of(spec), parted=True)
 
 
 class Clusters:
@@ -88,11 +88,7 @@ class Clusters:
                 yield Sample(nodes, SampledTopology.induced(self.topology, nodes), select)
 
     def size(self) -> GraphSize:
-        edges = count = 0
-        for sample in self.batches(1):
-            edges += sample.topology.plain.incoming.columns.numel()
-            count += 1
-        return replace(self.whole, edges=edges, batches=count)
+        return size_of(self.batches(1), self.whole)
 
 
 ENTRIES = [

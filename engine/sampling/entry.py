@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict
@@ -45,6 +45,21 @@ class Sampler(Protocol):
     def size(self) -> GraphSize:
         """What the first epoch trains on: nodes and edges over its batches."""
         ...
+
+
+def size_of(samples: Iterable[Sample], whole: GraphSize) -> GraphSize:
+    """What an epoch of these samples of a graph trains on."""
+    import torch
+
+    nodes = edges = count = 0
+    counts = torch.zeros(1 + max((degree for degree, _ in whole.degrees or ()), default=0), dtype=torch.int64)
+    for sample in samples:
+        nodes += sample.nodes.numel()
+        edges += sample.topology.plain.incoming.columns.numel()
+        counts += torch.bincount(sample.topology.in_degree, minlength=counts.numel())
+        count += 1
+    degrees = tuple((degree, number) for degree, number in enumerate(counts.tolist()) if number)
+    return replace(whole, nodes=nodes, edges=edges, batches=count, degrees=degrees, parted=True)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 from engine.datasets import GraphSize
 from engine.errors import InputError
 from engine.randomness import make_key, stream_id, uniform
-from engine.sampling.entry import Batching, BatchingSpec, Sample
+from engine.sampling.entry import Batching, BatchingSpec, Sample, size_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -72,7 +72,8 @@ def expect(spec: NeighboursSpec, size: GraphSize, rounds: int) -> GraphSize:
         edges += reached
         total += reached
     nodes = round(min(total, size.nodes)) * batches
-    return replace(size, nodes=nodes, edges=round(min(edges, size.edges)) * batches, batches=batches, degrees=None)
+    edges = min(edges, size.edges)
+    return replace(size, nodes=nodes, edges=round(edges) * batches, batches=batches, degrees=None, parted=True)
 
 
 class Neighbours:
@@ -99,17 +100,7 @@ class Neighbours:
             yield Sample(nodes, topology, torch.searchsorted(nodes, roots))
 
     def size(self) -> GraphSize:
-        import torch
-
-        nodes = edges = count = 0
-        degrees = torch.zeros(int(self.topology.in_degree.max()) + 1 if self.whole.nodes else 1, dtype=torch.int64)
-        for sample in self.batches(1):
-            nodes += sample.nodes.numel()
-            edges += sample.topology.plain.incoming.columns.numel()
-            degrees += torch.bincount(sample.topology.in_degree, minlength=degrees.numel())
-            count += 1
-        found = tuple((degree, number) for degree, number in enumerate(degrees.tolist()) if number)
-        return replace(self.whole, nodes=nodes, edges=edges, batches=count, degrees=found)
+        return size_of(self.batches(1), self.whole)
 
 
 ENTRIES = [

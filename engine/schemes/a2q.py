@@ -65,6 +65,10 @@ class NodeBitsQuantization(Quantization):
     def repeats(self) -> bool:
         return False
 
+    @property
+    def spares_zeros(self) -> bool:
+        return True
+
     def make(self, slot: Slot) -> nn.Module:
         from engine.learned_bits import NodeBits
 
@@ -80,9 +84,14 @@ class NodeBitsQuantization(Quantization):
     def spread(self) -> Sequence[tuple[Format, Fraction]]:
         return [(self.format, Fraction(1))]
 
-    def held_bytes(self, elements: int) -> int:
-        """Which elements were cut short, a byte each; for the task's gradient also how far each was off, and signs."""
-        return elements * (9 if self.learning.source == "task" else 1)
+    def held_bytes(self, elements: int, rows: int) -> int:
+        """Which elements were cut short, a byte each; for the task's gradient also how far each was off, and signs.
+
+        And for that of a row its slope, and which group it took (int64).
+        """
+        if self.learning.source != "task":
+            return elements
+        return 9 * elements + rows * (4 + (8 if self.learning.groups else 0))
 
     def metadata_bits(self, rows: int, width: int) -> int:
         """A float32 step and 4 bits for the width, a node or a group."""
@@ -105,7 +114,7 @@ class LearnedStepQuantization(Quantization):
 
         return LearnedSteps(self.format, site=str(slot), axis=self.axis, lr=self.lr)
 
-    def held_bytes(self, elements: int) -> int:
+    def held_bytes(self, elements: int, rows: int) -> int:
         return 4 * elements
 
     def metadata_bits(self, rows: int, width: int) -> int:

@@ -69,23 +69,32 @@ def up(tmp_path: Path) -> Iterator[Up]:
 class Dashboard:
     """Streamlit alone, in front of a store and of a queue that may be absent."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, **environment: str) -> None:
         self.service = service
+        self.environment = environment
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
+        self._start("-m", "app.serve", "--port", str(self.port))
+
+    def start_by_hand(self) -> None:
+        """As somebody does who has not read how."""
         script = Path(app.__file__).parent / "dashboard.py"
+        self._start("-m", "streamlit", "run", str(script), f"--server.port={self.port}")
+
+    def _start(self, *command: str) -> None:
         environment = os.environ | {
             "BITFRONT_HOME": str(self.service.settings.home),
             "BITFRONT_STORE_URL": self.service.client.url,
             "REDIS_URL": "redis://127.0.0.1:9/0",
         }
-        command = [sys.executable, "-m", "streamlit", "run", str(script)]
-        options = [f"--server.port={self.port}", "--server.address=127.0.0.1"]
         self.process = subprocess.Popen(
-            [*command, *options], env=environment, cwd=script.parent.parent, stdout=subprocess.DEVNULL
+            [sys.executable, *command],
+            env=environment | self.environment,
+            cwd=Path(app.__file__).parent.parent,
+            stdout=subprocess.DEVNULL,
         )
         until(self._answers, "the dashboard answers", 60)
 

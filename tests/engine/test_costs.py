@@ -110,6 +110,8 @@ def test_an_unknown_table_is_named(settings: Settings):
         ({"colour": "red"}, "the table has the unknown key 'colour': allowed are title, source, kind, unit, "
          "accumulator_bits, byte, peak, bandwidth, mac, pair"),
         ({"source": ""}, "the table needs a source as text"),
+        ({"unit": 5}, "the table needs a unit as text, not 5"),
+        ({"kind": ["area"]}, "the table needs a kind as text, not ['area']"),
         ({"kind": "volume"}, "the table: kind is one of area, energy, device, not 'volume'"),
         ({"peak": -1}, "the table: peak is a number above 0, not -1"),
         ({"kind": "device"}, "the table: a device needs peak (fp32 multiply-accumulates a second) and bandwidth "
@@ -123,6 +125,8 @@ def test_an_unknown_table_is_named(settings: Settings):
          "\"5.5\", not 'wide'"),
         ({"mac": {"int": {"8": "7"}}}, "the table: [mac.int] 8 is a number above 0, not '7'"),
         ({"pair": [{"a": "int8"}]}, "the table: each [[pair]] has a, b (names of formats) and value"),
+        ({"pair": [{"a": "int8", "b": "int99", "value": 1}]}, "the table, in a [[pair]]: int99: the bits of an integer "
+         "format go from 1 to 16"),
     ],
 )  # fmt: skip
 def test_a_table_that_does_not_fit_says_why(change: dict, message: str):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from engine.graph import load_graph
 from engine.held import Inspection, held_in_step
+from engine.kernels.sparse import SparseOperand
 from engine.objectives import OBJECTIVES
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -49,6 +50,15 @@ def test_a_small_network_by_hand():
     # ReLU's result, 5 × 4 × 4 bytes, is the second product's operand too; constant: x (60) and the second weight (32).
     assert (held.bytes, held.constant_bytes) == (80, 92)
     assert {each.operation for each in held.kept} == {"MmBackward0"}
+
+
+def test_where_a_sparse_tensors_entries_lie_is_structure():
+    operand = SparseOperand.from_dense(torch.eye(8))
+    assert operand is not None
+    with Inspection() as inspection:
+        held = inspection.held(Keeping.apply(parameter(4), operand.with_values(2 * operand.values)).sum())
+    # Eight values, and those of the operand whose places they have; nine starts and eight (row, column) pairs apart.
+    assert (held.bytes, held.constant_bytes) == (2 * 8 * 4, 9 * 8 + 16 * 8)
 
 
 def test_what_an_operation_keeps_on_its_ctx_is_held():
@@ -118,6 +128,7 @@ def test_gcn_by_hand(settings: Settings):
     # Layer 1: the dropped input and ReLU's result, 34 × 16 floats each; the loss: log-softmax of 4 nodes × 4 classes,
     # and the sum of the weights. The features and the weights are there anyway.
     assert [held.of_layer(layer) for layer in (0, 1, None)] == [0, 2 * 34 * 16 * 4, 4 * 4 * 4 + 4]
+    assert held.of_layers == 2 * 34 * 16 * 4
 
 
 def test_quantized_weights_are_held_beside_the_weights(settings: Settings):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from engine.bench import BENCHES
-from engine.costs import list_tables
-from engine.roofline_machine import machine_file, machine_table
+from engine.costs import list_devices, list_tables, machine_file
+from engine.roofline_machine import machine_table
 from engine.settings import Settings
 
 
@@ -21,6 +21,7 @@ def test_this_machine_is_measured_once(settings: Settings):
     assert machine_table(settings) == table
     assert machine_file(settings).read_text() == before
     assert table in list_tables(settings)[0]
+    assert list_devices(settings)[0] == table
 
 
 def test_it_is_measured_even_where_nothing_can_be_kept(settings: Settings):

@@ -7,8 +7,11 @@ import torch
 
 import engine
 from engine.checkpoint import Checkpoint
+from engine.counted_size import counted_size
 from engine.errors import RunError
 from engine.events import EpochFinished
+from engine.ledger import run_ledger
+from engine.ledger.figures import run_figures
 from engine.live import LiveScheme
 from engine.predicting import Predictor
 from engine.settings import Settings
@@ -108,3 +111,25 @@ def test_there_is_no_result_before_the_end(settings: Settings):
     with pytest.raises(RunError) as error:
         Training(spec(), settings).result()
     assert str(error.value) == "there is no result before the run has finished: ask after its last event"
+
+
+def test_the_ledger_has_the_bits_of_the_best_epochs_model_and_after_it_those_of_the_last(settings: Settings):
+    run = spec("a2q", epochs=40)
+    training = Training(run, settings)
+    for _ in training:
+        pass
+    result = training.result()
+    best = result.model.epoch
+    assert best < 40
+    size = counted_size(run, training.problem)
+    _, of_best = result.model.build()
+    for first, last, live in ((1, best, of_best), (best + 1, 40, training.trainer.live)):
+        rows = [row for row in result.ledger if row.first_epoch == first]
+        expected = [
+            row.model_copy(update={"first_epoch": first, "last_epoch": last}) for row in run_ledger(run, size, live)
+        ]
+        assert rows == expected
+    # The two are not alike, and the summary's inference figures are the first's.
+    found = run_figures([row for row in result.ledger if row.first_epoch == 1])
+    assert result.summary.figures["average_bits.inference"] == found["average_bits.inference"]
+    assert found["average_bits.inference"] != run_figures(result.ledger)["average_bits.inference"]

@@ -274,9 +274,10 @@ def test_a_spec_in_shorthand_is_a_dead_letter(
     assert reasons(connection) == [reason]
 
 
-def test_a_run_id_that_is_no_file_name_is_a_dead_letter(connection: duckdb.DuckDBPyConnection) -> None:
-    apply(connection, lives.event("../x", 0, 0, RunQueued(spec=lives.spec())))
-    assert reasons(connection) == ["the run id '../x' is not allowed: 1 to 64 letters, digits, - and _"]
+@pytest.mark.parametrize("run", ["../x", "..", "a/b", "/etc", "a.b", "a\x00b", "a\nb", "", "x" * 65, "uploads"])
+def test_a_run_id_that_names_other_files_is_a_dead_letter(connection: duckdb.DuckDBPyConnection, run: str) -> None:
+    apply(connection, lives.event(run, 0, 0, RunQueued(spec=lives.spec())))
+    assert reasons(connection) == [f"the run id {run!r} is not allowed: 1 to 64 letters, digits, - and _"]
 
 
 def test_an_epoch_that_goes_back_is_a_dead_letter(connection: duckdb.DuckDBPyConnection) -> None:

@@ -23,6 +23,7 @@ SHAPES = {
     "degree-quant-table9": (66, 60),
     "dynamic-precision": (27, 24),
     "dynamic-precision-folds": (5, 4),
+    "exported-files": (6, 0),
     "link-prediction": (8, 6),
     "mutag-folds": (3, 2),
     "reddit-binary-folds": (3, 2),

@@ -49,18 +49,21 @@ TOKEN = "the tests' token"
 class Stack:
     """Queue, store, dispatcher and workers on one home, each a process of its own."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, *, redis_url: str | None = None) -> None:
         self.home = home
         self.home.mkdir(parents=True, exist_ok=True)
         self.store_port = free_port()
         self.settings = Settings(
             home=home,
-            redis_url=valkey.address(home),
+            redis_url=redis_url or valkey.address(home),
             store_url=f"http://{HOST}:{self.store_port}",
             data=home / "data",
         )
         self.redis = Redis.from_url(
-            valkey.address(home), decode_responses=True, retry=Retry(ConstantBackoff(0.05), 200), socket_timeout=10
+            str(self.settings.redis_url),
+            decode_responses=True,
+            retry=Retry(ConstantBackoff(0.05), 200),
+            socket_timeout=10,
         )
         self.store = StoreClient(f"http://{HOST}:{self.store_port}")
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -76,7 +79,7 @@ class Stack:
                 self._command(name),
                 stdout=out,
                 stderr=out,
-                env=self._environment(name),
+                env=self._environment(),
                 start_new_session=True,
                 preexec_fn=die_with_parent(os.getpid()),
             )
@@ -92,19 +95,15 @@ class Stack:
         arguments = {"store": ["--port", str(self.store_port)], "dispatcher": []}.get(name, ["--name", name])
         return [sys.executable, "-m", module, *arguments]
 
-    def _environment(self, name: str) -> dict[str, str]:
+    def _environment(self) -> dict[str, str]:
         return os.environ | {
-            "BITFRONT_HOME": str(self.home_of(name)),
+            "BITFRONT_HOME": str(self.home),
             "BITFRONT_DATA": str(self.settings.data_root),
             "REDIS_URL": str(self.settings.redis_url),
             "BITFRONT_STORE_URL": str(self.settings.store_url),
             "BITFRONT_STORE_TOKEN": TOKEN,
             "NUMBA_CACHE_DIR": COMPILED,
         }
-
-    def home_of(self, name: str) -> Path:
-        """A worker whose name begins with "remote" has a home of its own, as on another machine."""
-        return self.home / name if name.startswith("remote") else self.home
 
     def alive(self, name: str) -> bool:
         process = self.processes.get(name)

@@ -2,32 +2,69 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+
+import pytest
 
 import engine
 from engine.settings import Settings
+from tasks import keys
 from tasks.artifacts import Remote
+from tasks.attempt import Attempt, Outcome
+from tasks.checkpoints import Checkpoints
+from tasks.train import begin
 from tests.tasks.stack import TOKEN, Stack, karate
 
 
-def test_a_remote_workers_model_lies_with_the_store(stack: Stack) -> None:
-    stack.end("worker@a")
-    stack.start("remote@c")
-    try:
-        spec = karate(epochs=20, scheme="dq-int8")
-        [run] = stack.launch(spec)
-        assert stack.until(run, "finished", "failed")["worker"] == "remote@c"
-    finally:
-        stack.end("remote@c")
-    folder = stack.settings.artifacts / run / "1"
-    result = engine.run(spec, stack.settings)
-    assert engine.load(folder / "model.safetensors", settings=stack.settings).compare(result).share == 1.0
-    assert list((stack.home_of("remote@c") / "artifacts").rglob("*.*")) == []
+@pytest.fixture
+def elsewhere(queue: Stack, tmp_path: Path) -> Iterator[Settings]:
+    """The settings of a worker on another machine than the store, which runs."""
+    queue.start("store")
+    yield queue.settings.model_copy(update={"home": tmp_path, "store_token": TOKEN})
+    queue.end("store")  # else it would take what later tests look for in the stream
 
 
-def test_who_shares_the_folder_sends_nothing(stack: Stack, tmp_path: Path) -> None:
+def test_a_remote_workers_model_lies_with_the_store(queue: Stack, elsewhere: Settings) -> None:
+    spec = karate(epochs=20, scheme="dq-int8")
+    [run] = queue.launch(spec)
+    queue.until(run, "queued")
+    own = Checkpoints(elsewhere.artifacts, run, 1, seconds=20)
+    remote = partial(Remote, elsewhere, run, 1)
+    attempt = Attempt(queue.redis, queue.redis, run, 1, "remote", begin, own, remote)
+    assert attempt.carry_out(spec.to_json()) is Outcome.FINISHED
+    queue.until(run, "finished")
+    result = engine.run(spec, queue.settings)
+    model = queue.settings.artifacts / run / "1" / "model.safetensors"
+    assert engine.load(model, settings=queue.settings).compare(result).share == 1.0
+    assert list(elsewhere.artifacts.rglob("*.*")) == []
+
+
+def test_a_checkpoint_goes_to_the_store_and_comes_from_it(queue: Stack, elsewhere: Settings) -> None:
+    spec = karate(epochs=20)
+    [run] = queue.launch(spec)
+    queue.until(run, "queued")
+    first = Remote(elsewhere, run, 1, "1:w:secret")
+    training = begin(spec, None)
+    next(iter(training))
+    path = elsewhere.artifacts / "checkpoint.pt"
+    path.parent.mkdir()
+    training.checkpoint().save(path)
+    queue.redis.set(keys.lease(run), "1:w:secret")
+    assert first.put(path) is True
+    assert first.files() == [{"attempt": 1, "name": "checkpoint.pt", "bytes": path.stat().st_size}]
+    second = Remote(elsewhere, run, 2, "2:v:secret")
+    second.fetch(1, "checkpoint.pt", elsewhere.artifacts / "fetched" / "checkpoint.pt")
+    assert (elsewhere.artifacts / "fetched" / "checkpoint.pt").read_bytes() == path.read_bytes()
+    queue.redis.set(keys.lease(run), "2:v:secret")
+    second.clear_checkpoints()
+    assert second.files() == []
+
+
+def test_who_shares_the_folder_sends_nothing(queue: Stack, elsewhere: Settings, tmp_path: Path) -> None:
     path = tmp_path / "checkpoint.pt"
     path.write_bytes(b"no checkpoint, which the store would refuse")
-    settings = stack.settings.model_copy(update={"store_token": TOKEN})
-    assert Remote(settings, "r", 1, "").put(path) is False
+    sharing = elsewhere.model_copy(update={"home": queue.home})
+    assert Remote(sharing, "r", 1, "").put(path) is False
     assert Remote(Settings(home=tmp_path), "r", 1, "").put(path) is False

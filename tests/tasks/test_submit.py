@@ -105,3 +105,15 @@ def test_data_by_its_path_is_not_launched(queue: Stack) -> None:
         "train it here with `bitfront run`, or upload the files on the Launch page"
     )
     assert queue.said() == before
+
+
+def test_a_launch_that_would_make_too_many_wait_is_refused_whole(queue: Stack) -> None:
+    few = queue.settings.model_copy(update={"most_queued": 3})
+    submit(few, [karate(seed=seed) for seed in range(3)])
+    with pytest.raises(InputError) as caught:
+        submit(few, [karate(seed=seed) for seed in range(4)])
+    assert str(caught.value) == (
+        "4 more runs would make 4 wait, and at most 3 may (BITFRONT_MOST_QUEUED): "
+        "cancel some, or launch when some have ended"
+    )
+    assert len(queue.said()) == 3

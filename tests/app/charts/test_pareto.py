@@ -169,3 +169,27 @@ def test_a_logarithmic_axis_leaves_out_what_is_zero() -> None:
     groups = [group("int8", 4, 81.5, other=7.0), group("int1", 8, 75.0, other=0.0)]
     assert set(drawn(pareto_chart(groups, Axes(other=Other("Bits", ""), log_x=True)))) == {"group-int8"}
     assert set(drawn(pareto_chart(groups, Axes(other=Other("Bits", ""))))) == {"group-int8", "group-int1"}
+
+
+@pytest.mark.parametrize(
+    ("log", "lower", "ends"),
+    [
+        (False, False, [2.0, 6.0]),
+        (False, True, [6.0, 2.0]),
+        (True, False, [pytest.approx(0.30103), pytest.approx(0.778151)]),
+    ],
+)
+def test_one_value_stands_in_the_middle_of_its_axis(log: bool, lower: bool, ends: list[float]) -> None:
+    axes = Axes(other=Other("Energy", "", lower_is_better=lower), log_x=log)
+    axis = pareto_chart([group("int8", 4, 81.5, other=4.0)], axes).to_dict()["layout"]["xaxis"]
+    assert list(axis["range"]) == ends
+
+
+def test_a_point_says_how_its_price_is_known() -> None:
+    groups = [group("int8", 4, 81.5, other=4.0), group("int6", 5, 81.0, other=3.0, other_certainty="interpolated")]
+    figure = pareto_chart(groups, Axes(other=Other("Energy (J)<br>Mine", "")))
+    hovers = [each[1] for trace in figure.to_dict()["data"] for each in trace.get("customdata") or []]
+    assert [hover.split("<br>")[2] for hover in sorted(hovers)] == [
+        "Energy (J), Mine: 3 (interpolated)",
+        "Energy (J), Mine: 4",
+    ]

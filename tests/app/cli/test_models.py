@@ -10,6 +10,7 @@ from rich.console import Console
 
 import engine
 from app.cli.models import copy_model, keep_model, model_files
+from engine.artifacts import left_by
 from engine.errors import InputError
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -64,6 +65,29 @@ def test_a_model_is_kept_said_and_copied(tmp_path: Path):
         assert (body.bytes, body.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     copy_model(tmp_path / "run", tmp_path / "mine" / "best.safetensors")
     assert engine.load(tmp_path / "mine" / "best.safetensors").predict().shape == (34,)
+
+
+def test_a_copy_takes_no_other_files_place(tmp_path: Path):
+    keep_model(finished(), tmp_path / "run" / "1", Console())
+    (tmp_path / "mine.json").write_text("{}")
+    with pytest.raises(InputError) as error:
+        copy_model(tmp_path / "run", tmp_path / "mine.safetensors")
+    assert str(error.value) == (
+        f"{tmp_path / 'mine.json'} is no model's manifest, and mine.safetensors would overwrite it with its own: "
+        "name the model otherwise"
+    )
+    assert not (tmp_path / "mine.safetensors").exists()
+
+
+def test_the_newest_attempts_model_is_the_runs(tmp_path: Path):
+    assert left_by(tmp_path) == tmp_path / "1" / "model.safetensors"
+    (tmp_path / "model.safetensors").write_text("of an earlier version")
+    assert left_by(tmp_path) == tmp_path / "model.safetensors"
+    for attempt in (2, 10):
+        (tmp_path / str(attempt)).mkdir()
+        (tmp_path / str(attempt) / "model.safetensors").write_text("")
+    (tmp_path / "11").mkdir()
+    assert left_by(tmp_path) == tmp_path / "10" / "model.safetensors"
 
 
 def test_a_full_disk_costs_only_the_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.phrases import literal
 from engine.events import new_run_id
 from tests.app.views.conftest import Dashboard
 from tests.store import lives
@@ -128,6 +129,37 @@ def test_what_was_measured_is_an_axis_for_the_groups_that_were(dashboard: Dashbo
     page = dashboard.open("compare", density="Another figure", figure=choice, **HERE)
     (figure,) = figures(page)
     assert {scheme: point["x"] for scheme, point in points(figure).items()} == {"int8": pytest.approx(17.56)}
+    said = "No value for 2 of 3 seed groups. 2: not measured yet: bitfront measure RUN, or the button on a run's page."
+    assert said in [text.value for text in page.caption]
+
+
+def test_a_price_says_its_source_and_why_it_is_not_known(
+    dashboard: Dashboard, filled: Service, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("BITFRONT_HOME", str(tmp_path))
+    (tmp_path / "costs").mkdir()
+    (tmp_path / "costs" / "broken.toml").write_text('title = "Broken"\nsource = "a test"\nkind = "area"\nunit = 5\n')
+    dashboard.use(filled)
+    page = dashboard.open("compare", density="Another figure", figure="Energy", **HERE)
+    said = [text.value for text in page.caption]
+    assert (
+        literal(
+            "No value for 3 of 3 seed groups. 3: the cost table 'Published area' gives no energies: "
+            "choose one that does."
+        )
+        in said
+    )
+    (fault,) = [text.value for text in page.warning]
+    assert fault == literal(f"the cost table {tmp_path}/costs/broken.toml needs a unit as text, not 5")
+    assert figures(page) == []
+    assert "None of them has a value on this axis." in [text.value for text in page.info]
+    page = dashboard.open("compare", density="Another figure", figure="Energy", costs="Energy in 45 nm", **HERE)
+    (source,) = [text.value for text in page.caption if text.value.startswith("Energy in 45 nm")]
+    assert source.endswith("recalled]")
+    (figure,) = figures(page)
+    hovers = [details[1] for trace in figure["data"] for details in trace.get("customdata") or []]
+    assert len(hovers) == 3
+    assert all("Energy (training, J an epoch), Energy in 45 nm: " in hover for hover in hovers)
 
 
 def test_another_cost_table_changes_the_arithmetic_density(

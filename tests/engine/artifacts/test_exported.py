@@ -98,6 +98,28 @@ def test_graphs_that_a_person_brings(settings: Settings, tmp_path: Path):
     assert exported.scores(data).shape == (34, 4)
 
 
+@pytest.mark.parametrize("scheme", ["dq-int8", "msfp13"])
+def test_raw_and_prepared_features_say_the_same(settings: Settings, tmp_path: Path, mirror: Path, scheme: str):
+    """Cora's words, as Planetoid has them and divided by their number as training had them."""
+    from torch_geometric.datasets import Planetoid
+    from torch_geometric.transforms import NormalizeFeatures
+
+    exported = saved(train(settings, scheme, epochs=20, dataset="cora"), tmp_path, settings)
+    labels = exported.predict()
+    assert len(labels) == 2708
+    folder = str(settings.data_root / "Planetoid")
+    for found in (Planetoid(folder, "Cora")[0], Planetoid(folder, "Cora", transform=NormalizeFeatures())[0]):
+        assert isinstance(found, Data)
+        assert float((exported.predict(found) == labels).double().mean()) >= 0.999
+    negative = Data(x=-torch.ones(3, 1433), edge_index=torch.tensor([[0], [1]]))
+    with pytest.raises(InputError) as error:
+        exported.predict(negative)
+    assert str(error.value) == (
+        "the data's features x hold negative numbers, but the model was trained on the counts of cora, each row "
+        "divided by its sum: give them raw, or so divided"
+    )
+
+
 def karate() -> Data:
     from torch_geometric.datasets import KarateClub
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import safetensors.numpy
 import torch
+from torch_geometric.nn import GCN
 
 import engine
 from engine.artifacts.manifest import Manifest
@@ -98,6 +99,29 @@ def test_a_place_that_cannot_be_written_is_refused(result: RunResult, tmp_path: 
     with pytest.raises(InputError) as error:
         engine.save(result, path)
     assert str(error.value) in (f"{path} cannot be written: File exists", f"{path} cannot be written: Not a directory")
+
+
+def test_a_file_that_is_no_manifest_is_not_overwritten(result: RunResult, tmp_path: Path):
+    for content in ('{"mine": 1}', "[1]", "no JSON"):
+        (tmp_path / "cora.json").write_text(content)
+        with pytest.raises(InputError) as error:
+            engine.save(result, tmp_path / "cora.safetensors")
+        assert str(error.value) == (
+            f"{tmp_path / 'cora.json'} is no model's manifest, and cora.safetensors would overwrite it with its own: "
+            "name the model otherwise"
+        )
+        assert (tmp_path / "cora.json").read_text() == content
+    assert not (tmp_path / "cora.safetensors").exists()
+
+
+def test_a_model_of_ones_own_is_no_result(tmp_path: Path):
+    model = engine.quantize(GCN(4, 8, 2), "dq-int8")
+    with pytest.raises(InputError) as error:
+        engine.save(model, tmp_path / "model.safetensors")  # pyright: ignore[reportArgumentType]
+    assert str(error.value) == (
+        "engine.save keeps the result of engine.run, and GCN is a module: keep a model of your own, quantized by "
+        "engine.quantize or not, with torch.save(model.state_dict(), path)"
+    )
 
 
 def test_an_absent_file(tmp_path: Path):
@@ -192,11 +216,10 @@ def _scheme(manifest: dict[str, Any]) -> None:
         (_hidden, "{path} is damaged: for layers.0.bias the model has [4096], the file one of the shape [16]"),
         (
             _at,
-            "{path} is damaged: its manifest names a tensor of shape [16] in 64 bytes at 1000000, which the file does "
-            "not hold",
+            "{path} is damaged: the tensors that its manifest names do not lie one after the other",
         ),
-        (_format, "int99: the bits of an integer format go from 1 to 16"),
-        (_site, "{path} is damaged: its manifest does not speak of the quantizer '1/update'"),
+        (_format, "{path} is damaged: its manifest and the scheme 'dq-int8' do not agree about 'layers.0.weight'"),
+        (_site, "{path} is damaged: its manifest and the scheme 'dq-int8' do not agree about '1/update'"),
         (_more, "the manifest {manifest} cannot be read: surprise: Extra inputs are not permitted"),
         (
             _scheme,

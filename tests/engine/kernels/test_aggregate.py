@@ -91,3 +91,18 @@ def test_a_transposed_view_is_read_right():
     adjacency = Adjacency.from_edges(torch.tensor([[0, 1], [1, 2]]), 3)
     x = torch.arange(6.0).reshape(2, 3).t()
     assert torch.equal(aggregate(x, adjacency), dense(torch.tensor([[0, 1], [1, 2]]), 3) @ x)
+
+
+def test_a_weighted_sum_keeps_for_each_gradient_what_it_reads_and_no_more():
+    adjacency = Adjacency.from_edges(torch.tensor([[0, 1, 2], [1, 2, 0]]), 3, loops=False)
+    weights, x = torch.ones(3, 1), torch.ones(3, 5)
+    kept = {
+        learned: weighted_aggregate(
+            weights.clone().requires_grad_("weights" in learned), x.clone().requires_grad_("x" in learned), adjacency
+        ).grad_fn.saved_tensors  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+        for learned in ("x", "weights", "weights and x")
+    }
+    shapes = {
+        learned: [None if each is None else tuple(each.shape) for each in found] for learned, found in kept.items()
+    }
+    assert shapes == {"x": [(3, 1), None], "weights": [None, (3, 5)], "weights and x": [(3, 1), (3, 5)]}

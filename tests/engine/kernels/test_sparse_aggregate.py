@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,3 +56,30 @@ def test_a_plan_serves_other_values_at_the_same_places():
     assert plan.fits(doubled)
     assert torch.equal(plan.sum(doubled.values).dense(), aggregate(2 * x, adjacency))
     assert not plan.fits(sparse(3, 4)[1])
+
+
+@given(graphs(), st.integers(0, 50))
+def test_weighted_sums_equal_the_dense_ones(graph, seed: int):
+    edge_index, nodes = graph
+    plain = Adjacency.from_edges(edge_index, nodes, loops=False)
+    # Powers of two, as sums of whole numbers times them are exact in any order.
+    weights = 2.0 ** (torch.arange(plain.sources.numel()) % 3).unsqueeze(1)
+    x, operand = sparse(nodes, seed)
+    plan = SparseSum.plan(operand, plain.incoming, own=False)
+    if plan is not None:
+        expected = aggregate(x, replace(plain, weights=weights))
+        assert torch.equal(plan.sum(operand.values, weights.squeeze(1)).dense(), expected)
+
+
+@given(st.integers(0, 50), st.booleans())
+def test_values_are_taken_at_an_operands_places_where_all_non_zeros_lie_there(seed: int, beside: bool):
+    x, operand = sparse(5, seed)
+    other = torch.where(x > 0, x + 1, 0.0)
+    if beside:
+        other[(x == 0).nonzero()[0].unbind()] = 1.0
+        assert operand.values_of(other) is None
+        return
+    found = operand.values_of(other)
+    assert found is not None
+    assert found.columns is operand.columns
+    assert torch.equal(found.dense(), other)

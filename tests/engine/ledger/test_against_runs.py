@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 import pytest
+import torch
 
+from engine.counted_size import counted_size
 from engine.errors import InputError
 from engine.events import LedgerRow
-from engine.graph import Graph, load_graph
+from engine.graph import Graph, _size, load_graph
 from engine.ledger import ledger_rows, run_products
 from engine.models import MODELS
 from engine.scheme import parse_scheme
@@ -133,15 +136,19 @@ def test_each_sites_formats_and_elements_are_those_of_the_rows(scheme: str, mode
 TASKS = {
     "graphs in batches": {"dataset": "mutag", "training": {"batch_size": 64}},
     "links": {"dataset": "cora", "task": "link-prediction"},
+    "clusters": {"dataset": "cora", "training": {"batching": "clusters(parts=10,per_batch=2)"}},
+    "neighbours": {"dataset": "cora", "training": {"batching": "neighbours(batch_size=64)"}},
 }
+EVERY = [(task, model) for task in ("graphs in batches", "clusters") for model in NAMES]
 
 
 @pytest.mark.parametrize("scheme", ["int8", "taq[8,6,4,2]", "dq-int4"])
-@pytest.mark.parametrize(("task", "model"), [*(("graphs in batches", model) for model in NAMES), ("links", "gcn")])
+@pytest.mark.parametrize(("task", "model"), [*EVERY, ("links", "gcn"), ("neighbours", "gat"), ("neighbours", "gin")])
 def test_other_tasks_and_batches_too(task: str, model: str, scheme: str, settings: Settings, mirror: object):
     spec = RunSpec.parse({"model": model, "scheme": scheme, **TASKS[task]})
     problem, trainer = prepared(spec, load_graph(spec.dataset, settings))
-    rows = ledger_rows(run_products(spec, problem.size), spec.parsed_scheme, 1, problem.size.degrees)
+    size = counted_size(spec, problem)
+    rows = ledger_rows(run_products(spec, size), spec.parsed_scheme, 1, size.degrees, messages=size.messages)
     check(charged(rows), seen(count(trainer, problem.batches(1))))
 
 
@@ -155,6 +162,34 @@ def test_the_protected_share_is_the_masks_expectation(graph: Graph):
         drawn = sum(row.protected for row in of_site) / sum(row.elements for row in of_site)
         # Masks are drawn a node, layer and step.
         assert drawn == pytest.approx(expected, abs=4 * (0.25 / (rows_of * len(steps) * 2)) ** 0.5), site
+
+
+@pytest.mark.parametrize("task", ["graphs in batches", "clusters"])
+def test_the_protected_share_in_batches_is_the_mean_of_their_nodes_and_senders(
+    task: str, settings: Settings, mirror: object
+):
+    spec = RunSpec.parse({"model": "gat", "scheme": "dq-int4(p_min=0.1,p_max=0.6)", **TASKS[task]})
+    problem, _ = prepared(spec, load_graph(spec.dataset, settings))
+    size = counted_size(spec, problem)
+    rows = ledger_rows(run_products(spec, size), spec.parsed_scheme, 1, size.degrees, messages=size.messages)
+    # Each graph's own ranks, or the whole graph's, of what is in the batches.
+    parts = [batch.topology for batch in problem.batches(1)]
+    nodes = torch.cat([part.degree_rank for part in parts]).double()
+    senders = torch.cat([part.degree_rank[part.looped.sources] for part in parts]).double()
+    for site, product, ranks in (("input", "forward", nodes), ("score", "aggregate", senders)):
+        found = next(row.protected for row in rows if (row.site, row.product) == (site, product) and row.elements)
+        assert found == pytest.approx(0.1 + 0.5 * float(ranks.mean()), abs=1e-9), site
+
+
+def test_loops_are_replaced_by_one_a_node(graph: Graph):
+    loops = torch.tensor([[0, 0, 3], [0, 0, 3]])
+    edges = torch.cat([graph.edge_index, loops], 1)
+    looped = replace(graph, edge_index=edges, size=_size(graph.x, edges, graph.y, None))
+    assert looped.size.looped == graph.edge_index.shape[1] + 60
+    spec, problem, trainer = trained("taq[8,6,4,2]", looped, name="gat")
+    size = counted_size(spec, problem)
+    rows = ledger_rows(run_products(spec, size), spec.parsed_scheme, 1, size.degrees, messages=size.messages)
+    check(charged(rows), seen(count(trainer, problem.batches(2))))
 
 
 def test_the_protected_share_of_weights_is_one_less_the_probability(graph: Graph):

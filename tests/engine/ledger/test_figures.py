@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine.costs import default_table
+from engine.costs import default_table, load_table
 from engine.datasets import GraphSize
 from engine.datasets.known_size import known_size
 from engine.events import LedgerRow
 from engine.ledger import run_ledger
-from engine.ledger.figures import FIGURES, Ledger, run_figures
+from engine.ledger.figures import FIGURES, WITHOUT_WRITES, Ledger, run_figures
 from engine.ledger.runs import expected_size
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -142,4 +142,11 @@ def test_a_ledger_of_before_has_what_follows_from_its_rows():
     assert found["stash"] is None
     assert found["peak_footprint"] is None
     assert found["feature_memory"] == 4
+    for name in ("traffic.training", "traffic.inference", "intensity.inference", "energy.training"):
+        assert FIGURES[name].moves
+        assert found[name] is None
+    assert found["macs.inference"] == 8
+    assert Ledger([old], load_table("energy-45nm")).lacks == WITHOUT_WRITES
+    assert run_figures([old], load_table("energy-45nm"))["energy.inference"] is None
+    assert Ledger([old.model_copy(update={"written": 4})], default_table()).lacks is None
     assert Ledger([old], default_table()).epochs == 2

@@ -1,0 +1,66 @@
+"""What a visitor changes, each act only for those who may: the pages' one way to launch, cancel, measure and upload."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app import connection, visitor
+from app.roles import role_of
+from engine.errors import BitfrontError
+from engine.spec import RunSpec
+from store.access import Role
+from tasks import submit
+
+WHY = {
+    "readonly": "this Bitfront is read-only: nothing can be changed here",
+    "oidc": "you may look and share, not change: ask whoever runs this Bitfront to put you on the list of runners",
+}
+
+
+class NotAllowed(BitfrontError):  # noqa: N818 - an answer, as people read it
+    """The visitor's role does not allow it."""
+
+
+def role() -> Role:
+    """What the visitor of this page may do."""
+    return role_of(connection.settings(), visitor.claims())
+
+
+def may_change() -> bool:
+    """Whether the visitor may launch, cancel, measure, upload and edit."""
+    return role() is Role.RUNNER
+
+
+def why_not() -> str | None:
+    """Why the visitor may change nothing, in a sentence; None where they may."""
+    return None if may_change() else WHY[connection.settings().auth]
+
+
+def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None) -> list[str]:
+    """Launch all the runs or none; gives their ids. Raises NotAllowed, and what ``tasks.submit.submit`` raises."""
+    _check()
+    return submit.submit(connection.settings(), specs, priority=priority, sweep=sweep)
+
+
+def cancel(runs: Sequence[str]) -> None:
+    """Ask to cancel runs. Raises NotAllowed, QueueUnavailable."""
+    _check()
+    submit.cancel(connection.settings(), runs)
+
+
+def measure(*runs: str) -> None:
+    """Ask the workers to measure runs. Raises NotAllowed, QueueUnavailable."""
+    _check()
+    submit.measure(connection.settings(), *runs)
+
+
+def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dict[str, Any]:
+    """Have the store check and keep a dataset's files. Raises NotAllowed, InputError with the row, StoreUnavailable."""
+    _check()
+    return connection.upload(files, kind, name, labels)
+
+
+def _check() -> None:
+    if why := why_not():
+        raise NotAllowed(why)
