@@ -63,7 +63,7 @@ class Chaos:
     def _hit(self, victim: str, chosen: random.Random, began: float) -> Kill:
         kill = Kill(0.0, victim)
         if victim in AT_WORK:
-            row, worker = wait_for(lambda: self._somebody_at_work(chosen), "a worker trains", every=0.1)
+            row, worker = wait_for(lambda: self._somebody_at_work(chosen), "a worker trains", 300, every=0.4)
             kill.run, kill.attempt, kill.epoch, kill.of = row["run"], row["attempt"], row["epoch"], row["total_epochs"]
             hit = worker if victim == "worker" else _child(worker)
         else:

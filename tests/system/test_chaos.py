@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.system, pytest.mark.chaos]
 LONG = os.environ.get("BITFRONT_CHAOS") == "long"
 SEED = int(os.environ.get("BITFRONT_CHAOS_SEED", "9"))
 RUNS = 60 if LONG else 6
-EPOCHS = 1500
+EPOCHS = 500 if LONG else 1500
 VICTIMS = (
     {"worker": 13, "child": 10, "store": 5, "queue": 4, "dispatcher": 2, "dashboard": 2}
     if LONG
@@ -64,7 +64,7 @@ def test_whatever_is_hit_every_run_ends_once_whole_and_as_its_twin(
         some = specs[len(runs) : -(-RUNS * (number + 1) // of)]
         runs.extend(wait_for(lambda: _submitted(up, some), "the queue takes them", every=0.2))
 
-    chaos = Chaos(up, SEED, number, VICTIMS, pause=(1.0, 6.0) if LONG else (0.2, 1.0))
+    chaos = Chaos(up, SEED, number, VICTIMS, pause=(0.5, 3.0) if LONG else (0.2, 1.0))
     chaos.carry_out(launch)
     wait_for(lambda: _ended(up, runs) == RUNS, f"every run ends\n{chaos.table()}", 1800 if LONG else 180, every=0.2)
     with connect(up.settings) as client:
