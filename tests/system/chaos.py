@@ -133,6 +133,7 @@ class Chaos:
 def _child(worker: psutil.Process) -> psutil.Process:
     """The process of a worker that trains."""
     for child in worker.children():
-        if "billiard" in " ".join(child.cmdline()):
-            return child
+        with suppress(psutil.Error):  # a dead one has no command line
+            if "--billiard-fork" in child.cmdline():
+                return child
     raise psutil.NoSuchProcess(worker.pid)

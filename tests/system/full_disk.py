@@ -41,7 +41,8 @@ def carry_out(up: Up, ballast: Path) -> dict[str, Any]:
     wait_for(lambda: row(up, run).get("epoch", 0) > 20, "the run trains", every=0.1)
     fill(ballast)
     noticed = wait_for(lambda: signs(up), "somebody notices", every=0.1)
-    fill(ballast)
+    log = up.home / "logs" / "worker-1.log"
+    wait_for(lambda: "the checkpoint could not be written" in log.read_text(), "the run trains on", every=0.1)
     ballast.unlink()
     end = wait_for(
         lambda: found if (found := row(up, run)).get("state") in ("finished", "failed") else None,
