@@ -59,7 +59,7 @@ class Health(BaseModel):
     schema_version: int
     stream_position: str
     redis: str
-    """"connected" or "unreachable"."""
+    """"connected", "unreachable", or "none" where no queue is named."""
     home: str
     counts: dict[str, int]
     """Runs by state."""
@@ -133,13 +133,13 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
     async def failed(_: Request, error: BitfrontError) -> Response:
         return _problem(500, str(error))
 
-    @api.exception_handler(duckdb.Error)
-    async def not_kept(_: Request, error: duckdb.Error) -> Response:
-        return _problem(503, describe_failure(error))
-
     @api.exception_handler(RecursionError)
     async def nested(_: Request, error: RecursionError) -> Response:
         return _problem(422, "the body is nested too deep to be read")
+
+    @api.exception_handler(duckdb.Error)
+    async def not_kept(_: Request, error: duckdb.Error) -> Response:
+        return _problem(503, describe_failure(error))
 
     @api.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
@@ -166,7 +166,7 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
             version=version(),
             schema_version=SCHEMA_VERSION,
             stream_position=owner.position,
-            redis="connected" if owner.follower.is_connected else "unreachable",
+            redis=owner.follower.state,
             home=str(owner.settings.home),
             counts={row["state"]: row["n"] for row in counts},
             dead_letters=dead[0]["n"],

@@ -59,6 +59,13 @@ class Follower:
         """Whether Redis answered last time."""
         return self._connected.is_set()
 
+    @property
+    def state(self) -> str:
+        """ "connected", "unreachable", or "none" where no Redis is named."""
+        if self.is_connected:
+            return "connected"
+        return "none" if redis_url(self._settings) is None else "unreachable"
+
     def start(self) -> None:
         self._thread.start()
 

@@ -110,8 +110,6 @@ def cancel_all(settings: Settings) -> int:
 
     Raises QueueUnavailable if Redis does not answer, StoreUnavailable if the store does not.
     """
-    from store.client import connect
-
     url = address(settings)
     with connect(settings) as store:
         try:

@@ -132,6 +132,7 @@ def resume(*runs: str) -> None:
         Ids of runs.
     """
     import tasks.submit
+    from app.run_table import can_resume
 
     if not runs:
         raise InputError("name the runs to resume")
@@ -145,8 +146,3 @@ def resume(*runs: str) -> None:
     for run, row in rows.items():
         why = "trains where it was launched" if row["origin"] == "local" else f"is {row['state']}"
         console.print(f"{run}: {'queued again' if run in chosen else f'{why}: left as it is'}", highlight=False)
-
-
-def can_resume(row: dict[str, Any]) -> bool:
-    """Whether a run of this row may go on: a worker's, that was cancelled or has failed."""
-    return row["state"] in ("cancelled", "failed") and row["origin"] == "queue"

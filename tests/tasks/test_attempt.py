@@ -133,7 +133,10 @@ def test_a_run_that_asks_for_more_memory_than_it_may_take_fails_as_that(queue: S
     import torch
 
     limits = Limits(memory=3e9)
-    step: Step = lambda epoch: torch.empty(10**9).fill_(1.0).sum().item()  # noqa: E731
+
+    def step(epoch: int) -> None:
+        torch.empty(10**9).fill_(1.0)
+
     assert _attempt(queue.settings, queue.redis, step, limits=limits).carry_out(karate().to_json()) is Outcome.FAILED
     last = queue.said()[-1].body
     assert isinstance(last, RunFailed)
