@@ -135,9 +135,9 @@ def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(
     monkeypatch.setenv("BITFRONT_CHECKPOINT_SECONDS", "0.2")
     stack.start("worker@c")
     try:
-        spec = karate(epochs=1500, scheme="dq-int8")
+        spec = karate(epochs=500, scheme="dq-int8")
         [run] = stack.launch(spec)
-        stack.until_epoch(run, 20)
+        stack.until_epoch(run, 5)
         asleep = psutil.Process(stack.processes["worker@c"].pid)
         family = [asleep, *asleep.children(recursive=True)]
         for process in family:
@@ -150,7 +150,7 @@ def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(
             process.resume()
         row = stack.until(run, "finished", "failed")
         assert (row["state"], row["attempt"], row["attempts"], row["worker"]) == ("finished", 2, 2, "worker@b")
-        _whole(stack, run, 1500)
+        _whole(stack, run, 500)
         wait_for(lambda: f"{run}:1] succeeded" in stack.log("worker@c").read_text(), "the one that slept has noticed")
         assert "lost" in stack.log("worker@c").read_text()
         assert stack.losses(run) == engine.run(spec, stack.settings).history.columns["train_loss"]
@@ -164,16 +164,16 @@ def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(
 
 
 def test_a_cancelled_run_is_resumed_where_it_was(stack: Stack) -> None:
-    spec = karate(epochs=800, scheme="dq-int8")
+    spec = karate(epochs=400, scheme="dq-int8")
     [run] = stack.launch(spec)
-    stack.until_epoch(run, 10)
+    stack.until_epoch(run, 5)
     cancel(stack.settings, [run])
     row = stack.until(run, "cancelled")
-    assert row["epoch"] < 800
+    assert row["epoch"] < 400
     resume(stack.settings, {run: row["attempt"]})
     row = stack.until(run, "finished", "failed")
     assert (row["state"], row["attempt"], row["reason"]) == ("finished", 2, None)
-    _whole(stack, run, 800)
+    _whole(stack, run, 400)
     assert f"goes on from a checkpoint run={run} attempt=2" in stack.log("worker@a").read_text()
     assert stack.losses(run) == engine.run(spec, stack.settings).history.columns["train_loss"]
 
