@@ -27,6 +27,15 @@ from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 BEGINNING = "0-0"
 """The stream position before any entry."""
 
+FAILURES = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.InternalException,
+    duckdb.TransactionException,
+)
+"""What the database raises where it fails by itself, whatever the event: the last by a commit that found no room."""
+
 _SCHEMAS: dict[str, pa.Schema] = {}
 """Arrow schemas of the tables, read once: schema.sql fixes them."""
 
@@ -94,7 +103,7 @@ def apply_batch(
         result = _apply(connection, envelopes, dead, now)
         _commit(connection, entries, dead, now)
         return result
-    except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.InternalException):
+    except FAILURES:
         with suppress(duckdb.Error):  # a commit that failed has left no transaction
             connection.rollback()
         raise
