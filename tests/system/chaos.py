@@ -83,11 +83,12 @@ class Chaos:
         return None
 
     def _somebody_at_work(self, chosen: random.Random) -> tuple[dict[str, Any], psutil.Process] | None:
-        """A run in its middle, and the process of its worker."""
+        """A run in its middle, and the process of its worker; each attempt is hit once (its lease outlives it)."""
+        hit = {(kill.run, kill.attempt) for kill in self.kills}
         rows = [
             row
             for row in self._rows(states="running")
-            if not row["is_silent"] and 0.05 < row["epoch"] / row["total_epochs"] < 0.7
+            if (row["run"], row["attempt"]) not in hit and 0.05 < row["epoch"] / row["total_epochs"] < 0.7
         ]
         chosen.shuffle(rows)
         for row in rows:
@@ -111,14 +112,16 @@ class Chaos:
             return []  # the store was hit
 
     def hits(self, client: StoreClient) -> list[Kill]:
-        """The kills that ended an attempt in its middle: another one had to follow it."""
-        found = []
+        """The kills that ended an attempt in its middle, one an attempt: another one had to follow it."""
+        found: list[Kill] = []
+        seen: set[tuple[str, int]] = set()
         for kill in self.kills:
             if kill.run:
                 [row] = client.query("run", run=kill.run).to_pylist()
                 states = {each["attempt"]: each["state"] for each in json.loads(row["attempts_detail"])}
-                if states[kill.attempt] == "lost":
+                if states[kill.attempt] == "lost" and (kill.run, kill.attempt) not in seen:
                     found.append(kill)
+                    seen.add((kill.run, kill.attempt))
         return found
 
     def table(self) -> str:
