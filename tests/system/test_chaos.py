@@ -66,7 +66,7 @@ def test_whatever_is_hit_every_run_ends_once_whole_and_as_its_twin(
 
     chaos = Chaos(up, SEED, number, VICTIMS, pause=(0.5, 3.0) if LONG else (0.2, 1.0))
     chaos.carry_out(launch)
-    wait_for(lambda: _ended(up, runs) == RUNS, f"every run ends\n{chaos.table()}", 1800 if LONG else 180, every=0.2)
+    wait_for(lambda: _ended(up, runs) == RUNS, f"every run ends\n{chaos.table()}", 1800 if LONG else 600, every=0.2)
     with connect(up.settings) as client:
         hits = chaos.hits(client)
         print(f"\n{chaos.table()}\n{len(chaos.kills)} of {sum(VICTIMS.values())} victims, {len(hits)} in mid-run")
