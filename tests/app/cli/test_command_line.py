@@ -434,11 +434,12 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("sweep", "absent.toml"), "there is no file absent.toml"),
         (
             ("bench", "fromats"),
-            "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, large",
+            "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, train, "
+            "memory, inference, large",
         ),
         (
             ("bench", "large", "--set", "fracton=1"),
-            "unknown number of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
+            "unknown option of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
         ),
         (
             ("bench", "large", "--set", "fraction=all"),
