@@ -128,7 +128,10 @@ def test_unknown_names_are_refused():
     for options, message in (
         ({"datasets": "coar"}, "unknown dataset 'coar': did you mean cora? Allowed: cora, pubmed, amazon-computers"),
         ({"datasets": " , "}, "no dataset is named: allowed are cora, pubmed, amazon-computers"),
-        ({"datasets": "karate", "models": "rnn"}, "unknown model 'rnn': Allowed: gcn, gat, gin, sage, agnn"),
+        (
+            {"datasets": "karate", "models": "rnn"},
+            "unknown model 'rnn': did you mean agnn? Allowed: gcn, gat, gin, sage, agnn",
+        ),
     ):
         with pytest.raises(InputError) as caught:
             BENCHES["train"].run(**options)
