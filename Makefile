@@ -43,6 +43,6 @@ lint: setup-dev
 bench: setup
 	@exec $(BIN)/bitfront bench $(ARGS)
 
-# The tests that kill, restart and starve the parts of a running Bitfront.
+# The tests that kill, restart and starve the parts of a running Bitfront; long, with the table of victims.
 chaos: setup-dev
-	@exec $(BIN)/python -m pytest -m chaos $(ARGS)
+	@BITFRONT_CHAOS=long exec $(BIN)/python -m pytest -m chaos -s $(ARGS)

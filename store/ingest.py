@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -94,7 +95,8 @@ def apply_batch(
         _commit(connection, entries, dead, now)
         return result
     except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.InternalException):
-        connection.rollback()
+        with suppress(duckdb.Error):  # a commit that failed has left no transaction
+            connection.rollback()
         raise
     except (duckdb.Error, pa.ArrowException, OverflowError) as error:
         connection.rollback()

@@ -44,8 +44,7 @@ class StoreOwner:
         self.writer = Writer(self._connection)
         self._schedule_records()
         self.follower = Follower(settings, lambda: self._position, self.apply)
-        self.trouble: str | None = None
-        """Why what comes in is not remembered now, in words."""
+        self._trouble: str | None = None
         self._closing = threading.Event()
         self._sweeper = threading.Thread(target=self._sweep, name="store-sweeper", daemon=True)
         self._sweeper.start()
@@ -54,6 +53,11 @@ class StoreOwner:
     def position(self) -> str:
         """Id of the last stream entry whose event is committed."""
         return self._position
+
+    @property
+    def trouble(self) -> str | None:
+        """Why what happens is not remembered now, in words; None where it is."""
+        return self._trouble or self.follower.trouble
 
     def query(self, name: str, given: Mapping[str, Any]) -> pa.Table:
         """A named query's rows. Raises InputError."""
@@ -70,9 +74,9 @@ class StoreOwner:
         try:
             applied = self.write(job)
         except duckdb.Error as error:
-            self.trouble = describe_failure(error)
+            self._trouble = describe_failure(error)
             raise
-        self.trouble = None
+        self._trouble = None
         return applied
 
     def write(self, job: Callable[[duckdb.DuckDBPyConnection], T]) -> T:

@@ -50,6 +50,8 @@ class Follower:
         self._apply = apply
         self._stop = threading.Event()
         self._connected = threading.Event()
+        self.trouble: str | None = None
+        """Why nothing comes in, in words."""
         self._thread = threading.Thread(target=self._run, name="store-follower", daemon=True)
 
     @property
@@ -83,6 +85,7 @@ class Follower:
                     log.warning("redis does not answer, trying again", error=str(error))
                     pause = _FIRST_PAUSE
                 self._connected.clear()
+                self.trouble = _in_words(error)
             except Exception:
                 log.exception("a batch of events could not be applied, trying again")
             self._stop.wait(pause)
@@ -97,6 +100,7 @@ class Follower:
         ) as server:
             position = self._start_position(server)
             self._connected.set()
+            self.trouble = None
             trimmed = 0.0
             while not self._stop.is_set():
                 began = time.monotonic()
@@ -121,6 +125,12 @@ class Follower:
             log.warning("the stream is younger than the tables: reading it from its beginning", last=last)
             return BEGINNING
         return position
+
+
+def _in_words(error: Exception) -> str:
+    if "No space left" in str(error):
+        return "the disk is full: the queue takes nothing, and the workers keep what they have to say"
+    return f"the queue does not answer ({error}): the workers keep what they have to say"
 
 
 def _read(server: redis.Redis, position: str) -> list[Received]:

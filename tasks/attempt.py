@@ -13,10 +13,12 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from redis import Redis
+from redis.exceptions import RedisError
 
 from engine.errors import BitfrontError
 from engine.events import (
@@ -97,11 +99,15 @@ class Attempt:
                 outcome = self._train(spec)
             except BaseException:  # the process is told to exit in the middle of an epoch
                 self.publisher.flush()
-                self.lease.release(give_back=True)
+                self._release(give_back=True)
                 raise
-            self.lease.release(give_back=outcome is Outcome.GIVEN_BACK)
+            self._release(give_back=outcome is Outcome.GIVEN_BACK)
         self._log.info(outcome.value, epochs=len(self.epochs), seconds=round(time.monotonic() - started, 2))
         return outcome
+
+    def _release(self, *, give_back: bool) -> None:
+        with suppress(RedisError):  # then it runs out
+            self.watch.lease.release(give_back=give_back)
 
     def _train(self, text: str) -> Outcome:
         try:
@@ -185,7 +191,7 @@ class Attempt:
             self.publisher.flush()
         else:
             self.publisher.end(self._told(verdict))
-        self.lease.release(give_back=verdict.outcome is Outcome.GIVEN_BACK)
+        self._release(give_back=verdict.outcome is Outcome.GIVEN_BACK)
         os.kill(os.getpid(), signal.SIGKILL)
 
     def _save(self, training: Training) -> None:
@@ -221,8 +227,8 @@ class Attempt:
         """Say how the run ends; what it could go on from is kept where a person may want that."""
         if self.watch.is_lost or not self._ending.acquire(blocking=False):
             return Outcome.LOST
-        if not self.publisher.end(body):
-            self._log.error("the end of the run could not be written: the queue does not answer")
+        if not self.publisher.end(body, lambda: self.watch.told):
+            self._log.error("the end of the run waits in the spool: the queue does not answer")
             return Outcome.LOST
         if not resumable:
             self.checkpoints.clear()

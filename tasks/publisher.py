@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from redis import Redis
 from redis.exceptions import RedisError
@@ -31,7 +32,7 @@ class Publisher:
     def __init__(self, redis: Redis, run: str, attempt: int, spool: Spool | None = None) -> None:
         self.redis, self.run, self.attempt = redis, run, attempt
         self.seq = 0
-        self._kept = spool or Spool()
+        self._kept = Spool() if spool is None else spool
         self._lock = threading.Lock()
         """Held for what is kept, and only briefly."""
         self._writing = threading.Lock()
@@ -54,13 +55,16 @@ class Publisher:
         elif isinstance(body, RunStarted) or now - self._flushed >= FLUSH_SECONDS:
             self._write(wait=False)
 
-    def end(self, body: Body) -> bool:
-        """Publish the terminal event and wait until it is written; False after an hour without Redis."""
+    def end(self, body: Body, given_up: Callable[[], bool] = lambda: False) -> bool:
+        """Publish the terminal event and wait until it is written; False after an hour without Redis, or ``given_up``.
+
+        Then it is in the spool, and the next worker to start here delivers it.
+        """
         assert isinstance(body, TERMINAL)
         deadline = time.monotonic() + END_SECONDS
         self.publish(body)
         while not self.flush():
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline or given_up():
                 return False
             time.sleep(FLUSH_SECONDS)
         return True
@@ -97,11 +101,9 @@ class Publisher:
             self._away_until = time.monotonic() + AGAIN_SECONDS
             with self._lock:
                 self._kept.secure()
-                kept, left_out = len(self._kept), self._kept.left_out
             if not self._is_away:
                 logger.warning("events are kept: the queue does not take them", run=self.run, error=str(error))
             self._is_away = True
-            logger.debug("events wait", run=self.run, kept=kept, left_out=left_out)
             return False
         finally:
             self._flushed = time.monotonic()

@@ -50,6 +50,8 @@ class Watch:
         self._renewed = time.monotonic()
         self._judged = self._pressed = 0.0
         self._began = time.monotonic()
+        self.told = False
+        """The process is to end, whatever becomes of the run."""
         self._parent = os.getppid()
         self._interruptible = False
         self._away = False
@@ -95,6 +97,7 @@ class Watch:
 
         def told_to_end(number: int, _: FrameType | None) -> None:
             told.append(number)
+            self.told = True
             self.judge(Outcome.GIVEN_BACK)
 
         if threading.current_thread() is threading.main_thread():
@@ -128,6 +131,7 @@ class Watch:
 
     def _look(self) -> None:
         if os.getppid() != self._parent:
+            self.told = True
             self.judge(Outcome.GIVEN_BACK, "its worker is gone")
         trained = self.trained_before + time.monotonic() - self._began
         if why := self.limits.broken(trained, resident() if self.limits.memory is not None else 0.0):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,10 +26,11 @@ from tasks.connection import hasty
 from tasks.lease import Lease
 from tasks.limits import ADVICE, Limits
 from tasks.outcome import Outcome
+from tasks.spool import deliver_left
 from tests.tasks.stack import Stack, karate, wait_for
 
 STARTED = RunStarted(worker="", host="h", pid=1, device="cpu", total_epochs=3)
-Step = Callable[[int], None]
+Step = Callable[[int], Any]
 
 
 class Kept:
@@ -205,6 +208,25 @@ def test_training_goes_on_while_the_queue_is_away(queue: Stack) -> None:
     # The scripted training says no result, which is the last thing said.
     assert _attempt(queue.settings, queue.redis, step).carry_out(karate().to_json()) is Outcome.FAILED
     assert took[2] - took[0] < 2
+    assert [event.seq for event in queue.said()] == [1, 2, 3, 4, 5]
+
+
+def test_an_end_that_waits_for_the_queue_is_left_in_the_spool_at_sigterm(queue: Stack) -> None:
+    def step(epoch: int) -> None:
+        if epoch == 3:
+            queue.kill("queue")
+            threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGTERM)).start()
+
+    path = queue.settings.spool / "r.1.jsonl"
+    attempt = _attempt(queue.settings, queue.redis, step)
+    attempt.publisher._kept.path = path
+    with pytest.raises(SystemExit):
+        attempt.carry_out(karate().to_json())
+    queue.start("queue")
+    left = queue.said()
+    del attempt
+    gc.collect()
+    assert deliver_left(path.parent, queue.redis) == 5 - len(left)
     assert [event.seq for event in queue.said()] == [1, 2, 3, 4, 5]
 
 
