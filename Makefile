@@ -30,9 +30,9 @@ up: setup
 down:
 	@if [ -x $(BIN)/bitfront ]; then $(BIN)/bitfront down; fi
 
-# Two processes, a file of tests each: most tests keep one core busy.
+# Two processes, a file of tests each, in the order of tests/conftest.py: most tests keep one core busy.
 test: setup-dev
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -43,6 +43,6 @@ lint: setup-dev
 bench: setup
 	@exec $(BIN)/bitfront bench $(ARGS)
 
-# The tests that kill, restart and starve the parts of a running Bitfront.
+# The tests that kill, restart and starve the parts of a running Bitfront; long, with the table of victims.
 chaos: setup-dev
-	@exec $(BIN)/python -m pytest -m chaos $(ARGS)
+	@BITFRONT_CHAOS=long exec $(BIN)/python -m pytest -m chaos -s $(ARGS)

@@ -49,6 +49,19 @@ def cancel(runs: Sequence[str]) -> None:
     submit.cancel(connection.settings(), runs)
 
 
+def cancel_all() -> int:
+    """Ask to cancel whatever is queued or running; gives how many runs. Raises NotAllowed, QueueUnavailable,
+    StoreUnavailable."""
+    _check()
+    return submit.cancel_all(connection.settings())
+
+
+def resume(runs: Mapping[str, int]) -> None:
+    """Have cancelled or failed runs go on, each with its newest attempt. Raises NotAllowed, QueueUnavailable."""
+    _check()
+    submit.resume(connection.settings(), runs)
+
+
 def measure(*runs: str) -> None:
     """Ask the workers to measure runs. Raises NotAllowed, QueueUnavailable."""
     _check()

@@ -46,6 +46,11 @@ def ask_frame(query: str, **parameters: Any) -> pd.DataFrame:
     return ask(query, **parameters).to_pandas()
 
 
+def store_health() -> dict[str, Any]:
+    """How the store does: ``trouble`` in words, ``redis`` "connected" or not. Raises StoreUnavailable."""
+    return _client().health()
+
+
 def uploads() -> list[dict[str, Any]]:
     """Every uploaded dataset, newest first. Raises StoreUnavailable."""
     try:

@@ -24,15 +24,16 @@ MOST_RUNS = 10_000
 def parse_seeds(text: str) -> tuple[int, ...]:
     """Seeds from a count ("3" is 0, 1, 2) or a list ("0, 4, 7"; "7," is seed 7 alone). Raises InputError."""
     text = text.strip()
-    if re.fullmatch(r"\d+", text):
+    if re.fullmatch(r"[0-9]{1,10}", text):
         count = int(text)
         if not 1 <= count <= MOST_RUNS:
             raise InputError(f"seeds = {text} is not allowed: a count goes from 1 to {MOST_RUNS}")
         return tuple(range(count))
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts or not all(re.fullmatch(r"\d{1,10}", part) for part in parts):
+    if not parts or not all(re.fullmatch(r"[0-9]{1,10}", part) for part in parts):
         raise InputError(
-            f"seeds = {text!r} is not allowed: give a count, such as 3, or a list of whole numbers, such as 0, 4, 7"
+            f"seeds = {text[:60]!r} is not allowed: "
+            "give a count, such as 3, or a list of whole numbers, such as 0, 4, 7"
         )
     return tuple(dict.fromkeys(int(part) for part in parts))
 

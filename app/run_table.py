@@ -12,6 +12,8 @@ import pandas as pd
 from app.phrases import ago, duration
 from app.theme import STATE_COLORS
 
+SILENT = "silent"
+"""What stands beside the state of a run that has not been heard from for 15 seconds: its worker may be gone."""
 ENDED = frozenset({"finished", "failed", "cancelled"})
 """States that a run does not leave."""
 
@@ -59,7 +61,7 @@ def run_table(runs: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
     """The store's ``runs`` rows as the table on the Runs page; same order, same length."""
     return pd.DataFrame(
         {
-            "State": [[row["state"]] for row in runs],
+            "State": [[row["state"], SILENT] if row["is_silent"] else [row["state"]] for row in runs],
             "Scheme": [row["scheme"] for row in runs],
             "Seed": [row["seed"] for row in runs],
             "Fold": pd.array([row["fold"] for row in runs], dtype="Int64"),
@@ -76,6 +78,11 @@ def run_table(runs: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
             "Name": [row["name"] for row in runs],
         }
     )
+
+
+def can_resume(row: Mapping[str, Any]) -> bool:
+    """Whether a run may go on: a worker's, that was cancelled or has failed."""
+    return row["state"] in ("cancelled", "failed") and row["origin"] == "queue"
 
 
 def share_done(row: Mapping[str, Any]) -> float:

@@ -30,6 +30,7 @@ PARTS = {
     "BITFRONT_OIDC_CLIENT_SECRET": "oidc_client_secret",
     "BITFRONT_PUBLIC_URL": "public_url",
 }
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 READ_ONLY_UPLOAD = 1
 """MiB that Streamlit's own upload path takes where nobody may upload."""
 
@@ -89,7 +90,20 @@ def command(settings: Settings, host: str, port: int) -> list[str]:
     return [
         *(sys.executable, "-m", "streamlit", "run", str(SOURCE / "dashboard.py")),
         *(f"--{name}={value}" for name, value in options.items()),
+        *(f"--server.allowedHosts={name}" for name in host_names(settings, host)),
     ]
+
+
+def host_names(settings: Settings, host: str) -> list[str]:
+    """The names that browsers may use for the dashboard.
+
+    With ``off``, whoever reaches it may do everything: without this a web page could have its own name point at
+    loopback, and then read and launch as the person who looks at it. Elsewhere the role protects, not the name.
+    """
+    if settings.auth != "off" or settings.open_to_network:
+        return ["*"]
+    public = urlsplit(settings.public_url or "").hostname
+    return [*dict.fromkeys([*LOOPBACK_NAMES, host.strip("[]"), *([public] if public else [])])]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

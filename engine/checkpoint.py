@@ -1,4 +1,4 @@
-"""A run between two epochs, whole: what it takes to go on as if nothing had happened.
+"""A run between two steps, whole: what it takes to go on as if nothing had happened.
 
 Random numbers are hashed from the seed and counters, so that no generator needs to be kept: parameters, the
 optimizer, ranges and draws of the live scheme, signals, the controller's memory, the best epoch's model, and what the
@@ -7,10 +7,11 @@ run has said so far.
 
 from __future__ import annotations
 
+import io
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import torch
 
@@ -18,7 +19,7 @@ from engine.errors import RunError
 from engine.events import BODY, Body
 from engine.spec import RunSpec
 
-FORM = 2
+FORM = 3
 """Changes whenever a checkpoint's content does."""
 
 
@@ -34,15 +35,26 @@ class Checkpoint:
 
     @property
     def epoch(self) -> int:
-        """The last epoch that it holds."""
+        """The last epoch that it holds whole."""
         return self.state["epoch"]
 
     def save(self, path: Path) -> None:
-        """Write one file, whole or not at all."""
+        """Write one file, whole or not at all, on the disk before it returns. Raises OSError."""
         part = path.with_name(f"{path.name}.{os.getpid()}.part")
         said = [BODY.dump_json(body).decode() for body in self.said]
-        torch.save({"form": FORM, "spec": self.spec.to_json(), "state": self.state, "said": said}, part)
-        part.replace(path)
+        try:
+            with part.open("wb") as file:
+                _save({"form": FORM, "spec": self.spec.to_json(), "state": self.state, "said": said}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
@@ -58,3 +70,10 @@ class Checkpoint:
             raise
         except Exception as error:
             raise RunError(f"the checkpoint {path.name} cannot be read: {error}") from None
+
+
+def _save(content: dict[str, Any], file: IO[bytes]) -> None:
+    """As ``torch.save``, whose writer hides a full disk behind an error of its own."""
+    packed = io.BytesIO()
+    torch.save(content, packed)
+    file.write(packed.getbuffer())

@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from engine.errors import InputError
 
-VERSION = 3
+VERSION = 4
 """Version of the events' form; the store refuses a newer one."""
 
 
@@ -51,6 +51,12 @@ class CancelRequested(_Body):
     """A person asked to cancel. Attempt 0; a finished run is left as it is."""
 
     type: Literal["cancel_requested"] = "cancel_requested"
+
+
+class ResumeRequested(_Body):
+    """A person asked that a cancelled or failed run go on. Attempt 0; any other run is left as it is."""
+
+    type: Literal["resume_requested"] = "resume_requested"
 
 
 class RunStarted(_Body):
@@ -346,6 +352,7 @@ class WorkerHeartbeat(_Body):
 Body = Annotated[
     RunQueued
     | CancelRequested
+    | ResumeRequested
     | RunStarted
     | EpochFinished
     | PrecisionChanged

@@ -59,6 +59,14 @@ class Settings(BaseSettings):
         default=20, validation_alias="BITFRONT_CHECKPOINT_SECONDS"
     )
     """How often a worker keeps how far a run came, so that another can go on from there."""
+    run_seconds: Annotated[float, Field(gt=0)] | None = Field(default=None, validation_alias="BITFRONT_RUN_SECONDS")
+    """A run that trains for longer on a worker fails with that reason; unset: as long as it takes."""
+    run_memory_gb: Annotated[float, Field(gt=0)] | None = Field(default=None, validation_alias="BITFRONT_RUN_MEMORY_GB")
+    """Resident memory of a worker's training process, 10^9 bytes, above which its run fails with that reason."""
+    attempts: Annotated[int, Field(ge=1)] = Field(default=3, validation_alias="BITFRONT_ATTEMPTS")
+    """How many workers a run may lose before it fails: it would take every worker down."""
+    spool_mb: Annotated[float, Field(gt=0)] = Field(default=64, validation_alias="BITFRONT_SPOOL_MB")
+    """What a worker keeps of a run's events, 10^6 bytes, while Redis does not take them."""
 
     auth: Literal["off", "oidc", "readonly"] = Field(default="off", validation_alias="BITFRONT_AUTH")
     """Who may use the dashboard and the store: off, whoever reaches this machine's loopback address; oidc, who signs
@@ -100,6 +108,11 @@ class Settings(BaseSettings):
     def outbox(self) -> Path:
         """Events of runs trained without a store, ingested at its next start."""
         return self.home / "outbox"
+
+    @property
+    def spool(self) -> Path:
+        """Events that workers keep for a Redis that does not answer."""
+        return self.home.expanduser() / "spool"
 
     @property
     def records(self) -> Path:

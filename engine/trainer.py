@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
@@ -17,6 +19,18 @@ from engine.problem import SPLITS, Batch, Problem, Values
 from engine.scheme import Phase
 from engine.spec import RunSpec
 from engine.topology import Topology
+
+
+@dataclass
+class Partial:
+    """An epoch of which some batches are trained."""
+
+    epoch: int
+    shares: list[tuple[float, int]]
+    """Loss and weight of each trained batch."""
+    diagnostics: DiagnosticsRecorded | None = None
+    seconds: float = 0.0
+    """What they took."""
 
 
 class Trainer:
@@ -36,6 +50,8 @@ class Trainer:
         self.live: LiveScheme = bind(spec.parsed_scheme, self.model, nodes=problem.size.nodes, seed=spec.seed)
         self.live.to(device)
         self.steps = 0
+        self.partial: Partial | None = None
+        """The epoch in training, between two of its steps."""
         self.empty: frozenset[str] = frozenset()
         """Splits that hold nothing to judge, as the last evaluation found."""
         self.enter(Phase("train"))
@@ -64,8 +80,18 @@ class Trainer:
             group["lr"] = rate * factor
 
     def state(self) -> dict[str, Any]:
-        """Parameters, optimizer, ranges and draws, and the count of steps."""
+        """Parameters, optimizer, ranges and draws, the count of steps, and what an epoch in training has so far."""
+        partial = self.partial
         return {
+            "partial": partial
+            and {
+                "epoch": partial.epoch,
+                "shares": partial.shares,
+                "diagnostics": partial.diagnostics and partial.diagnostics.model_dump_json(),
+                "seconds": partial.seconds,
+                # The signals read those of an epoch's last step.
+                "gradients": [parameter.grad for parameter in self.model.parameters()],
+            },
             "model": self.model.state_dict(),
             "live": self.live.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -78,23 +104,34 @@ class Trainer:
         self.live.load_state_dict(state["live"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.steps = state["steps"]
+        if partial := state["partial"]:
+            diagnostics = partial["diagnostics"] and DiagnosticsRecorded.model_validate_json(partial["diagnostics"])
+            shares = [(loss, weight) for loss, weight in partial["shares"]]
+            self.partial = Partial(partial["epoch"], shares, diagnostics, partial["seconds"])
+            for parameter, gradient in zip(self.model.parameters(), partial["gradients"], strict=True):
+                parameter.grad = None if gradient is None else gradient.to(parameter.device)
 
     def epoch(self, epoch: int, *, record: bool = False) -> tuple[EpochFinished, DiagnosticsRecorded | None]:
-        """Train on every batch of an epoch (from 1) and evaluate; ``record``: with diagnostics of its first step."""
-        began = time.perf_counter()
-        diagnostics = None
+        """Train on every batch of an epoch (from 1) and evaluate; ``record``: with diagnostics of its first step.
+
+        An epoch of which a restored state has some batches goes on with the next one.
+        """
+        now = self.partial or Partial(epoch, [])
+        began = time.perf_counter() - now.seconds
         self._step_rate(epoch)
-        shares: list[tuple[float, int]] = []
-        for batch in self.problem.batches(epoch):
-            if record and diagnostics is None:
+        shares = now.shares
+        for batch in islice(self.problem.batches(epoch), len(shares), None):
+            if record and now.diagnostics is None:
                 with self.live.recording() as recorder:
                     loss = self._step(batch)
-                diagnostics = DiagnosticsRecorded(epoch=epoch, rows=recorder.rows)
+                now.diagnostics = DiagnosticsRecorded(epoch=epoch, rows=recorder.rows)
             else:
                 loss = self._step(batch)
             shares.append((loss, batch.weight))
             if self.stepped is not None:
+                now.seconds, self.partial = time.perf_counter() - began, now
                 self.stepped(len(shares), self.problem.size.batches)
+        self.partial = None
         losses, scores = self._evaluate()
         self.empty = frozenset(split for split in SPLITS if losses[split] is None)
         total = sum(weight for _, weight in shares)
@@ -110,7 +147,7 @@ class Trainer:
             counts=self.phase.counts,
             also={name: value for name, value in scores.items() if name not in SPLITS},
         )
-        return event, diagnostics
+        return event, now.diagnostics
 
     def forward(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """The forward pass of the next step: the task's loss, and what is descended (with the scheme's penalty)."""

@@ -88,12 +88,13 @@ def train(spec: RunSpec, settings: Settings | None = None) -> Iterator[Body]:
 
 
 class Training:
-    """One run: an iterator of events, which can be left after any epoch and taken up again from its checkpoint.
+    """One run: an iterator of events, which can be left after any step and taken up again from its checkpoint.
 
     An epoch says EpochFinished, DiagnosticsRecorded after a few, and PrecisionChanged where the next one has other
     formats. ``resume``: go on after a checkpoint's last epoch, bit for bit as if the run had not been left; what it
     had said before comes first. ``stepped`` hears of each step: its number in the epoch, from 1, and how many the
-    epoch has. Raises RunError where the checkpoint is another spec's.
+    epoch has; it may ask for a checkpoint, and leave by an exception. Raises RunError where the checkpoint is another
+    spec's.
     """
 
     def __init__(
@@ -111,6 +112,7 @@ class Training:
         self.rows: list[EpochFinished] = []
         self.elapsed = 0.0
         self._phase = 0
+        self._bits = 32.0
         self._started: RunStarted | None = None
         self._finished: RunFinished | None = None
         self._ledger: list[LedgerRow] = []
@@ -161,7 +163,8 @@ class Training:
             first, last = last + 1, last + (phase.epochs or 0)
             if len(self.rows) >= last:
                 continue
-            if len(self.rows) < first and not (first == 1 and self.said):
+            entered = index == self._phase and (trainer.partial is not None or (first == 1 and self.said))
+            if len(self.rows) < first and not entered:
                 self._phase = index
                 trainer.enter(phase, first)
                 yield from self._say(self.precision.enter(phase, first))
@@ -206,7 +209,9 @@ class Training:
         return best, live
 
     def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
-        bits = self.precision.bits
+        # Learned formats are those of the epoch's beginning, wherever in it the run was left.
+        bits = self._bits if self.trainer.partial is not None else self.precision.bits
+        self._bits = bits
         row, diagnostics = self.trainer.epoch(epoch, record=record)
         # Before the controller may change the formats for the next epoch.
         self.best.after(row, self.trainer.model, self.trainer.live)
@@ -237,13 +242,15 @@ class Training:
                 )
 
     def checkpoint(self) -> Checkpoint:
-        """The run as it stands after the last epoch that was said, in copies that training does not change."""
+        """The run as it stands after the last epoch that was said, or within ``stepped`` after the step that it hears
+        of, in copies that training does not change."""
         if not hasattr(self, "trainer"):
             raise RunError("there is no checkpoint before the run has started: ask after its first event")
         state = {
             "epoch": len(self.rows),
             "phase": self._phase,
             "elapsed": self.elapsed,
+            "bits": self._bits,
             "trainer": self.trainer.state(),
             "signals": self.signals.state(),
             "precision": self.precision.state(),
@@ -255,7 +262,7 @@ class Training:
         state = copy.deepcopy(checkpoint.state)
         self.said = list(checkpoint.said)
         self.rows = [body for body in self.said if isinstance(body, EpochFinished)]
-        self.elapsed, self._phase = state["elapsed"], state["phase"]
+        self.elapsed, self._phase, self._bits = state["elapsed"], state["phase"], state["bits"]
         phases = self.trainer.live.phases(self.spec.training.epochs)
         first = 1 + sum(phase.epochs or 0 for phase in phases[: self._phase])
         self.trainer.enter(phases[self._phase], first)

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
 
+import duckdb
 import pyarrow as pa
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
@@ -30,7 +31,7 @@ from store.backup import backup_open
 from store.database import SCHEMA_VERSION
 from store.docs import render
 from store.ingest import Received
-from store.owner import StoreOwner
+from store.owner import StoreOwner, describe_failure
 from store.queries import Parameter, catalogue
 
 ZIP = "application/zip"
@@ -58,12 +59,14 @@ class Health(BaseModel):
     schema_version: int
     stream_position: str
     redis: str
-    """"connected" or "unreachable"."""
+    """"connected", "unreachable", or "none" where no queue is named."""
     home: str
     counts: dict[str, int]
     """Runs by state."""
     dead_letters: int
     """Events that could not be applied."""
+    trouble: str | None = None
+    """Why what comes in is not remembered now, in words."""
 
 
 class QueryInfo(BaseModel):
@@ -134,6 +137,10 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
     async def nested(_: Request, error: RecursionError) -> Response:
         return _problem(422, "the body is nested too deep to be read")
 
+    @api.exception_handler(duckdb.Error)
+    async def not_kept(_: Request, error: duckdb.Error) -> Response:
+        return _problem(503, describe_failure(error))
+
     @api.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
         fault = error.errors()[0]
@@ -159,10 +166,11 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
             version=version(),
             schema_version=SCHEMA_VERSION,
             stream_position=owner.position,
-            redis="connected" if owner.follower.is_connected else "unreachable",
+            redis=owner.follower.state,
             home=str(owner.settings.home),
             counts={row["state"]: row["n"] for row in counts},
             dead_letters=dead[0]["n"],
+            trouble=owner.trouble,
         )
 
     @api.get("/queries")

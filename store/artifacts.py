@@ -80,7 +80,7 @@ def artifact_routes(owner: StoreOwner) -> APIRouter:
     def file(run: Run, attempt: Number, name: str) -> FileResponse:
         """One file, as it was sent."""
         path = root / run / str(attempt) / _kind(name).name
-        if not path.is_file():
+        if not path.is_file() or path.is_symlink():  # a link could show what is not a run's
             raise HTTPException(404, f"attempt {attempt} of the run {run!r} has left no {name}")
         return FileResponse(path, media_type="application/octet-stream", filename=f"{run}-{name}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import duckdb
@@ -19,10 +20,14 @@ from store.database import open_for_reading, open_for_writing, read_version
 
 def backup_open(connection: duckdb.DuckDBPyConnection, target: Path) -> Path:
     """Copy the open database into a new file; its absolute path. Raises InputError where it cannot."""
-    target = target.expanduser().absolute()
-    if target.exists():
+    try:
+        target = target.expanduser().absolute()
+        exists, has_folder = target.exists(), target.parent.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long; the home of nobody
+        raise InputError(f"the backup cannot be written to {target}: {error}") from None
+    if exists:
         raise InputError(f"{target} exists already: name a new file")
-    if not target.parent.is_dir():
+    if not has_folder:
         raise InputError(f"there is no folder {target.parent} to write the backup into")
     part = target.with_name(f".{target.name}.part")
     try:
@@ -32,7 +37,8 @@ def backup_open(connection: duckdb.DuckDBPyConnection, target: Path) -> Path:
     except (OSError, duckdb.IOException) as error:
         raise InputError(f"the backup cannot be written to {target}: {str(error).splitlines()[0]}") from None
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
     return target
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import duckdb
@@ -61,7 +62,8 @@ def edit_run(connection: duckdb.DuckDBPyConnection, run: str, edit: RunEdit) -> 
         _record_due(connection, run)
         connection.commit()
     except BaseException:
-        connection.rollback()
+        with suppress(duckdb.Error):  # a commit that failed has left no transaction
+            connection.rollback()
         raise
 
 
@@ -77,7 +79,8 @@ def delete_run(connection: duckdb.DuckDBPyConnection, run: str) -> None:
         connection.execute("INSERT OR IGNORE INTO records_due VALUES ($1)", [run])
         connection.commit()
     except BaseException:
-        connection.rollback()
+        with suppress(duckdb.Error):  # a commit that failed has left no transaction
+            connection.rollback()
         raise
 
 

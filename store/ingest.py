@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 import duckdb
@@ -25,6 +26,15 @@ from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 
 BEGINNING = "0-0"
 """The stream position before any entry."""
+
+FAILURES = (
+    duckdb.IOException,
+    duckdb.FatalException,
+    duckdb.OutOfMemoryException,
+    duckdb.InternalException,
+    duckdb.TransactionException,
+)
+"""What the database raises where it fails by itself, whatever the event: the last by a commit that found no room."""
 
 _SCHEMAS: dict[str, pa.Schema] = {}
 """Arrow schemas of the tables, read once: schema.sql fixes them."""
@@ -41,6 +51,8 @@ class Received:
     text: str
     source: Literal["stream", "http", "outbox"] = "stream"
     position: str | None = None
+    age: float | None = None
+    """Seconds that it waited in the stream, by Redis' clock alone; None: not known, the sender's clock is believed."""
 
 
 @dataclass(frozen=True)
@@ -91,8 +103,9 @@ def apply_batch(
         result = _apply(connection, envelopes, dead, now)
         _commit(connection, entries, dead, now)
         return result
-    except (duckdb.IOException, duckdb.FatalException, duckdb.OutOfMemoryException, duckdb.InternalException):
-        connection.rollback()
+    except FAILURES:
+        with suppress(duckdb.Error):  # a commit that failed has left no transaction
+            connection.rollback()
         raise
     except (duckdb.Error, pa.ArrowException, OverflowError) as error:
         connection.rollback()
@@ -126,7 +139,7 @@ def _apply(
     applied = dropped = 0
     for entry, envelope in envelopes:
         try:
-            if lifecycle.apply(envelope):
+            if lifecycle.apply(envelope, None if entry.age is None else now - timedelta(seconds=entry.age)):
                 applied += 1
             else:
                 dropped += 1

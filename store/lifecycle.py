@@ -8,7 +8,8 @@ out for ``store.ingest`` to write in bulk. The rules:
 - Within an attempt, seq = last + 1 is applied, seq ≤ last is dropped, and a jump marks a gap.
 - An epoch that does not count (its phase only prepares) is progress, and is never selected.
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
-- A terminal event ends the run; its history heals a gap. Nothing changes a run after that.
+- A terminal event ends the run; its history heals a gap. Nothing changes a run after that, but ``ResumeRequested``:
+  it queues a cancelled or failed run again, for another attempt; what its ended attempt may still say is dropped.
 - A measurement, whenever it comes, replaces an older one and changes no state.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
   verdict from outside (the dispatcher gives up; a claimed run turns out to be cancelled): it ends the run and
@@ -34,6 +35,7 @@ from engine.events import (
     EpochFinished,
     LedgerRecorded,
     PrecisionChanged,
+    ResumeRequested,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -179,14 +181,19 @@ class Lifecycle:
         self.attempts = {attempt.run: attempt for attempt in attempts}
         self.heartbeats = heartbeats
         self.now = now
+        self._heard = now
         self.changes = Changes()
 
-    def apply(self, envelope: Envelope) -> bool:
-        """Fold one event. False: dropped by the rules. Raises UnfitEventError, and then nothing has changed."""
+    def apply(self, envelope: Envelope, heard: datetime | None = None) -> bool:
+        """Fold one event. False: dropped by the rules. Raises UnfitEventError, and then nothing has changed.
+
+        ``heard``: when it came, by the store's clock; None: when its sender says.
+        """
         at = self._moment(envelope.at)
+        self._heard = at if heard is None else heard
         body = envelope.body
         if isinstance(body, WorkerHeartbeat):
-            return self._heartbeat(body, at)
+            return self._heartbeat(body)
         if isinstance(body, RunQueued):
             return self._queue(envelope, body, at)
         run = self.runs.get(envelope.run)
@@ -196,6 +203,8 @@ class Lifecycle:
             return self._cancel(run, at)
         if isinstance(body, RunMeasured):
             return self._measure(run, body, at)
+        if isinstance(body, ResumeRequested):
+            return self._resume(run)
         if run.state not in UNFINISHED:
             return self._drop(run)
         if isinstance(body, RunFinished | RunFailed | RunCancelled):
@@ -214,16 +223,15 @@ class Lifecycle:
         self.changes.runs.add(run.run)
         return False
 
-    def _heartbeat(self, body: WorkerHeartbeat, at: datetime) -> bool:
-        heard = self.heartbeats.get(body.worker)
-        if heard is not None and at <= heard:
+    def _heartbeat(self, body: WorkerHeartbeat) -> bool:
+        at, known = self._heard, self.heartbeats.get(body.worker)
+        if known is not None and at <= known <= self.now:  # one from the future is of a clock that was set back
             return False
         self.heartbeats[body.worker] = at
         self.changes.workers[body.worker] = body.model_dump(exclude={"type"}) | {"heard_at": at}
         attempt = self.attempts.get(body.current_run or "")
         if attempt is not None and attempt.attempt == body.current_attempt and attempt.state == "running":
-            attempt.heard_at = max(attempt.heard_at, at)
-            self._touch(attempt)
+            self._hear(attempt)
         return True
 
     def _queue(self, envelope: Envelope, body: RunQueued, at: datetime) -> bool:
@@ -252,6 +260,14 @@ class Lifecycle:
             self.changes.runs.add(run.run)
         else:
             return self._drop(run)
+        return True
+
+    def _resume(self, run: Run) -> bool:
+        if run.state not in ("cancelled", "failed") or run.origin == "local":
+            return self._drop(run)
+        run.state, run.ended_at, run.reason = "queued", None, None
+        self.changes.runs.add(run.run)
+        self.changes.ended.add(run.run)  # its record goes: it is not over
         return True
 
     def _measure(self, run: Run, body: RunMeasured, at: datetime) -> bool:
@@ -323,8 +339,10 @@ class Lifecycle:
         return True
 
     def _is_old(self, run: Run, current: Attempt | None, envelope: Envelope) -> bool:
-        last = current.seq if current is not None else 0
-        return envelope.attempt < run.attempt or (envelope.attempt == run.attempt and envelope.seq <= last)
+        if envelope.attempt != run.attempt:
+            return envelope.attempt < run.attempt
+        # An attempt that has ended is old where the run goes on (it was resumed).
+        return current is not None and (envelope.seq <= current.seq or current.state != "running")
 
     def _advance(self, run: Run, envelope: Envelope, at: datetime) -> Attempt:
         """The attempt that the event belongs to, with its seq counted; a newer one replaces the older."""
@@ -333,15 +351,20 @@ class Lifecycle:
             if attempt is not None:
                 attempt.state = "lost"
                 self._touch(attempt)
-            attempt = Attempt(run.run, envelope.attempt, at, started_at=at)
+            attempt = Attempt(run.run, envelope.attempt, self._heard, started_at=at)
             self.attempts[run.run] = attempt
             run.attempt, run.attempts = envelope.attempt, run.attempts + 1
             run.state = "cancelling" if run.state == "cancelling" else "running"
             self.changes.runs.add(run.run)
         attempt.gap = attempt.gap or envelope.seq > attempt.seq + 1
-        attempt.seq, attempt.heard_at = envelope.seq, max(attempt.heard_at, at)
-        self._touch(attempt)
+        attempt.seq = envelope.seq
+        self._hear(attempt)
         return attempt
+
+    def _hear(self, attempt: Attempt) -> None:
+        """Something was said of it; a clock that was set back does not make it heard from in the future."""
+        attempt.heard_at = max(min(attempt.heard_at, self.now), self._heard)
+        self._touch(attempt)
 
     def _restart(self, run: Run) -> None:
         changes = self.changes

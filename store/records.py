@@ -63,7 +63,8 @@ def write_due_records(connection: duckdb.DuckDBPyConnection, folder: Path, *, at
     if not due:
         return 0
     folder.mkdir(parents=True, exist_ok=True)
-    records = {record["run"]: record for record in read_from_tables(connection, due)}
+    # One that was resumed is not over any more.
+    records = {record["run"]: record for record in read_from_tables(connection, due) if record["ended_at"] is not None}
 
     def bring_up_to_date(run: str) -> None:
         path = record_path(folder, run)

@@ -50,12 +50,21 @@ class Follower:
         self._apply = apply
         self._stop = threading.Event()
         self._connected = threading.Event()
+        self.trouble: str | None = None
+        """Why nothing comes in, in words."""
         self._thread = threading.Thread(target=self._run, name="store-follower", daemon=True)
 
     @property
     def is_connected(self) -> bool:
         """Whether Redis answered last time."""
         return self._connected.is_set()
+
+    @property
+    def state(self) -> str:
+        """ "connected", "unreachable", or "none" where no Redis is named."""
+        if self.is_connected:
+            return "connected"
+        return "none" if redis_url(self._settings) is None else "unreachable"
 
     def start(self) -> None:
         self._thread.start()
@@ -76,6 +85,7 @@ class Follower:
                     log.warning("redis does not answer, trying again", error=str(error))
                     pause = _FIRST_PAUSE
                 self._connected.clear()
+                self.trouble = _in_words(error)
             except Exception:
                 log.exception("a batch of events could not be applied, trying again")
             self._stop.wait(pause)
@@ -90,6 +100,7 @@ class Follower:
         ) as server:
             position = self._start_position(server)
             self._connected.set()
+            self.trouble = None
             trimmed = 0.0
             while not self._stop.is_set():
                 began = time.monotonic()
@@ -116,17 +127,26 @@ class Follower:
         return position
 
 
+def _in_words(error: Exception) -> str:
+    if "No space left" in str(error):
+        return "the disk is full: the queue takes nothing, and the workers keep what they have to say"
+    return f"the queue does not answer ({error}): the workers keep what they have to say"
+
+
 def _read(server: redis.Redis, position: str) -> list[Received]:
     answer: Any = server.xread({STREAM: position}, count=BATCH_EVENTS, block=int(1000 * _BLOCK_SECONDS))
     if not answer:
         return []
     entries = answer[0][1] if isinstance(answer, list) else next(iter(answer.values()))[0]
-    return [_received(entry_id.decode(), values) for entry_id, values in entries]
+    seconds, micros = server.time()  # pyright: ignore[reportGeneralTypeIssues]
+    now = 1000 * seconds + micros // 1000
+    return [_received(entry_id.decode(), values, now) for entry_id, values in entries]
 
 
-def _received(entry_id: str, values: dict[bytes, bytes] | None) -> Received:
+def _received(entry_id: str, values: dict[bytes, bytes] | None, now: int) -> Received:
+    """``now``: Redis' clock in milliseconds, which also made the id; the clocks of the senders and ours may jump."""
     text = (values or {}).get(FIELD, b"").decode("utf-8", errors="replace")
-    return Received(text, "stream", entry_id)
+    return Received(text, "stream", entry_id, max(0, now - _as_numbers(entry_id)[0]) / 1000)
 
 
 def _as_numbers(entry_id: str) -> tuple[int, int]:

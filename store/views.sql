@@ -28,6 +28,8 @@ SELECT
     r.run, r.group_id, r.state, r.dataset, r.model, r.scheme, r.seed, r.device, r.priority, r.sweep,
     r.name, r.tags, r.notes,
     r.submitted_at, a.started_at, r.ended_at, a.heard_at,
+    -- "running" means heard from within 15 seconds
+    r.state IN ('running', 'cancelling') AND a.heard_at < now() - INTERVAL 15 SECONDS AS is_silent,
     r.attempt, r.attempts, a.worker, a.host, a.device AS run_device,
     coalesce(a.epoch, 0) AS epoch,
     coalesce(a.total_epochs, r.total_epochs) AS total_epochs,

@@ -8,11 +8,12 @@ dispatcher starts the next attempt.
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from enum import Enum
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,42 +31,28 @@ from engine.events import (
     RunStarted,
 )
 from engine.spec import RunSpec
-from tasks import keys
 from tasks.artifacts import Remote
 from tasks.checkpoints import Checkpoints
 from tasks.lease import Claim, Lease
+from tasks.limits import Limits
 from tasks.log import logger
+from tasks.outcome import Left, Outcome, Verdict
 from tasks.publisher import Publisher
+from tasks.spool import Spool
+from tasks.watch import Watch
 
 if TYPE_CHECKING:
     from engine.checkpoint import Checkpoint
     from engine.training import Training
 
-Begin = Callable[[RunSpec, "Checkpoint | None"], "Training"]
-"""Makes the training of a spec, from its beginning or from a checkpoint."""
-
-LOOK_SECONDS = 0.1
-"""How often a running attempt looks whether it shall end."""
-RENEW_SECONDS = keys.LEASE_SECONDS / 3
-
-
-class Outcome(Enum):
-    """How an attempt ended."""
-
-    FINISHED = "finished"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    REFUSED = "refused"
-    """The message was a repetition: nothing was trained."""
-    GIVEN_BACK = "given back"
-    """The worker is being stopped: the run goes to another attempt."""
-    LOST = "lost"
-    """A newer attempt has the run: nothing more was said."""
+Stepped = Callable[[int, int], None]
+Begin = Callable[[RunSpec, "Checkpoint | None", Stepped], "Training"]
+"""Makes the training of a spec, from its beginning or from a checkpoint; its steps are told."""
 
 
 class Attempt:
-    """Trains one attempt. ``begin`` makes the engine's iterator of events; ``redis`` is a patient client, ``pulse`` a
-    second one; ``remote``: the store's folder of artifacts, for who has this lease."""
+    """Trains one attempt. ``begin`` makes the engine's iterator of events; ``redis`` is a patient client, ``pulse`` one
+    that tries once; ``remote``: the store's folder of artifacts, for who has this lease."""
 
     def __init__(
         self,
@@ -77,17 +64,23 @@ class Attempt:
         begin: Begin,
         checkpoints: Checkpoints,
         remote: Callable[[str], Remote],
+        limits: Limits | None = None,
+        spool: Spool | None = None,
     ) -> None:
-        self.redis, self.run, self.attempt, self.worker, self.begin = redis, run, attempt, worker, begin
-        self.checkpoints = checkpoints
+        self.run, self.attempt, self.worker, self.begin = run, attempt, worker, begin
+        self.limits = limits or Limits()
         self.lease = Lease(redis, run, attempt, worker)
-        self.heart = Lease(pulse, run, attempt, worker)
-        self.heart.token = self.lease.token
-        self.publisher = Publisher(redis, run, attempt)
+        heart = Lease(pulse, run, attempt, worker)
+        heart.token = self.lease.token
+        self.publisher = Publisher(pulse, run, attempt, spool)
+        self.watch = Watch(pulse, heart, self.limits, self.publisher, self._force)
         self.remote = remote(self.lease.token)
+        self.checkpoints = checkpoints
+        checkpoints.remote = self.remote
         self.epochs: list[EpochFinished] = []
-        self._lost = threading.Event()
-        self._looked = 0.0
+        self.training: Training | None = None
+        self._ending = threading.Lock()
+        """Taken by whoever says how the run ends, and never given back."""
         self._log = logger.bind(run=run, attempt=attempt)
 
     def carry_out(self, spec: str) -> Outcome:
@@ -101,16 +94,20 @@ class Attempt:
             self._log.info("cancelled before it began")
             return Outcome.CANCELLED
         started = time.monotonic()
-        with self._renewed():
+        with self.watch.on_duty(), self.limits.enforced():
             try:
                 outcome = self._train(spec)
             except BaseException:  # the process is told to exit in the middle of an epoch
                 self.publisher.flush()
-                self.lease.release(give_back=True)
+                self._release(give_back=True)
                 raise
-            self.lease.release(give_back=outcome is Outcome.GIVEN_BACK)
+            self._release(give_back=outcome is Outcome.GIVEN_BACK)
         self._log.info(outcome.value, epochs=len(self.epochs), seconds=round(time.monotonic() - started, 2))
         return outcome
+
+    def _release(self, *, give_back: bool) -> None:
+        with suppress(RedisError):  # then it runs out
+            self.watch.lease.release(give_back=give_back)
 
     def _train(self, text: str) -> Outcome:
         try:
@@ -121,8 +118,9 @@ class Attempt:
             kept = self.checkpoints.newest()
             if kept is not None:
                 self._log.info("goes on from a checkpoint", epoch=kept.epoch)
-            training = self.begin(spec, kept)
-            for body in training:
+                self.watch.trained_before = kept.state["elapsed"]
+            self.training = training = self.begin(spec, kept, self._stepped)
+            for body in self._bodies(training):
                 if isinstance(body, RunStarted):
                     body = body.model_copy(update={"worker": self.worker})
                 elif isinstance(body, EpochFinished):
@@ -131,30 +129,76 @@ class Attempt:
                     self._save(training)
                     return self._end(body, Outcome.FINISHED)
                 self.publisher.publish(body)
-                ended = self._look()
-                if ended is Outcome.CANCELLED:
-                    return self._end(RunCancelled(history=self._history()), ended)
-                if ended is not None:
-                    if ended is Outcome.GIVEN_BACK:
-                        self.checkpoints.keep(training, now=True)
-                    self.publisher.flush()
-                    return ended
                 if isinstance(body, EpochFinished):
-                    self.checkpoints.keep(training)
+                    self._stepped()
             raise RuntimeError("the training ended without a result")
+        except Left:
+            return self._leave()
         except BitfrontError as error:
             self._log.warning("failed", reason=str(error))
             return self._end(RunFailed(reason=str(error), history=self._history()), Outcome.FAILED)
         except Exception as error:
+            if why := self.limits.explain(error):
+                self._log.warning("failed", reason=why)
+                return self._end(RunFailed(reason=why, history=self._history()), Outcome.FAILED, resumable=True)
             self._log.exception("failed")
             reason = f"internal error: {type(error).__name__}: {error}"
             return self._end(RunFailed(reason=reason, history=self._history()), Outcome.FAILED)
+
+    def _bodies(self, training: Training) -> Iterator[Body]:
+        """What the training says; while it works it may be interrupted."""
+        events = iter(training)
+        while True:
+            with self.watch.interruptible():
+                body = next(events, None)
+            if body is None:
+                return
+            yield body
+
+    def _stepped(self, *_: int) -> None:
+        """Between two steps, or two epochs: keep the state where that is due, and leave where there is a verdict."""
+        training, verdict = self.training, self.watch.verdict
+        assert training is not None
+        if verdict is None:
+            self.checkpoints.keep(training)
+            return
+        if verdict.keeps and not self.watch.is_lost:
+            self.checkpoints.keep(training, now=True)
+        raise Left
+
+    def _leave(self) -> Outcome:
+        verdict = self.watch.verdict
+        assert verdict is not None
+        if verdict.outcome is Outcome.GIVEN_BACK:
+            self.publisher.flush()
+            return verdict.outcome
+        if verdict.outcome is Outcome.LOST:
+            self._log.warning("a newer attempt has the run: this one stops")
+            return verdict.outcome
+        return self._end(self._told(verdict), verdict.outcome, resumable=True)
+
+    def _told(self, verdict: Verdict) -> RunFailed | RunCancelled:
+        if verdict.outcome is Outcome.FAILED:
+            return RunFailed(reason=verdict.reason, history=self._history())
+        return RunCancelled(history=self._history())
+
+    def _force(self, verdict: Verdict) -> None:
+        """End a step that does not end, and this process with it: called beside the training's thread."""
+        if not self._ending.acquire(blocking=False):
+            return
+        self._log.warning("its step is ended by force", how=verdict.outcome.value)
+        if verdict.outcome is Outcome.GIVEN_BACK:
+            self.publisher.flush()
+        else:
+            self.publisher.end(self._told(verdict))
+        self._release(give_back=verdict.outcome is Outcome.GIVEN_BACK)
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def _save(self, training: Training) -> None:
         """Leave the best epoch's model, and say so before the run's end. Whatever is wrong costs only the model."""
         from engine.artifacts.saving import save_for_run
 
-        if self._lost.is_set():
+        if self.watch.is_lost:
             return
         folder = self.checkpoints.folder / str(self.attempt)
         try:
@@ -179,56 +223,13 @@ class Attempt:
     def _history(self) -> History:
         return History.of(self.epochs)
 
-    def _end(self, body: RunFailed | RunCancelled | Body, outcome: Outcome) -> Outcome:
-        if self._lost.is_set():
+    def _end(self, body: RunFailed | RunCancelled | Body, outcome: Outcome, *, resumable: bool = False) -> Outcome:
+        """Say how the run ends; what it could go on from is kept where a person may want that."""
+        if self.watch.is_lost or not self._ending.acquire(blocking=False):
             return Outcome.LOST
-        if not self.publisher.end(body):
-            self._log.error("the end of the run could not be written: the queue does not answer")
+        if not self.publisher.end(body, lambda: self.watch.told):
+            self._log.error("the end of the run waits in the spool: the queue does not answer")
             return Outcome.LOST
-        self.checkpoints.clear()
+        if not resumable:
+            self.checkpoints.clear()
         return outcome
-
-    def _look(self) -> Outcome | None:
-        """Whether the attempt shall end now: looks at most every 100 ms, which costs some µs an epoch."""
-        now = time.monotonic()
-        if now - self._looked < LOOK_SECONDS:
-            return None
-        self._looked = now
-        if self._lost.is_set():
-            return Outcome.LOST
-        try:
-            cancelled, stopped = self.redis.mget(keys.cancel(self.run), keys.stop(self.worker))
-        except RedisError as error:
-            self._log.warning("the queue does not answer", error=str(error))
-            return None
-        if cancelled:
-            return Outcome.CANCELLED
-        return Outcome.GIVEN_BACK if stopped else None
-
-    @contextmanager
-    def _renewed(self) -> Iterator[None]:
-        """Renew the lease in a thread of its own until the block ends."""
-        over = threading.Event()
-
-        def renew() -> None:
-            due = time.monotonic() + RENEW_SECONDS
-            while not over.wait(1.0):
-                self.publisher.flush_leftovers()
-                if time.monotonic() < due:
-                    continue
-                try:
-                    if not self.heart.renew():
-                        self._log.warning("a newer attempt has the run: this one stops")
-                        self._lost.set()
-                        return
-                    due = time.monotonic() + RENEW_SECONDS
-                except RedisError as error:
-                    self._log.warning("the lease could not be renewed", error=str(error))
-
-        thread = threading.Thread(target=renew, name=f"lease-{self.run}", daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()

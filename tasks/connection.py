@@ -6,7 +6,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 from redis import Redis
-from redis.backoff import ExponentialBackoff
+from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.retry import Retry
 
 from engine.errors import BitfrontError
@@ -55,6 +55,17 @@ def quick(settings: Settings) -> Redis:
         socket_connect_timeout=1,
         socket_timeout=2,
         retry=Retry(ExponentialBackoff(cap=0.2, base=0.05), 3),
+    )
+
+
+def hasty(settings: Settings) -> Redis:
+    """A client that tries once: for whoever has something better to do than to wait for Redis."""
+    return Redis.from_url(
+        address(settings),
+        decode_responses=True,
+        socket_connect_timeout=0.5,
+        socket_timeout=2,
+        retry=Retry(NoBackoff(), 0),
     )
 
 

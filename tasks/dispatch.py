@@ -33,7 +33,8 @@ PERIOD = 1.0
 """How often the store is asked, in seconds."""
 HOT_PERIOD, HOT_SECONDS = 0.1, 1.5
 """How often, and for how long, after news that concerns the dispatcher (the store takes 0.2 s to apply them)."""
-NEWS = tuple(f'"type":"{name}"' for name in ("run_queued", "cancel_requested", "run_finished", "run_failed"))
+TYPES = ("run_queued", "cancel_requested", "resume_requested", "run_finished", "run_failed")
+NEWS = tuple(f'"type":"{name}"' for name in TYPES)
 
 
 class Service:
@@ -43,7 +44,9 @@ class Service:
         self.settings = settings
         self.stop = threading.Event()
         self.redis = patient(settings)
-        self.dispatcher = Dispatcher(self.redis, make_celery(settings), self._query, self._position)
+        self.dispatcher = Dispatcher(
+            self.redis, make_celery(settings), self._query, self._position, attempts=settings.attempts
+        )
         self._client: StoreClient | None = None
         self._after = "$"
         self._hot_until = 0.0

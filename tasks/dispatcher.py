@@ -24,12 +24,16 @@ from tasks.log import logger
 from tasks.measurements import Measurements
 from tasks.messages import Messages, Room
 
-MOST_ATTEMPTS = 3
-"""A run whose worker was lost so often has failed: it would take every worker down."""
 SILENCE_SECONDS = 8
 """A running run without a lease is left alone until it was silent for so long: more than a live worker
 takes to renew a lease that an emptied Redis forgot."""
+AWAY_SECONDS = 4
+"""A dispatcher that could not look for so long (Redis was away, or itself was suspended) gives the workers time to take
+their leases again before it takes one for dead."""
 CHUNK = 64
+NEARLY_FULL = 0.8
+"""Share of the machine's memory above which a run that was killed has probably run out of it."""
+TIMES = {1: "once", 2: "twice", 3: "three times"}
 
 Position = tuple[int, int]
 """A stream entry's id, as numbers that compare."""
@@ -60,22 +64,36 @@ class Dispatcher:
     """Looks at the store, the leases and the queues; publishes what is missing.
 
     ``query``: the store's named queries (``query("dispatchable") -> pyarrow.Table``, with parameters by name);
-    ``position``: id of the last stream entry that the store has applied.
+    ``position``: id of the last stream entry that the store has applied; ``attempts``: a run whose worker was lost so
+    often has failed, for it would take every worker down.
     """
 
     def __init__(
-        self, redis: Redis, celery: Celery, query: Callable[..., pa.Table], position: Callable[[], str]
+        self,
+        redis: Redis,
+        celery: Celery,
+        query: Callable[..., pa.Table],
+        position: Callable[[], str],
+        *,
+        attempts: int = 3,
     ) -> None:
-        self.redis, self.query, self.position = redis, query, position
+        self.redis, self.query, self.position, self.attempts = redis, query, position, attempts
         self.messages = Messages(redis, celery)
         self.measurements = Measurements(redis, self.messages, query)
         self.token = secrets.token_hex(8)
         self._hold = redis.register_script(_HOLD)
         self._suspects: dict[str, Position] = {}
+        self._held = -float(AWAY_SECONDS)
+        self._patient_until = 0.0
 
     def hold(self) -> bool:
         """Take or keep the lock; False while another dispatcher has it."""
-        return bool(self._hold(keys=[keys.DISPATCHER], args=[self.token, keys.DISPATCHER_SECONDS]))
+        holds = bool(self._hold(keys=[keys.DISPATCHER], args=[self.token, keys.DISPATCHER_SECONDS]))
+        now = time.monotonic()
+        if now - self._held >= AWAY_SECONDS:
+            self._patient_until = now + SILENCE_SECONDS
+        self._held = now
+        return holds
 
     def let_go(self) -> None:
         """Give the lock to whoever stands by."""
@@ -113,7 +131,7 @@ class Dispatcher:
             newest = max(row["attempt"] or 0, marks.claimed)
             if row["state"] == "cancelling":
                 self._cancel(row["run"])
-            elif newest - marks.given_back >= MOST_ATTEMPTS:
+            elif newest - marks.given_back >= self.attempts:
                 self._give_up(row["run"], newest - marks.given_back)
             elif (device_class := room.place(row["device"], row["priority"])) and self.messages.send(
                 row["run"], newest + 1, row["spec"], row["priority"], device_class
@@ -150,7 +168,9 @@ class Dispatcher:
         if row["state"] == "queued" and marks.claimed == 0:
             return False
         newest = max(row["attempt"] or 0, marks.claimed)
-        silent = row["heard_at"] is None or time.time() - row["heard_at"].timestamp() >= SILENCE_SECONDS
+        # By the store's clock alone: those of the workers and ours may jump.
+        silent = row["silent_seconds"] is None or row["silent_seconds"] >= SILENCE_SECONDS
+        silent = silent and time.monotonic() >= self._patient_until
         if row["state"] == "running" and not silent and marks.given_back_attempt < newest:
             return True
         self._suspects[run] = before.get(run) or self.last_entry()
@@ -161,12 +181,9 @@ class Dispatcher:
         logger.info("cancelled: its worker is gone", run=run)
 
     def _give_up(self, run: str, attempts: int) -> None:
-        reason = (
-            f"its worker died in each of {attempts} attempts: "
-            "look into the workers' logs for the cause (often too little memory)"
-        )
+        reason = explain_loss(attempts, self.redis.hgetall(keys.used(run)))  # pyright: ignore[reportArgumentType]
         self._say(run, RunFailed(reason=reason))
-        logger.error("given up", run=run, attempts=attempts)
+        logger.error("given up", run=run, attempts=attempts, reason=reason)
 
     def _say(self, run: str, body: RunFailed | RunCancelled) -> None:
         """A verdict from outside the attempt: attempt 0, seq 0; not said again until the store had time for it."""
@@ -180,6 +197,23 @@ class Dispatcher:
             return read_position(str(self.redis.xinfo_stream(keys.EVENTS)["last-generated-id"]))
         except ResponseError:  # there is no stream: Redis was emptied
             return (0, 0)
+
+
+def explain_loss(attempts: int, used: dict[str, str]) -> str:
+    """Why a run fails whose worker died in every attempt: how, and how full the memory was when it was last seen.
+
+    ``used``: keys.used. "killed three times (SIGKILL); memory 23.1 of 24.0 GB, on worker-1@host: …"
+    """
+    text = f"killed {TIMES.get(attempts, f'{attempts} times')}"
+    if end := used.get("end"):
+        text += f" ({end})"
+    advice = "look into the workers' logs for the cause"
+    if "memory" in used:
+        memory, total = int(used["memory"]), int(used["total"])
+        text += f"; memory {memory / 1e9:.1f} of {total / 1e9:.1f} GB, on {used['worker']}"
+        if memory > NEARLY_FULL * total:
+            advice = "it needs more memory than there is: train on batches, or take a smaller model"
+    return f"{text}: {advice}"
 
 
 def read_position(text: str) -> Position:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+from engine.errors import InputError
 
 DeviceClass = Literal["cpu", "cuda"]
 
@@ -23,6 +26,15 @@ WORKER_SECONDS = 12
 """A worker not heard for so long is counted as gone."""
 DISPATCHER_SECONDS = 5
 """Another dispatcher takes over when the lock was not renewed for so long."""
+
+
+_RUN_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def check_run(run: str) -> None:
+    """Raises InputError for what is no run id: it names keys here, and folders."""
+    if not isinstance(run, str) or not _RUN_ID.fullmatch(run):
+        raise InputError(f"the run id {run!r} is not allowed: 1 to 64 letters, digits, - and _")
 
 
 def lease(run: str) -> str:
@@ -48,6 +60,12 @@ def sent(run: str) -> str:
 def given_back(run: str) -> str:
     """Hash ``{count, attempt}``: attempts that a stopping worker handed back, which count as none."""
     return f"given_back:{run}"
+
+
+def used(run: str) -> str:
+    """Hash ``{memory, total, worker, end}``: what the newest attempt took at most of its machine's memory, bytes, on
+    which worker, and how its process ended, if it was killed."""
+    return f"used:{run}"
 
 
 def measure_failed(run: str) -> str:

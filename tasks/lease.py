@@ -67,7 +67,7 @@ class Lease:
     """One worker's lease on one attempt of a run."""
 
     def __init__(self, redis: Redis, run: str, attempt: int, worker: str) -> None:
-        self.redis, self.run, self.attempt = redis, run, attempt
+        self.redis, self.run, self.attempt, self.worker = redis, run, attempt, worker
         self.token = f"{attempt}:{worker}:{secrets.token_hex(8)}"
         self._claim = redis.register_script(_CLAIM)
         self._renew = redis.register_script(_RENEW)

@@ -6,15 +6,15 @@ Imported by the dashboard and the command line, so neither Celery nor torch is n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from engine import grammar
 from engine.errors import BitfrontError, InputError
-from engine.events import CancelRequested, Envelope, RunQueued, new_run_id
+from engine.events import CancelRequested, Envelope, ResumeRequested, RunQueued, new_run_id
 from engine.recipe_files import refuse_files
 from engine.settings import Settings
 from engine.spec import RunSpec
@@ -22,7 +22,22 @@ from store.client import connect
 from tasks import keys
 from tasks.connection import QueueUnavailable, address, quick, shown
 
-__all__ = ["Asked", "QueueUnavailable", "cancel", "measure", "measuring", "submit"]
+__all__ = ["Asked", "QueueUnavailable", "cancel", "cancel_all", "measure", "measuring", "resume", "submit"]
+
+CATCH_UP_SECONDS = 10
+"""How long is waited for the store to hear of what was launched a moment ago."""
+
+# Attempts so far count as none, nobody asked to cancel it, and the store queues it again.
+_RESUME = """
+local cancel, claimed, given_back, sent, stream = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
+local newest = math.max(tonumber(ARGV[1]), tonumber(redis.call('GET', claimed) or '0'))
+redis.call('DEL', cancel, sent)
+redis.call('SET', claimed, newest, 'EX', ARGV[3])
+redis.call('HSET', given_back, 'count', newest, 'attempt', newest)
+redis.call('EXPIRE', given_back, ARGV[3])
+redis.call('XADD', stream, '*', 'e', ARGV[2])
+return newest
+"""
 
 
 def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, sweep: str | None = None) -> list[str]:
@@ -88,6 +103,46 @@ def cancel(settings: Settings, runs: Iterable[str]) -> None:
 
     if envelopes:
         _write(settings, write, "cancelled")
+
+
+def cancel_all(settings: Settings) -> int:
+    """Ask to cancel every run that is not over, those that were launched a moment ago too; gives how many.
+
+    Raises QueueUnavailable if Redis does not answer, StoreUnavailable if the store does not.
+    """
+    url = address(settings)
+    with connect(settings) as store:
+        try:
+            with quick(settings) as redis:
+                seen = _last_entry(redis)
+        except RedisError as error:
+            raise QueueUnavailable(
+                f"the queue at {shown(url)} does not answer ({error}): nothing was cancelled"
+            ) from None
+        deadline = time.monotonic() + CATCH_UP_SECONDS
+        while _numbers(str(store.health()["stream_position"])) < seen and time.monotonic() < deadline:
+            time.sleep(0.05)
+        runs = store.query("unfinished")["run"].to_pylist()
+    cancel(settings, runs)
+    return len(runs)
+
+
+def resume(settings: Settings, runs: Mapping[str, int]) -> None:
+    """Have cancelled or failed runs go on, each from its last checkpoint if one is left, else from its beginning.
+
+    ``runs``: the newest attempt that the store knows, by run; the attempts so far count as none. A run in any other
+    state is left as it is. Raises QueueUnavailable if Redis does not answer.
+    """
+    now = time.time()
+
+    def write(pipe: Any) -> None:
+        for run, attempt in runs.items():
+            names = [keys.cancel(run), keys.claimed(run), keys.given_back(run), keys.sent(run), keys.EVENTS]
+            text = Envelope(run=run, at=now, body=ResumeRequested()).to_json()
+            pipe.eval(_RESUME, len(names), *names, attempt, text, keys.MEMORY_SECONDS)
+
+    if runs:
+        _write(settings, write, "resumed")
 
 
 def measure(settings: Settings, *runs: str) -> None:
@@ -161,6 +216,19 @@ def _write(settings: Settings, write: Callable[[Any], None], done: str) -> None:
                 f"the queue at {shown(url)} stopped answering ({error}): "
                 f"look whether the runs were {done} before you try again"
             ) from None
+
+
+def _last_entry(redis: Any) -> tuple[int, int]:
+    """The newest entry that the stream ever had, as numbers."""
+    try:
+        return _numbers(str(redis.xinfo_stream(keys.EVENTS)["last-generated-id"]))
+    except ResponseError:  # there is no stream yet
+        return (0, 0)
+
+
+def _numbers(position: str) -> tuple[int, int]:
+    millis, _, count = position.partition("-")
+    return int(millis or 0), int(count or 0)
 
 
 def _say(pipe: Any, envelopes: list[Envelope]) -> None:

@@ -11,14 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import socket
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
+from billiard.exceptions import WorkerLostError
 from celery.exceptions import SecurityWarning
-from celery.signals import worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import task_failure, worker_ready, worker_shutdown, worker_shutting_down
 from celery.worker import state
+from redis.exceptions import RedisError
 
 from engine.errors import BitfrontError
 from engine.settings import Settings
@@ -27,6 +31,7 @@ from tasks.connection import address, quick
 from tasks.devices import gpus
 from tasks.heartbeat import Heart
 from tasks.queue import celery, read_task_id
+from tasks.spool import deliver_left
 from tasks.warm import compiled
 
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -61,7 +66,7 @@ def main(argv: list[str] | None = None) -> int:
             return 1
         device = found[0].name
     warnings.simplefilter("ignore", SecurityWarning)  # root is usual in containers; only JSON is accepted
-    _beat(Heart(quick(settings), name, asked.device_class, device, _current))
+    _beat(Heart(quick(settings), name, asked.device_class, device, _current), settings)
     options = ["--hostname", name, "--queues", keys.queue(asked.device_class), "--loglevel", "INFO"]
     lean = ["--optimization", "fair", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     celery.worker_main(["--quiet", "worker", *options, *lean])
@@ -75,10 +80,21 @@ def _current() -> tuple[str, int] | None:
     return None
 
 
-def _beat(heart: Heart) -> None:
+def describe_end(text: str) -> str:
+    """How the pool says that its child ended, in short: "SIGKILL", "exit status 1"."""
+    if found := re.search(r"\((SIG[A-Z0-9]+)\)", text):
+        return found[1]
+    if found := re.search(r"exitcode (-?\d+)", text):
+        return f"exit status {found[1]}"
+    return "killed"
+
+
+def _beat(heart: Heart, settings: Settings) -> None:
     """Tie the heart to the worker's life. (Celery keeps only weak references to receivers.)"""
 
     def ready(**_: Any) -> None:
+        with suppress(RedisError):
+            deliver_left(settings.spool, heart.redis)
         heart.begin()
         print(json.dumps({"ready": True, "worker": heart.worker}), flush=True)
 
@@ -88,6 +104,11 @@ def _beat(heart: Heart) -> None:
     def shutdown(**_: Any) -> None:
         heart.end()
 
+    def failed(task_id: str = "", exception: BaseException | None = None, **_: Any) -> None:
+        if isinstance(exception, WorkerLostError):
+            heart.mourn(read_task_id(str(task_id))[0], describe_end(str(exception)))
+
+    task_failure.connect(failed, weak=False)
     worker_ready.connect(ready, weak=False)
     worker_shutting_down.connect(shutting_down, weak=False)
     worker_shutdown.connect(shutdown, weak=False)

@@ -61,6 +61,20 @@ def _files_are_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recipe_files, "allowed", True)
 
 
+LONGEST_FIRST = ("system", "tasks", "browser", "app", "store")
+"""Folders whose files take longest: begun last, one of them would keep one process busy while the other waits."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The long files first; the order within a file, and within a folder, stays."""
+
+    def rank(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=rank)
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """In CI a skipped test fails the job, unless it names CUDA."""
     if not os.environ.get("BITFRONT_CI") or os.environ.get("PYTEST_XDIST_WORKER"):

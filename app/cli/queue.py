@@ -65,7 +65,8 @@ def _status_row(row: dict[str, Any]) -> list[str]:
 
     epochs = f"{row['epoch']}/{row['total_epochs']}" if row["total_epochs"] else ""
     names = [row["run"], row["state"], row["dataset"], row["model"], row["scheme"], str(row["seed"])]
-    return [*names, epochs, shown(row["val_metric"]), shown(row["test_at_best_val"]), row["reason"] or ""]
+    note = row["reason"] or (f"not heard from since {row['heard_at']:%H:%M:%S} UTC" if row["is_silent"] else "")
+    return [*names, epochs, shown(row["val_metric"]), shown(row["test_at_best_val"]), note]
 
 
 LOST = ["site", "layer", "product", "format", "in-degree", "SQNR (dB)", "saturated (%)", "zeroed gradients (%)"]
@@ -80,8 +81,12 @@ def _lost_row(row: dict[str, Any]) -> list[str]:
     return [*names, sqnr, share(row["saturated"]), share(row["zeroed"])]
 
 
-def cancel(*runs: str, all_queued: bool = False) -> None:
-    """Cancel runs: a queued one never starts, a running one stops after its epoch.
+def cancel(
+    *runs: str,
+    all_queued: bool = False,
+    all_: Annotated[bool, Parameter(name="--all", negative="")] = False,
+) -> None:
+    """Cancel runs: a queued one never starts, a running one stops within a second; `bitfront resume` takes it up again.
 
     Parameters
     ----------
@@ -89,12 +94,19 @@ def cancel(*runs: str, all_queued: bool = False) -> None:
         Ids of runs.
     all_queued
         Cancel everything that is still queued.
+    all_
+        Cancel everything that is queued or running.
     """
     import tasks.submit
 
-    if not runs and not all_queued:
-        raise InputError("name the runs to cancel, or give --all-queued")
+    if not runs and not all_queued and not all_:
+        raise InputError("name the runs to cancel, or give --all-queued or --all")
     settings = Settings()
+    if all_:
+        count = tasks.submit.cancel_all(settings)
+        said = f"Asked to cancel {count} run{'' if count == 1 else 's'}." if count else "Nothing is queued or running."
+        Console().print(said, highlight=False)
+        return
     reader = open_reader(settings)
     chosen = {run: one_run(reader, run)["state"] for run in runs}
     if all_queued:
@@ -109,3 +121,28 @@ def cancel(*runs: str, all_queued: bool = False) -> None:
         console.print(f"{run}: {note}", highlight=False)
     if not chosen:
         console.print("Nothing is queued.", highlight=False)
+
+
+def resume(*runs: str) -> None:
+    """Have cancelled or failed runs go on: from the last checkpoint if one is left, else from the beginning.
+
+    Parameters
+    ----------
+    runs
+        Ids of runs.
+    """
+    import tasks.submit
+    from app.run_table import can_resume
+
+    if not runs:
+        raise InputError("name the runs to resume")
+    settings = Settings()
+    reader = open_reader(settings)
+    rows = {run: one_run(reader, run) for run in runs}
+    chosen = {run: row["attempt"] for run, row in rows.items() if can_resume(row)}
+    if chosen:
+        tasks.submit.resume(settings, chosen)
+    console = Console()
+    for run, row in rows.items():
+        why = "trains where it was launched" if row["origin"] == "local" else f"is {row['state']}"
+        console.print(f"{run}: {'queued again' if run in chosen else f'{why}: left as it is'}", highlight=False)

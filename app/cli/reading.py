@@ -57,11 +57,16 @@ def print_json(value: Any) -> None:
     print(json.dumps(value, default=str))
 
 
+SHORT = 12
+"""Characters of a cell that stays on one line however narrow the terminal is."""
+
+
 def print_table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for place, title in enumerate(titles):
-        # The first column is what is copied (a run's id): it is never folded.
-        table.add_column(title, overflow="fold", no_wrap=place == 0)
+        # The first column is what is copied (a run's id), and a word cut in two is no word: neither is folded.
+        short = all(len(row[place]) <= SHORT for row in rows)
+        table.add_column(title, overflow="fold", no_wrap=place == 0 or short)
     for row in rows:
         # A scheme's list in brackets is not markup.
         table.add_row(*map(escape, row))

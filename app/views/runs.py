@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -13,13 +14,24 @@ from app import acts
 from app.caveats import show_caveats
 from app.charts.learning import SPLITS, Curve, learning_chart
 from app.charts.precision import with_bits
-from app.connection import ask, ask_rows
+from app.connection import ask, ask_rows, store_health
 from app.curves import EpochBuffer
 from app.live_chart import live_chart
 from app.phrases import ago, count, literal, megabytes, sentence_case
 from app.replay_panel import show_replay
 from app.run_details import show_details
-from app.run_table import ENDED, MOST_ROWS, progress_text, run_label, run_names, run_table, share_done, state_badge
+from app.run_table import (
+    ENDED,
+    MOST_ROWS,
+    SILENT,
+    can_resume,
+    progress_text,
+    run_label,
+    run_names,
+    run_table,
+    share_done,
+    state_badge,
+)
 from app.theme import STATE_COLORS
 from engine.errors import BitfrontError
 from store.client import StoreUnavailable
@@ -73,6 +85,21 @@ def filters() -> dict[str, str]:
     return {"states": ",".join(states or []), "sweep": sweep or "", "search": search or ""}
 
 
+def show_trouble() -> None:
+    """What the store does not take, or the queue does not give, now; gone as soon as that is over."""
+    health = store_health()
+    if health["trouble"]:
+        st.warning(
+            f"What happens now is not remembered yet: {literal(health['trouble'])}.", icon=":material/sync_problem:"
+        )
+    elif health["redis"] == "unreachable":
+        st.warning(
+            "The queue does not answer: what workers say is missing below until it does. "
+            "They keep training and keep what they say.",
+            icon=":material/sync_problem:",
+        )
+
+
 def count_states() -> dict[str, int]:
     return {row["state"]: row["n"] for row in ask_rows("counts")}
 
@@ -121,8 +148,12 @@ def show_table(runs: list[Row]) -> None:
         column_order=[name for name in table.columns if name != "Fold" or any(row["fold"] is not None for row in runs)],
         column_config={
             "State": st.column_config.MultiselectColumn(
-                options=list(STATE_COLORS), color=list(STATE_COLORS.values()), width="small"
+                options=[*STATE_COLORS, SILENT],
+                color=[*STATE_COLORS.values(), "orange"],
+                width=96 if not any(row["is_silent"] for row in runs) else 150,
+                help="silent: not heard from for 15 seconds. A run whose worker is gone goes on with another one.",
             ),
+            "Heard from": st.column_config.TextColumn(help="When the run's worker last said something.", width="small"),
             "Scheme": st.column_config.TextColumn(width="small"),
             "Seed": st.column_config.NumberColumn(width=50),
             "Fold": st.column_config.NumberColumn(width=50, help="The part of a cross-validation that tests, from 0."),
@@ -142,38 +173,56 @@ def show_table(runs: list[Row]) -> None:
         st.caption(f"The newest {MOST_ROWS} runs that fit; narrow the filters to see others.")
 
 
-def _cancel(runs: list[str]) -> None:
+def _do(act: Callable[[], object], said: str, fault: str) -> None:
+    """Carry out what a button asks for, and say how it went."""
     try:
-        acts.cancel(runs)
+        act()
     except BitfrontError as error:
-        st.session_state["cancel_fault"] = str(error)
+        st.session_state["act_fault"] = (fault, str(error))
     else:
-        st.session_state.pop("cancel_fault", None)
-        st.toast(f"Asked to cancel {count(len(runs), 'run')}.", icon=":material/cancel:")
+        st.session_state.pop("act_fault", None)
+        st.toast(said)
 
 
-def show_cancel(runs: list[Row]) -> None:
-    """Buttons that cancel the chosen runs, or all queued ones in the table."""
-    chosen = set(chosen_runs())
-    picked = [row["run"] for row in runs if row["state"] in ("queued", "running") and row["run"] in chosen]
-    queued = [row["run"] for row in runs if row["state"] == "queued"]
-    if (not picked and not queued) or not acts.may_change():
+def show_acts(runs: list[Row], counts: dict[str, int]) -> None:
+    """Buttons that cancel or resume the chosen runs, or cancel all that go on, here or not."""
+    if not acts.may_change():
         return
+    chosen = set(chosen_runs())
+    going = [row["run"] for row in runs if row["state"] in ("queued", "running") and row["run"] in chosen]
+    over = {row["run"]: row["attempt"] for row in runs if row["run"] in chosen and can_resume(row)}
+    unfinished = counts.get("queued", 0) + counts.get("running", 0)
     with st.container(horizontal=True, gap="small"):
-        if picked:
+        if going:
             st.button(
-                f"Cancel {count(len(picked), 'chosen run')}",
+                f"Cancel {count(len(going), 'chosen run')}",
                 icon=":material/cancel:",
                 key="cancel-chosen",
-                on_click=_cancel,
-                args=(picked,),
+                on_click=_do,
+                args=(partial(acts.cancel, going), f"Asked to cancel {count(len(going), 'run')}.", "Not cancelled"),
             )
-        if queued:
-            with st.popover(f"Cancel all {len(queued)} queued", icon=":material/playlist_remove:"):
-                st.write(f"{count(len(queued), 'queued run')} in this table will not be trained.")
-                st.button("Cancel them", type="primary", key="cancel-queued", on_click=_cancel, args=(queued,))
-    if fault := st.session_state.get("cancel_fault"):
-        st.error(literal(fault), icon=":material/cloud_off:", title="Not cancelled")
+        if over:
+            st.button(
+                f"Resume {count(len(over), 'chosen run')}",
+                icon=":material/resume:",
+                key="resume-chosen",
+                help="Each goes on from its last checkpoint, bit for bit, or from its beginning where none is left.",
+                on_click=_do,
+                args=(partial(acts.resume, over), f"Asked to resume {count(len(over), 'run')}.", "Not resumed"),
+            )
+        if unfinished:
+            with st.popover(f"Cancel all {unfinished} unfinished", icon=":material/playlist_remove:"):
+                st.write(f"{count(unfinished, 'run')}, queued or running, in this table or not. They can be resumed.")
+                st.button(
+                    "Cancel them",
+                    type="primary",
+                    key="cancel-all",
+                    on_click=_do,
+                    args=(acts.cancel_all, "Asked to cancel all runs.", "Not cancelled"),
+                )
+    if found := st.session_state.get("act_fault"):
+        fault, why = found
+        st.error(literal(why), icon=":material/cloud_off:", title=fault)
 
 
 def queue(asked: dict[str, str], drawn_for: list[str], busy: bool) -> None:
@@ -183,10 +232,11 @@ def queue(asked: dict[str, str], drawn_for: list[str], busy: bool) -> None:
         runs = ask_rows("runs", limit=MOST_ROWS, **asked)
     except StoreUnavailable:
         st.rerun()
+    show_trouble()
     show_counts(counts)
     if runs:
         show_table(runs)
-        show_cancel(runs)
+        show_acts(runs, counts)
     else:
         show_empty(asked)
     if chosen_runs() != drawn_for or is_busy(counts) != busy:

@@ -31,6 +31,8 @@ def read_arrays(path: Path, *, of_set: bool = False) -> Content:
     x = arrays.get("x")
     if x is not None and (x.ndim != 2 or x.dtype.kind not in "fiub"):
         raise InputError(f"{name}: x is {x.dtype} of the shape {list(x.shape)}; it should be numbers [nodes, features]")
+    if x is not None and x.shape[1] == 0:
+        raise InputError(f"{name}: x has no columns: leave x out, and features are made of the nodes' degrees")
     if "y" not in arrays and not of_set:
         raise InputError(f"{name} has no array y: the labels of its nodes")
     y = arrays.get("y", np.empty(0))
@@ -78,7 +80,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
 def _array(file: np.lib.npyio.NpzFile, key: str, name: str) -> np.ndarray:
     try:
         found = file[key]
-    except (ValueError, MemoryError, zlib.error, zipfile.BadZipFile, EOFError) as error:
+    except (ValueError, OverflowError, MemoryError, zlib.error, zipfile.BadZipFile, EOFError) as error:
         if "Object arrays" in str(error):
             raise InputError(f"{name}: the array {key} holds Python objects, which are never loaded") from None
         raise InputError(f"{name}: the array {key} cannot be read: {error}") from None
@@ -99,7 +101,10 @@ def _node_count(arrays: dict[str, np.ndarray], edges: np.ndarray, y: np.ndarray,
     if "x" in arrays:
         return len(arrays["x"])
     if "num_nodes" in arrays:
-        return int(_whole(arrays["num_nodes"].reshape(-1)[:1], "num_nodes", name)[0])
+        count = _whole(arrays["num_nodes"], "num_nodes", name)
+        if count.size != 1:
+            raise InputError(f"{name}: num_nodes has the shape {list(count.shape)}; it should be one number")
+        return int(count.reshape(-1)[0])
     if not of_set:
         return len(y) if y.ndim else 0
     return int(edges.max()) + 1 if edges.size else 0
@@ -107,6 +112,8 @@ def _node_count(arrays: dict[str, np.ndarray], edges: np.ndarray, y: np.ndarray,
 
 def _node_labels(y: np.ndarray, name: str) -> np.ndarray:
     if y.ndim == 2:
+        if y.shape[1] == 0:
+            raise InputError(f"{name}: y has no columns: give one for each label")
         wrong = np.argwhere((y != 0) & (y != 1))
         if len(wrong):
             row, column = map(int, wrong[0])
@@ -114,7 +121,7 @@ def _node_labels(y: np.ndarray, name: str) -> np.ndarray:
         return y.astype(np.float32)
     if y.ndim != 1:
         raise InputError(f"{name}: y has the shape {list(y.shape)}; it should be [nodes] or [nodes, labels]")
-    wrong = np.flatnonzero(y != np.floor(y)) if y.dtype.kind == "f" else np.empty(0)
+    wrong = np.flatnonzero((y != np.floor(y)) | np.isinf(y)) if y.dtype.kind == "f" else np.empty(0)
     if wrong.size:
         row = int(wrong[0])
         raise InputError(f"{name}, row {row} of y: the label {y[row]:g} is not a whole number")

@@ -54,7 +54,7 @@ class ContentSet:
 
 def check_structure(content: Content) -> None:
     """Raise InputError for an empty graph, non-finite features and edges to missing nodes."""
-    if content.nodes == 0:
+    if content.nodes < 1:
         raise InputError(f"{content.name} holds an empty graph: at least one node is needed")
     if content.x is not None and not np.isfinite(content.x).all():
         row, column = map(int, np.argwhere(~np.isfinite(content.x))[0])

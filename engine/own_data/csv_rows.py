@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,9 @@ import numpy as np
 
 from engine.errors import InputError
 from engine.own_data.content import SPLITS
+
+LONGEST_LABEL = 40
+"""Digits of a class number, zeros before it and all."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +49,9 @@ def read_rows(path: Path) -> Rows:
     if not lines:
         raise InputError(f"{path.name} is empty: its first line names the columns")
     header = [name.strip() for name in lines[0][1]]
-    repeated = [name for name in header if header.count(name) > 1]
-    if repeated:
-        raise InputError(f"{path.name}, line {lines[0][0]}: the column {repeated[0]!r} is there twice")
+    repeated = next((name for name, times in Counter(header).items() if times > 1), None)
+    if repeated is not None:
+        raise InputError(f"{path.name}, line {lines[0][0]}: the column {repeated!r} is there twice")
     for number, row in lines[1:]:
         if len(row) != len(header):
             raise InputError(f"{path.name}, line {number}: {len(row)} cells, but the header has {len(header)}")
@@ -68,7 +72,8 @@ def _numbered(file, name: str) -> Iterator[tuple[int, list[str]]]:
 def numbers(rows: Rows, columns: list[str]) -> np.ndarray:
     """These columns as float32 [rows, columns]. Raises InputError with the line of what is no number."""
     found = np.empty((len(rows.cells), len(columns)), dtype=np.float32)
-    places = [rows.header.index(name) for name in columns]
+    place_of = {name: place for place, name in enumerate(rows.header)}
+    places = [place_of[name] for name in columns]
     for index, row in enumerate(rows.cells):
         for at, place in enumerate(places):
             try:
@@ -85,11 +90,10 @@ def classes(rows: Rows, column: str) -> tuple[np.ndarray, tuple[str, ...]]:
     texts = rows.column(column)
     given = sorted({text for text in texts if text})
     if all(text.removeprefix("-").isascii() and text.removeprefix("-").isdigit() for text in given):
-        labels = [int(text) if text else -1 for text in texts]
-        for index, (text, label) in enumerate(zip(texts, labels, strict=True)):
-            if text and not 0 <= label < 2**31:
-                raise InputError(f"{rows.place(index)}: the label {text} is out of range: labels go from 0 up")
-        return np.array(labels, dtype=np.int64), ()
+        for index, text in enumerate(texts):
+            if len(text) > LONGEST_LABEL or (text and not 0 <= int(text) < 2**31):
+                raise InputError(f"{rows.place(index)}: the label {text[:40]} is out of range: labels go from 0 up")
+        return np.array([int(text) if text else -1 for text in texts], dtype=np.int64), ()
     for index, text in enumerate(texts):
         if _is_number(text):
             raise InputError(f"{rows.place(index)}: the label {text!r} is neither a whole number nor a name")

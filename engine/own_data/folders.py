@@ -76,13 +76,12 @@ def _listed(table: Rows, members: dict[str, Callable[[], Content]]) -> list[str]
     if "graph" not in table.header:
         raise InputError(f"{table.file} has no column graph: the names of the graphs")
     names = table.column("graph")
+    first: dict[str, int] = {}
     for index, name in enumerate(names):
         if name not in members:
             raise InputError(f"{table.place(index)}: there is no graph {name!r} in the folder")
-        if names.index(name) != index:
-            raise InputError(
-                f"{table.place(index)}: the graph {name!r} is on line {table.lines[names.index(name)]} already"
-            )
+        if first.setdefault(name, index) != index:
+            raise InputError(f"{table.place(index)}: the graph {name!r} is on line {table.lines[first[name]]} already")
     left = sorted(set(members) - set(names))
     if left:
         raise InputError(f"{table.file} has no row for the graph {left[0]!r}")

@@ -36,6 +36,8 @@ LARGEST_UPLOAD = 200 * 2**20
 LARGEST_ARRAYS = 2**30
 """Bytes of the arrays of an upload's .npz files together, which are packed once more."""
 MOST_FILES = 20_000
+MOST_NODES = 20_000_000
+"""Nodes of all graphs together: an .npz without features may name more than any memory holds, in a few bytes."""
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, struct.error)
 """What Python's zipfile raises for an archive that is damaged, each by another layer."""
 _ID = re.compile(r"u[0-9a-f]{16}")
@@ -161,9 +163,14 @@ def _check_arrays(files: Path) -> None:
 def _statistics(files: Path, kind: Kind, labels: Labels) -> tuple[int, int, int, int]:
     graphs = [read_one(files, labels)] if kind == "file" else read_many(files, labels).graphs
     width = graphs[0].x
+    nodes = sum(graph.nodes for graph in graphs)
+    if nodes > MOST_NODES:
+        raise InputError(
+            f"the upload has {nodes} nodes: at most {MOST_NODES}; train larger data by its path with `bitfront run`"
+        )
     return (
         len(graphs),
-        sum(graph.nodes for graph in graphs),
+        nodes,
         sum(graph.edges.shape[1] for graph in graphs),
         0 if width is None else width.shape[1],
     )

@@ -22,6 +22,9 @@ import pyarrow as pa
 from engine.catalogue import unknown
 from engine.errors import InputError
 
+LARGEST = 2**63 - 1
+"""What the database takes as a whole number; a parameter without bounds of its own ends there."""
+
 _PARAMETER = re.compile(
     r"\$(?P<name>\w+) (?P<type>text|integer|list)(?P<given>=(?P<default>[^{:]*?))?"
     r"(?: \{(?P<allowed>[^}]+)\})?(?: (?P<low>-?\d+)\.\.(?P<high>\d*))?: (?P<about>.+)"
@@ -62,8 +65,9 @@ class Parameter:
             number = int(value)
         except (TypeError, ValueError):
             raise InputError(f"{self.name} = {value!r} is not allowed: it should be a whole number") from None
-        if (self.low is not None and number < self.low) or (self.high is not None and number > self.high):
-            bounds = f"at least {self.low}" if self.high is None else f"from {self.low} to {self.high}"
+        low, high = -LARGEST if self.low is None else self.low, LARGEST if self.high is None else self.high
+        if not low <= number <= high:
+            bounds = f"at least {low}" if self.high is None and number < low else f"from {low} to {high}"
             raise InputError(f"{self.name} = {number} is not allowed: it should be {bounds}")
         return number
 

@@ -14,6 +14,8 @@ from tests.tasks.stack import karate
 ACTS: dict[str, Callable[[], object]] = {
     "launch": lambda: acts.launch([karate()], priority=5, sweep=None),
     "cancel": lambda: acts.cancel(["run1"]),
+    "cancel all": acts.cancel_all,
+    "resume": lambda: acts.resume({"run1": 1}),
     "measure": lambda: acts.measure("run1"),
     "upload": lambda: acts.upload({"nodes.csv": b""}, "file", "", "classes"),
 }

@@ -32,12 +32,21 @@ def test_seeds_are_a_count_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "x", "1,x", "-1", "1.5", ",", "1 2"])
+@pytest.mark.parametrize("text", ["", "x", "1,x", "-1", "1.5", ",", "1 2", "٣"])
 def test_other_seeds_are_refused(text: str) -> None:
     with pytest.raises(InputError) as refused:
         parse_seeds(text)
     assert str(refused.value) == (
         f"seeds = {text!r} is not allowed: give a count, such as 3, or a list of whole numbers, such as 0, 4, 7"
+    )
+
+
+@pytest.mark.parametrize("text", ["1" * 5000, "0" * 5000])
+def test_seeds_of_thousands_of_digits_are_refused(text: str) -> None:
+    with pytest.raises(InputError) as refused:
+        parse_seeds(text)
+    assert str(refused.value) == (
+        f"seeds = {text[:60]!r} is not allowed: give a count, such as 3, or a list of whole numbers, such as 0, 4, 7"
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
-from app.run_table import progress_text, run_names, share_done, state_badge
+from app.run_table import can_resume, progress_text, run_names, run_table, share_done, state_badge
 
 
 def row(**changes) -> dict:
@@ -48,3 +50,25 @@ def test_names_are_unique() -> None:
 def test_a_state_is_a_coloured_chip() -> None:
     assert state_badge("failed") == ":red-badge[failed]"
     assert state_badge("queued", 3) == ":gray-badge[3 queued]"
+
+
+def test_a_run_that_is_silent_is_marked_beside_its_state() -> None:
+    unsaid = dict.fromkeys(
+        ("fold", "best_val", "test_at_best_val", "submitted_at", "worker", "sweep", "name", "heard_at")
+    ) | {"dataset": "karate", "model": "gcn", "synthetic": False}
+    rows = [row(is_silent=True, **unsaid), row(is_silent=False, **unsaid)]
+    assert run_table(rows, datetime.now(UTC))["State"].tolist() == [["running", "silent"], ["running"]]
+
+
+@pytest.mark.parametrize(
+    ("state", "origin", "can"),
+    [
+        ("cancelled", "queue", True),
+        ("failed", "queue", True),
+        ("finished", "queue", False),
+        ("running", "queue", False),
+        ("cancelled", "local", False),
+    ],
+)
+def test_what_a_worker_left_unfinished_can_be_resumed(state: str, origin: str, can: bool) -> None:
+    assert can_resume(row(state=state, origin=origin)) is can

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from app.serve import PARTS, check, command, write_login
+from app.serve import PARTS, check, command, host_names, write_login
 from engine.errors import InputError
 from engine.settings import Settings
 
@@ -83,6 +83,18 @@ def test_streamlit_reads_the_login_from_a_private_file_whose_cookie_key_stays(se
 def test_a_showcase_takes_next_to_no_uploads(settings: Settings) -> None:
     assert "--server.maxUploadSize=1" in command(settings.model_copy(update={"auth": "readonly"}), "127.0.0.1", 1)
     assert not any("maxUploadSize" in part for part in command(settings, "127.0.0.1", 1))
+
+
+def test_without_roles_the_dashboard_answers_to_names_of_loopback_only(settings: Settings) -> None:
+    loopback = ["localhost", "127.0.0.1", "::1"]
+    assert host_names(settings, "127.0.0.1") == loopback
+    assert host_names(settings, "[::1]") == loopback
+    assert host_names(settings, "127.0.0.5") == [*loopback, "127.0.0.5"]
+    proxied = settings.model_copy(update={"public_url": "https://bitfront.example.org/here"})
+    assert host_names(proxied, "127.0.0.1") == [*loopback, "bitfront.example.org"]
+    assert host_names(settings.model_copy(update={"open_to_network": True}), "0.0.0.0") == ["*"]
+    assert host_names(login(settings), "0.0.0.0") == ["*"]
+    assert command(settings, "127.0.0.1", 1)[-3:] == [f"--server.allowedHosts={name}" for name in loopback]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -65,6 +66,24 @@ def page(chromium: Browser) -> Iterator[Page]:
     yield page
     context.close()
     assert faults == []
+
+
+def _is_answered_at(dashboard: Dashboard, host: str) -> bool:
+    """Whether the dashboard opens its channel for a page that calls it by this name (and that came from there)."""
+    with socket.create_connection(("127.0.0.1", dashboard.port), timeout=30) as line:
+        line.sendall(
+            f"GET /_stcore/stream HTTP/1.1\r\nHost: {host}\r\nOrigin: http://{host}\r\nUpgrade: websocket\r\n"
+            "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            "Sec-WebSocket-Protocol: streamlit\r\n\r\n".encode()
+        )
+        return line.recv(12) == b"HTTP/1.1 101"
+
+
+def test_a_page_whose_name_was_made_to_point_here_reaches_nothing(dashboard: Dashboard) -> None:
+    assert _is_answered_at(dashboard, f"127.0.0.1:{dashboard.port}")
+    assert _is_answered_at(dashboard, f"localhost:{dashboard.port}")
+    assert not _is_answered_at(dashboard, f"rebound.example:{dashboard.port}")
+    assert not _is_answered_at(dashboard, "localhost.rebound.example")
 
 
 def test_no_text_of_a_person_runs_in_a_page(page: Page, dashboard: Dashboard) -> None:

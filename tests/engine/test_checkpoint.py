@@ -78,6 +78,30 @@ def test_every_kind_of_state_resumes(settings: Settings, name: str):
         assert numbers(list(Training(run, settings, resume=checkpoint))) == numbers(events)
 
 
+BATCHED = {
+    "gcn": {"model": "gcn(dropout=0.5)", "scheme": SCHEMES["adq+dq+sr"]},
+    "muppet": {"model": "gcn", "scheme": SCHEMES["muppet"]},
+    "a2q": {"model": "gcn", "scheme": "a2q(groups=4)"},
+    "ptq": {"model": "gcn", "scheme": SCHEMES["ptq"]},
+}
+BATCHINGS = {"clusters": "clusters(parts=6,per_batch=2)", "neighbours": "neighbours(fanout=3,batch_size=1)"}
+
+
+@pytest.mark.parametrize("batching", BATCHINGS)
+@pytest.mark.parametrize("name", BATCHED)
+def test_a_run_left_between_two_steps_of_an_epoch_resumes(settings: Settings, name: str, batching: str):
+    run = RunSpec.parse(
+        {"dataset": "karate", "training": {"epochs": 5, "batching": BATCHINGS[batching]}, "device": "cpu"}
+        | BATCHED[name]
+    )
+    kept: list[Checkpoint] = []
+    training = Training(run, settings, stepped=lambda step, of: kept.append(training.checkpoint()))
+    events = list(training)
+    assert len(kept) >= 12
+    for checkpoint in kept[::3]:
+        assert numbers(list(Training(run, settings, resume=checkpoint))) == numbers(events)
+
+
 def test_a_checkpoint_taken_at_a_switch_is_whole(settings: Settings):
     run = spec("sdq[int4,int8]", epochs=6)
     training, events, kept = Training(run, settings), [], []

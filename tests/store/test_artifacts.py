@@ -196,3 +196,14 @@ def test_a_run_that_calls_itself_uploads_takes_none_with_it(settings: Settings) 
     delete_files(settings, "uploads")
     delete_files(settings, "run")
     assert [path.name for path in settings.artifacts.iterdir()] == ["uploads"]
+
+
+def test_a_link_among_a_runs_files_is_not_followed(shared_service: Service, run: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("the secret")
+    folder = shared_service.settings.artifacts / run / "1"
+    folder.mkdir(parents=True)
+    (folder / "model.json").symlink_to(secret)
+    answer = httpx.get(f"{shared_service.client.url}/artifacts/{run}/1/model.json", trust_env=False)
+    assert answer.status_code == 404
+    assert answer.json() == {"detail": f"attempt 1 of the run {run!r} has left no model.json"}

@@ -86,6 +86,11 @@ def test_a_list_too_long_for_an_address_is_asked_all_the_same(shared_service: Se
         ("runs", {"limit": -1}, "limit = -1 is not allowed: it should be from 0 to 1000000"),
         ("runs", {"offset": -1}, "offset = -1 is not allowed: it should be at least 0"),
         (
+            "epochs",
+            {"runs": "a", "after": 2**63},
+            "after = 9223372036854775808 is not allowed: it should be from 0 to 9223372036854775807",
+        ),
+        (
             "runs",
             {"states": ["queued", "done"]},
             "states = 'done' is not allowed: "

@@ -14,6 +14,7 @@ from engine.events import (
     CancelRequested,
     Envelope,
     History,
+    ResumeRequested,
     RunCancelled,
     RunFailed,
     RunFinished,
@@ -379,3 +380,62 @@ def test_a_measurement_replaces_an_older_one_and_changes_no_state(connection: du
         "value": 20e6,
         "n": 1,
     }
+
+
+def test_a_resumed_run_is_queued_again_and_its_ended_attempt_says_nothing_more(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    resume = Envelope(run=RUN, at=lives.BEGAN + 500, body=ResumeRequested())
+    apply(connection, lives.queued(RUN), lives.started(RUN), lives.event(RUN, 1, 2, lives.row(1)))
+    apply(connection, Envelope(run=RUN, at=lives.BEGAN + 400, body=RunCancelled()))  # its worker was gone
+    assert apply(connection, resume) == Applied(applied=1)
+    run = one(connection)
+    assert (run["state"], run["ended_at"], run["attempt"], run["epoch"]) == ("queued", None, 1, 1)
+    # The worker was only suspended, and wakes.
+    assert apply(connection, lives.event(RUN, 1, 3, lives.row(2)), lives.event(RUN, 1, 4, RunCancelled())) == Applied(
+        dropped=2
+    )
+    apply(connection, lives.started(RUN, attempt=2), lives.event(RUN, 2, 2, lives.row(1, attempt=2)))
+    run = one(connection)
+    assert (run["state"], run["attempt"], run["epoch"]) == ("running", 2, 1)
+
+
+def test_a_finished_run_is_never_resumed(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, *lives.finished(RUN))
+    assert apply(connection, Envelope(run=RUN, at=lives.BEGAN, body=ResumeRequested())) == Applied(dropped=1)
+    assert one(connection)["state"] == "finished"
+
+
+def _heard(connection: duckdb.DuckDBPyConnection, event: Envelope, now: datetime, age: float) -> dict:
+    apply_batch(connection, [Received(event.to_json(), "stream", "1-0", age)], now=now)
+    (worker,) = rows(connection, "workers")
+    return worker
+
+
+@pytest.mark.parametrize("jump", [-86400.0, 0.0, 86400.0], ids=["behind", "right", "ahead"])
+def test_when_a_worker_was_heard_does_not_depend_on_its_clock(
+    connection: duckdb.DuckDBPyConnection, jump: float
+) -> None:
+    now = datetime.now(UTC)
+    beat = lives.heartbeat("w1", now.timestamp() + jump)
+    assert _heard(connection, beat, now, age=2.0)["heard_at"] == now - timedelta(seconds=2)
+
+
+def test_a_worker_is_heard_after_its_clock_and_the_stores_were_set_back(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    now = datetime.now(UTC)
+    later = now + timedelta(days=1)
+    _heard(connection, lives.heartbeat("w1", later.timestamp()), later, age=0.0)
+    beat = lives.heartbeat("w1", now.timestamp())
+    assert _heard(connection, beat, now, age=0.0)["heard_at"] == now
+
+
+def test_a_running_run_that_is_not_heard_from_for_15_seconds_is_silent(connection: duckdb.DuckDBPyConnection) -> None:
+    now = datetime.now(UTC)
+    silent = {}
+    for run, age in (("a", 16.0), ("b", 1.0)):
+        events = [lives.queued(run), lives.started(run)]
+        apply_batch(connection, [Received(event.to_json(), "stream", "1-0", age) for event in events], now=now)
+        silent[run] = one(connection, run)["is_silent"]
+    assert silent == {"a": True, "b": False}

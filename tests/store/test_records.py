@@ -167,6 +167,16 @@ def test_a_backup_never_overwrites(settings: Settings, connection: duckdb.DuckDB
     assert str(failure.value) == f"there is no folder {tmp_path / 'no'} to write the backup into"
 
 
+@pytest.mark.parametrize(("name", "why"), [("a" * 300, "File name too long"), ("~noSuchUser/x", "not determine home")])
+def test_a_backup_to_an_impossible_place_is_refused(
+    connection: duckdb.DuckDBPyConnection, tmp_path: Path, name: str, why: str
+) -> None:
+    with pytest.raises(InputError) as failure:
+        backup_open(connection, Path(name) if name.startswith("~") else tmp_path / name)
+    assert str(failure.value).startswith("the backup cannot be written to ")
+    assert why in str(failure.value)
+
+
 def test_what_is_no_backup_is_not_restored(settings: Settings, tmp_path: Path) -> None:
     with pytest.raises(InputError) as failure:
         restore(settings, tmp_path / "none")

@@ -139,10 +139,11 @@ def test_health_says_how_it_does(service: Service, settings: Settings) -> None:
         "version": "0.1.0",
         "schema_version": SCHEMA_VERSION,
         "stream_position": "0-0",
-        "redis": "unreachable",
+        "redis": "none",
         "home": str(settings.home),
         "counts": {"finished": 1, "queued": 1},
         "dead_letters": 0,
+        "trouble": None,
     }
 
 

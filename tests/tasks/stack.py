@@ -29,13 +29,13 @@ from tasks import keys
 from tasks.submit import cancel, submit
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
-    """The condition's first true value; fails with ``what`` after ``seconds``."""
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *, every: float = 0.02) -> Any:
+    """The condition's first true value, looked at ``every`` so often; fails with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not (value := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        pause.wait(0.02)
+        pause.wait(every)
     return value
 
 

@@ -83,9 +83,7 @@ def test_a_run_that_took_three_workers_with_it_has_failed(served: Stack) -> None
     served.until(run, "queued")
     served.redis.set(keys.claimed(run), 3)
     _live(served, "cpu")
-    assert served.until(run, "failed")["reason"] == (
-        "its worker died in each of 3 attempts: look into the workers' logs for the cause (often too little memory)"
-    )
+    assert served.until(run, "failed")["reason"] == ("killed three times: look into the workers' logs for the cause")
     _clear(served, [])
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import psutil
 import pytest
 
 import engine
 from tasks import keys
-from tasks.submit import cancel
+from tasks.submit import cancel, resume
 from tests.tasks.stack import ENDLESS, Stack, karate, wait_for
 
 pytestmark = pytest.mark.chaos
@@ -38,6 +40,8 @@ def test_a_run_whose_training_process_is_killed_starts_again_on_the_same_worker(
     children = psutil.Process(stack.processes["worker@a"].pid).children()
     [child] = [child for child in children if "billiard.spawn" in " ".join(child.cmdline())]
     child.kill()
+    psutil.wait_procs([child])
+    stack.redis.delete(keys.lease(run))  # as if 15 s had passed
     row = stack.until(run, "finished", "failed")
     assert (row["state"], row["attempts"], row["worker"]) == ("finished", 2, "worker@a")
     _whole(stack, run, 1500)
@@ -54,6 +58,7 @@ def test_the_next_attempt_goes_on_where_a_killed_one_was(stack: Stack, monkeypat
         left = stack.home / "artifacts" / run / "1" / "checkpoint.pt"
         wait_for(left.exists, "the run's first checkpoint")
         stack.kill("worker@c")
+        stack.redis.delete(keys.lease(run))  # as if 15 s had passed
         stack.start("worker@c")
         row = stack.until(run, "finished", "failed")
         assert (row["state"], row["attempts"]) == ("finished", 2)
@@ -123,3 +128,75 @@ def test_a_killed_dispatcher_is_replaced_by_one_that_stands_by(stack: Stack) -> 
     stack.start("dispatcher")
     [run] = stack.launch(karate(epochs=3))
     assert stack.until(run, "finished", "failed", seconds=30)["state"] == "finished"
+
+
+def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It wakes while the newer attempt trains: that one's events, checkpoints and model are the run's."""
+    stack.end("worker@a")
+    monkeypatch.setenv("BITFRONT_CHECKPOINT_SECONDS", "0.2")
+    stack.start("worker@c")
+    try:
+        spec = karate(epochs=500, scheme="dq-int8")
+        [run] = stack.launch(spec)
+        stack.until_epoch(run, 5)
+        asleep = psutil.Process(stack.processes["worker@c"].pid)
+        family = [asleep, *asleep.children(recursive=True)]
+        for process in family:
+            process.suspend()
+        stack.redis.delete(keys.lease(run))  # as if 15 s had passed
+        stack.start("worker@b")
+        newer = stack.home / "artifacts" / run / "2" / "checkpoint.pt"
+        wait_for(newer.exists, "the newer attempt's first checkpoint")
+        for process in family:
+            process.resume()
+        row = stack.until(run, "finished", "failed")
+        assert (row["state"], row["attempt"], row["attempts"], row["worker"]) == ("finished", 2, 2, "worker@b")
+        _whole(stack, run, 500)
+        wait_for(lambda: f"{run}:1] succeeded" in stack.log("worker@c").read_text(), "the one that slept has noticed")
+        assert "lost" in stack.log("worker@c").read_text()
+        assert stack.losses(run) == engine.run(spec, stack.settings).history.columns["train_loss"]
+        assert sorted(path.name for path in (stack.home / "artifacts" / run / "2").iterdir()) == [
+            "model.json",
+            "model.safetensors",
+        ]
+    finally:
+        for name in ("worker@b", "worker@c"):
+            stack.end(name)
+
+
+def test_a_cancelled_run_is_resumed_where_it_was(stack: Stack) -> None:
+    spec = karate(epochs=400, scheme="dq-int8")
+    [run] = stack.launch(spec)
+    stack.until_epoch(run, 5)
+    cancel(stack.settings, [run])
+    row = stack.until(run, "cancelled")
+    assert row["epoch"] < 400
+    resume(stack.settings, {run: row["attempt"]})
+    row = stack.until(run, "finished", "failed")
+    assert (row["state"], row["attempt"], row["reason"]) == ("finished", 2, None)
+    _whole(stack, run, 400)
+    assert f"goes on from a checkpoint run={run} attempt=2" in stack.log("worker@a").read_text()
+    assert stack.losses(run) == engine.run(spec, stack.settings).history.columns["train_loss"]
+
+
+def test_a_run_whose_process_is_killed_in_each_attempt_says_so_with_the_memory(stack: Stack) -> None:
+    """As the system kills what takes too much of it."""
+    [run] = stack.launch(karate(epochs=ENDLESS))
+    stack.redis.set(keys.claimed(run), 2, ex=600)  # two attempts died before their first word
+    wait_for(lambda: stack.redis.hget(keys.used(run), "memory"), "its memory was seen")
+    [child] = [
+        child
+        for child in psutil.Process(stack.processes["worker@a"].pid).children()
+        if "billiard.spawn" in " ".join(child.cmdline())
+    ]
+    child.kill()
+    wait_for(lambda: stack.redis.hget(keys.used(run), "end"), "its end was seen")
+    stack.redis.delete(keys.lease(run))  # as if 15 s had passed
+    reason = stack.until(run, "failed")["reason"]
+    assert re.fullmatch(
+        r"killed three times \(SIGKILL\); memory \d+\.\d of \d+\.\d GB, on worker@a: "
+        r"look into the workers' logs for the cause",
+        reason,
+    ), reason

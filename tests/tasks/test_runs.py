@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import pickle
+from pathlib import Path
 
 import engine
 from tasks import keys
@@ -105,6 +108,55 @@ def test_a_spec_that_the_worker_cannot_read_fails_with_the_reason(stack: Stack) 
     celery.send_task(TRAIN, kwargs=message, task_id=task_id(run, 1), queue=keys.queue("cpu"))
     row = stack.until(run, "failed")
     assert row["reason"].startswith("unknown dataset 'nowhere'")
+
+
+def test_a_worker_reads_no_file_and_runs_no_code_that_a_message_names(stack: Stack, tmp_path: Path) -> None:
+    """Whoever reaches Redis may forge a message; it is checked again where it would be carried out."""
+    recipe = tmp_path / "mine.py"
+    recipe.write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nENTRIES = ()\n")
+    forged = {
+        f"{recipe}:mine": json.loads(karate().to_json()) | {"scheme": f"{recipe}:mine"},
+        "path": json.loads(karate().to_json()) | {"dataset": {"name": "file", "path": str(tmp_path)}},
+    }
+    reasons = {}
+    for name, spec in forged.items():
+        [run] = stack.launch(karate(device="cuda"))  # which no worker here takes from the dispatcher
+        message = {"run": run, "attempt": 1, "spec": json.dumps(spec)}
+        options = {"task_id": task_id(run, 1), "queue": keys.queue("cpu")}
+        make_celery(stack.settings).send_task(TRAIN, kwargs=message, **options)
+        reasons[name] = stack.until(run, "failed")["reason"]
+    assert reasons[f"{recipe}:mine"].startswith(f"the recipe file {recipe} is not read here")
+    assert reasons["path"].startswith(f"the path '{tmp_path}' is not read here: a service takes uploads only")
+    assert not (tmp_path / "ran").exists()
+
+
+class Trap:
+    """What runs a command where it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return open, (str(self.path), "w")
+
+
+def test_a_pickled_message_is_refused_and_the_worker_goes_on(stack: Stack, tmp_path: Path) -> None:
+    trap = tmp_path / "ran"
+    pickle.loads(pickle.dumps(Trap(trap))).close()
+    assert trap.exists(), "the trap works"
+    trap.unlink()
+    celery = make_celery(stack.settings)
+    celery.send_task(
+        TRAIN,
+        kwargs={"run": "x", "attempt": 1, "spec": Trap(trap)},
+        task_id=task_id("x", 1),
+        queue=keys.queue("cpu"),
+        serializer="pickle",
+    )
+    wait_for(lambda: "ContentDisallowed" in stack.log("worker@a").read_text(), "the worker refuses it")
+    [run] = stack.launch(karate(epochs=2))
+    assert stack.until(run, "finished", "failed")["state"] == "finished"
+    assert not trap.exists()
 
 
 def test_many_runs_finish_with_two_workers(stack: Stack) -> None:

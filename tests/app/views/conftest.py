@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 from app import connection
 from engine.events import Envelope
 from engine.settings import Settings
-from tests.store.conftest import Service, Valkey, service, valkey
+from tests.store.conftest import Service, Valkey, service, streaming, valkey
 
-__all__ = ["service", "valkey"]
+__all__ = ["service", "streaming", "valkey"]
 
 DASHBOARD = Path(connection.__file__).parent / "dashboard.py"
 

@@ -10,7 +10,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.phrases import literal
-from engine.events import CancelRequested, RunQueued, new_run_id
+from engine.events import CancelRequested, ResumeRequested, RunCancelled, RunQueued, new_run_id
 from tests.app.views.conftest import Dashboard, stream
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
@@ -62,9 +62,9 @@ def test_the_table_shows_state_progress_and_place_in_the_queue(dashboard: Dashbo
     ])  # fmt: skip
     dashboard.use(store)
     rows = table(dashboard.open("runs", sweep=sweep)).to_dict("records")
-    assert [(row["State"], row["Scheme"], row["Seed"]) for row in rows] == [
+    assert [([*row["State"]], row["Scheme"], row["Seed"]) for row in rows] == [
         (["queued"], "msfp13", 7),
-        (["running"], "int8", 0),
+        (["running", "silent"], "int8", 0),  # its worker spoke long ago
     ]
     assert rows[0]["Epochs"] == "next in the queue"
     assert (rows[1]["Progress"], rows[1]["Epochs"]) == (25, "1 of 4 · 1.5 s left")
@@ -300,6 +300,47 @@ def test_cancelling_while_the_queue_is_down_says_so(dashboard: Dashboard, store:
     page.button(key="cancel-chosen").click().run()
     (message,) = messages(page.error)
     assert message.endswith("nothing was cancelled")
+
+
+def test_a_cancelled_run_is_resumed_and_a_finished_one_cannot_be(
+    dashboard: Dashboard, store: Service, valkey: Valkey
+) -> None:
+    run, over = new_run_id(), new_run_id()
+    cancelled = lives.event(run, 1, 2, RunCancelled())
+    store.client.post_events([lives.queued(run), lives.started(run), cancelled, *lives.finished(over)])
+    dashboard.use(store, valkey)
+    page = dashboard.open("runs", run=f"{run},{over}")
+    button = page.button(key="resume-chosen")
+    assert button.label == "Resume 1 chosen run"
+    button.click().run()
+    (asked,) = stream(valkey)
+    assert (asked.run, asked.body) == (run, ResumeRequested())
+    assert not page.error
+
+
+def test_all_unfinished_runs_are_cancelled_in_one_go(dashboard: Dashboard, streaming: Service, valkey: Valkey) -> None:
+    runs = [new_run_id() for _ in range(3)]
+    streaming.client.post_events([*(lives.queued(run) for run in runs), *lives.finished(new_run_id())])
+    dashboard.use(streaming, valkey)
+    page = dashboard.open("runs", states="finished")  # those in the table are not what counts
+    page.button(key="cancel-all").click().run()
+    assert not page.error
+    until(lambda: streaming.client.health()["counts"].get("cancelled") == 3, "all of them are cancelled")
+
+
+def test_a_queue_that_does_not_answer_is_said_and_the_page_recovers(
+    dashboard: Dashboard, streaming: Service, valkey: Valkey
+) -> None:
+    dashboard.use(streaming, valkey)
+    until(lambda: streaming.client.health()["redis"] == "connected", "the store follows")
+    assert not dashboard.open("runs").warning
+    valkey.stop()
+    until(lambda: streaming.client.health()["redis"] == "unreachable", "the store notices")
+    (message,) = messages(dashboard.open("runs").warning)
+    assert message.startswith("The queue does not answer: what workers say is missing below until it does.")
+    valkey.start()
+    until(lambda: streaming.client.health()["redis"] == "connected", "the store follows again")
+    assert not dashboard.open("runs").warning
 
 
 def test_workers_are_shown(dashboard: Dashboard, store: Service) -> None:

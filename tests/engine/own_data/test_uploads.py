@@ -7,6 +7,7 @@ import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.errors import InputError, RunError
@@ -84,6 +85,38 @@ def test_what_unpacks_to_too_much_is_refused(settings: Settings, monkeypatch: py
     assert str(caught.value) == (
         "the upload has 4 MiB: at most 1 MiB; train larger data by its path with `bitfront run`"
     )
+
+
+def test_nodes_that_only_a_number_names_are_counted(settings: Settings):
+    """Without features a graph's nodes take no room in its file, and all the more at training."""
+    members = io.BytesIO()
+    with zipfile.ZipFile(members, "w") as archive:
+        for index, nodes in enumerate((10**18, 4)):
+            with archive.open(f"g{index}.npz", "w") as file:
+                np.savez(file, edge_index=np.array([[0], [1]]), y=np.array([index]), num_nodes=np.array(nodes))
+    with pytest.raises(InputError) as caught:
+        keep_upload(members, "folder", "", "classes", settings)
+    assert str(caught.value) == (
+        "the upload has 1000000000000000004 nodes: at most 20000000; train larger data by its path with `bitfront run`"
+    )
+
+
+@pytest.mark.parametrize("shape", ["(4, 99999999999999999999)", "(0, 99999999999999999999)", "(1099511627776, 4)"])
+def test_an_array_of_an_impossible_shape_is_refused(settings: Settings, shape: str):
+    text = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as archive:
+        archive.writestr("x.npy", b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+    with pytest.raises(InputError) as caught:
+        keep_upload(packed(g__npz=inner.getvalue()), "file", "", "classes", settings)
+    assert str(caught.value).startswith("g.npz: the array x cannot be read: ")
+
+
+def test_a_label_of_thousands_of_digits_is_refused(settings: Settings):
+    nodes = f"id,y\n0,{'9' * 5000}\n1,0\n"
+    with pytest.raises(InputError) as caught:
+        keep_upload(packed(nodes__csv=nodes, edges__csv="source,target\n0,1\n"), "file", "", "classes", settings)
+    assert str(caught.value) == f"nodes.csv, line 2: the label {'9' * 40} is out of range: labels go from 0 up"
 
 
 def test_an_id_that_is_none_is_refused(settings: Settings):
