@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 
 import cyclopts
 import structlog
@@ -23,6 +24,7 @@ app = cyclopts.App(
 )
 
 
+@cache
 def _register() -> None:
     from app.cli import bench, catalogues, measure, queue, records, replay, run, services, sweep
 

@@ -25,7 +25,7 @@ def bench(
     names
         Benches to run; all of them without a name.
     set_
-        A number that the named benches take, as often as need be: bench large --set fraction=1 --set threads=2.
+        What the named benches take, as often as need be: bench large --set fraction=1, bench train --set datasets=cora.
     json_
         Print one JSON object instead of tables.
     """
@@ -59,14 +59,14 @@ def bench(
             console.print(note, style="dim", highlight=False)
 
 
-def _options(bench: Bench, texts: list[str]) -> dict[str, int | float]:
+def _options(bench: Bench, texts: list[str]) -> dict[str, int | float | str]:
     """``key=value`` texts as a bench takes them. Raises InputError."""
-    options: dict[str, int | float] = {}
-    allowed = bench.numbers if texts else {}
+    options: dict[str, int | float | str] = {}
+    allowed = bench.options if texts else {}
     for text in texts:
         key, _, value = text.partition("=")
         if key not in allowed:
-            raise unknown(f"number of the bench {bench.name!r}", key, list(allowed))
+            raise unknown(f"option of the bench {bench.name!r}", key, list(allowed))
         try:
             options[key] = type(allowed[key])(value)
         except ValueError:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import time
+from collections.abc import Callable
+from pathlib import Path
 from typing import Protocol
 
 from engine.errors import BitfrontError
@@ -19,6 +21,11 @@ from engine.spec import RunSpec
 
 FLUSH_SECONDS = 0.5
 """How often collected events are sent while a run is going."""
+
+
+def outbox_file(settings: Settings, run: str) -> Path:
+    """Where the events of a run wait for a store; it is gone once a store has them all."""
+    return settings.outbox / f"{run}.jsonl"
 
 
 class _Client(Protocol):
@@ -35,7 +42,7 @@ class Recorder:
         self._seq = 0
         self._sent_at = time.monotonic()
         settings.outbox.mkdir(parents=True, exist_ok=True)
-        self._path = settings.outbox / f"{self.run}.jsonl"
+        self._path = outbox_file(settings, self.run)
         self._settings = settings
         self._file = self._path.open("a+")
         fcntl.flock(self._file, fcntl.LOCK_EX)
@@ -92,13 +99,14 @@ def deliver(run: str, body: Body, settings: Settings) -> None:
             path.unlink()
 
 
-def find_store(settings: Settings) -> _Client | None:
-    """The store's client if a store answers, else None."""
-    from store.client import StoreUnavailable, connect
+def find_store(settings: Settings, refused: Callable[[str], None] = lambda why: None) -> _Client | None:
+    """The store's client if a store answers, else None; ``refused`` is told why one that answers takes nothing."""
+    from store.client import StoreError, StoreUnavailable, connect
 
     try:
-        client = connect(settings)
-        client.health()
+        return connect(settings)
     except StoreUnavailable:
         return None
-    return client
+    except StoreError as error:
+        refused(str(error))
+        return None

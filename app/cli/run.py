@@ -20,7 +20,7 @@ from rich.text import Text
 
 from app.cli.models import copy_model, keep_model, model_files
 from app.cli.reading import mean_and_std
-from app.cli.recording import Recorder, find_store
+from app.cli.recording import Recorder, find_store, outbox_file
 from app.cli.resuming import Kept
 from app.cli.settings_option import parse_settings
 from app.cli.time_left import TimeLeft, TimeLeftColumn
@@ -93,7 +93,7 @@ def run(
     targets = None if save is None else model_files(save, specs)
 
     console = Console(stderr=True)
-    client = find_store(settings)
+    client = find_store(settings, lambda why: console.print(f"The store takes nothing: {why}.", markup=False))
     results = []
     with _progress(console, quiet=json_) as progress:
         for spec in specs:
@@ -107,8 +107,13 @@ def run(
         Console().print(_table(report))
         if report["caveat"]:
             Console().print(report["caveat"], style="dim", highlight=False, markup=False)
-        place = "sent to the store" if client else f"kept in {settings.outbox} for the store's next start"
-        console.print(f"{len(results)} run{'s' if len(results) > 1 else ''} {place}.", style="dim", highlight=False)
+        kept = sum(outbox_file(settings, name).exists() for name, _ in results)
+        for count, place in (
+            (len(results) - kept, "sent to the store"),
+            (kept, f"kept in {settings.outbox} for the store's next start"),
+        ):
+            if count:
+                console.print(f"{count} run{'s' if count > 1 else ''} {place}.", style="dim", highlight=False)
     # After the report: a place that cannot be written costs the copies alone.
     if targets is not None:
         for (name, _), target in zip(results, targets, strict=True):

@@ -44,10 +44,10 @@ class Bench:
         return importlib.import_module(self.target).run(**options)
 
     @property
-    def numbers(self) -> Mapping[str, int | float]:
-        """The options of ``run`` that are numbers, with their defaults."""
+    def options(self) -> Mapping[str, int | float | str]:
+        """The options of ``run`` that are numbers or names, with their defaults."""
         parameters = inspect.signature(importlib.import_module(self.target).run).parameters.values()
-        return {each.name: each.default for each in parameters if isinstance(each.default, int | float)}
+        return {each.name: each.default for each in parameters if isinstance(each.default, int | float | str)}
 
 
 BENCHES: dict[str, Bench] = {
@@ -113,6 +113,55 @@ BENCHES: dict[str, Bench] = {
                 "share": "share, %",
             },
             "engine.bench.signals",
+        ),
+        Bench(
+            "train",
+            "a training step beside that of PyG's own layers in fp32, of torch.sparse, and of the plain formulas",
+            {
+                "dataset": "dataset",
+                "model": "model",
+                "variant": "variant",
+                "threads": "threads",
+                "default_ms": "ms",
+                "tuned_ms": "ms, tuned malloc",
+                "default": "÷ PyG",
+                "tuned": "÷ PyG, tuned malloc",
+                "ratio": "÷ PyG, its better malloc",
+                "dropped_ms": "ms, input dropout",
+                "dropped": "÷ PyG, input dropout",
+            },
+            "engine.bench.train",
+        ),
+        Bench(
+            "memory",
+            "peak memory of training beside that of PyG's own layers in fp32, by the thesis' protocol and by process",
+            {
+                "dataset": "dataset",
+                "model": "model",
+                "variant": "variant",
+                "torch": "torch and features, MB",
+                "ratio": "÷ PyG",
+                "twin": "÷ our fp32",
+                "process": "process, MB",
+                "process_ratio": "process ÷ PyG's",
+                "hidden": "process ÷ torch",
+            },
+            "engine.bench.memory",
+        ),
+        Bench(
+            "inference",
+            "inference of the saved model beside that of PyG's own GCN in fp32",
+            {
+                "dataset": "dataset",
+                "variant": "variant",
+                "threads": "threads",
+                "default_ms": "ms",
+                "tuned_ms": "ms, tuned malloc",
+                "default": "÷ PyG",
+                "tuned": "÷ PyG, tuned malloc",
+                "ratio": "÷ PyG, its better malloc",
+            },
+            "engine.bench.inference",
         ),
         Bench(
             "large",

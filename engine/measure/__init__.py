@@ -30,7 +30,15 @@ from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.sweep import with_settings
 
-__all__ = ["QUANTITIES", "Allocator", "Quantity", "measure_run", "peak_memory", "reset_peak_memory"]
+__all__ = [
+    "QUANTITIES",
+    "Allocator",
+    "Quantity",
+    "allocator_environment",
+    "measure_run",
+    "peak_memory",
+    "reset_peak_memory",
+]
 
 EPOCHS = 50
 """How many epochs each process trains for unless asked otherwise."""
@@ -109,7 +117,7 @@ def measure_run(
         **os.environ,
         **_places(settings),
         **{f"{name}_NUM_THREADS": str(settings.threads) for name in ("OMP", "MKL", "NUMBA")},
-        **_allocator(allocator),
+        **allocator_environment(allocator),
     }
     data = with_settings(spec.model_dump(mode="json"), {"training.epochs": epochs})
     values: dict[str, dict[str, float]] = {}
@@ -174,8 +182,8 @@ def _process(
     return json.loads(answer.read_text())
 
 
-def _allocator(name: str) -> dict[str, str]:
-    """What a child's environment says of its allocator. Raises InputError."""
+def allocator_environment(name: str) -> dict[str, str]:
+    """What a child's environment says of its allocator: one of ``Allocator``. Raises InputError."""
     if name == "inherited":
         return {}
     if name == "tuned":

@@ -40,6 +40,8 @@ def test_a_run_whose_training_process_is_killed_starts_again_on_the_same_worker(
     children = psutil.Process(stack.processes["worker@a"].pid).children()
     [child] = [child for child in children if "billiard.spawn" in " ".join(child.cmdline())]
     child.kill()
+    psutil.wait_procs([child])
+    stack.redis.delete(keys.lease(run))  # as if 15 s had passed
     row = stack.until(run, "finished", "failed")
     assert (row["state"], row["attempts"], row["worker"]) == ("finished", 2, "worker@a")
     _whole(stack, run, 1500)
@@ -56,6 +58,7 @@ def test_the_next_attempt_goes_on_where_a_killed_one_was(stack: Stack, monkeypat
         left = stack.home / "artifacts" / run / "1" / "checkpoint.pt"
         wait_for(left.exists, "the run's first checkpoint")
         stack.kill("worker@c")
+        stack.redis.delete(keys.lease(run))  # as if 15 s had passed
         stack.start("worker@c")
         row = stack.until(run, "finished", "failed")
         assert (row["state"], row["attempts"]) == ("finished", 2)

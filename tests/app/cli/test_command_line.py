@@ -1,17 +1,21 @@
-"""The command line as a person uses it: real processes, exit codes, one sentence for a mistake."""
+"""The command line as a person uses it: what it prints, exit codes, one sentence for a mistake."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import structlog
 from scipy import stats
 
+from app.cli import main
 from app.cli.reading import open_reader
 from app.cli.recording import deliver
 from app.cli.run import parse_seeds
@@ -26,7 +30,7 @@ from tests.store import lives
 
 
 class CommandLine:
-    """Runs `bitfront` commands on one empty home."""
+    """Runs `bitfront` commands on one empty home: in this process, which has torch already, or in one of their own."""
 
     def __init__(self, home: Path, data: Path) -> None:
         mirror = find_mirror()
@@ -34,7 +38,6 @@ class CommandLine:
         self.report: dict[str, Any] = {}
         self.data = data
         self.environment = {
-            **os.environ,
             "BITFRONT_HOME": str(home),
             "BITFRONT_DATA": str(data),
             "BITFRONT_MIRROR": str(mirror or ""),
@@ -43,19 +46,42 @@ class CommandLine:
         }
 
     def __call__(self, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+        logging = structlog.get_config()
+        with pytest.MonkeyPatch.context() as patched, redirect_stdout(out), redirect_stderr(err):
+            for name, value in {**self.environment, **environment}.items():
+                patched.setenv(name, value)
+            with pytest.raises(SystemExit) as end:
+                main(arguments)
+        structlog.configure(**logging)
+        return subprocess.CompletedProcess(arguments, *_ended(end.value.code, out, err))
+
+    def process(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             [sys.executable, "-c", "from app.cli import main; main()", *arguments],
             capture_output=True,
             text=True,
-            env={**self.environment, **environment},
+            env={**os.environ, **self.environment},
             timeout=300,
             check=False,
         )
 
     def json(self, *arguments: str):
-        done = self(*arguments)
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return _json(self(*arguments))
+
+    def json_of_process(self, *arguments: str):
+        return _json(self.process(*arguments))
+
+
+def _ended(code: str | int | None, *streams: io.TextIOWrapper) -> tuple[int, str, str]:
+    assert code is None or isinstance(code, int)
+    out, err = (cast(io.BytesIO, stream.buffer).getvalue().decode() for stream in streams)
+    return code or 0, out, err
+
+
+def _json(done: subprocess.CompletedProcess[str]):
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -81,7 +107,7 @@ def test_a_run_saves_its_model_where_it_is_told_to(bitfront: CommandLine, tmp_pa
     kept = bitfront.home / "artifacts" / report["runs"][0]["run"] / "1"
     assert target.read_bytes() == (kept / "model.safetensors").read_bytes()
     assert target.with_suffix(".json").read_bytes() == (kept / "model.json").read_bytes()
-    run = kept.name
+    run = kept.parent.name
     done = bitfront("export", run, "--vectors", str(tmp_path / "vectors"))
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "vectors" / "manifest.json").read_text())["run"]["scheme"] == "int8"
@@ -106,7 +132,7 @@ def test_folds_of_a_task_without_any_are_refused(bitfront: CommandLine):
 def trained(tmp_path_factory: pytest.TempPathFactory, data_root: Path) -> CommandLine:
     """A home with one int8 group of two runs, only read by the tests."""
     command_line = CommandLine(tmp_path_factory.mktemp("trained"), data_root)
-    command_line.report = command_line.json(*RUN, "--scheme", "int8", "--seeds", "2", "--json")
+    command_line.report = command_line.json_of_process(*RUN, "--scheme", "int8", "--seeds", "2", "--json")
     command_line.json("status", "--json")
     return command_line
 
@@ -133,7 +159,7 @@ RUN = ("run", "--dataset", "karate", "--model", "gcn", "--epochs", "5")
 
 
 def test_help_names_every_command(bitfront: CommandLine):
-    done = bitfront("--help")
+    done = bitfront.process("--help")
     assert done.returncode == 0
     commands = [
         "up",
@@ -348,8 +374,8 @@ def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tm
             tables.setdefault(row["run"], []).append(values)
         return list(tables.values())
 
-    for _ in range(2):
-        bitfront.json(*RUN, "--scheme", "int4", "--json")
+    for train in (bitfront.json, bitfront.json_of_process):
+        train(*RUN, "--scheme", "int4", "--json")
     first, second = epochs(bitfront)
     assert len(first) == 5
     assert first == second
@@ -367,7 +393,7 @@ def test_rebuild_backup_and_restore_give_the_same_runs(bitfront: CommandLine, tm
 
 
 def test_measure_compares_with_fp32_and_keeps_what_it_found(trained: CommandLine):
-    run = trained.report["runs"][0]["run"] / "1"
+    run = trained.report["runs"][0]["run"]
     found = trained.json("measure", run, "--epochs", "3", "--allocator", "tuned", "--json")
     assert (found["run"], found["scheme"], found["epochs"]) == (run, "int8", 3)
     assert "MALLOC_MMAP_THRESHOLD_=1073741824" in found["allocator"]
@@ -434,11 +460,12 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (("sweep", "absent.toml"), "there is no file absent.toml"),
         (
             ("bench", "fromats"),
-            "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, large",
+            "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, train, "
+            "memory, inference, large",
         ),
         (
             ("bench", "large", "--set", "fracton=1"),
-            "unknown number of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
+            "unknown option of the bench 'large' 'fracton': did you mean fraction? Allowed: fraction, epochs, threads",
         ),
         (
             ("bench", "large", "--set", "fraction=all"),
@@ -460,7 +487,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(bitfront: CommandLine, argume
 def test_a_broken_sweep_file_names_the_place(bitfront: CommandLine, tmp_path: Path):
     file = tmp_path / "broken.toml"
     file.write_text("name = = 3")
-    done = bitfront("sweep", str(file))
+    done = bitfront.process("sweep", str(file))
     assert done.returncode == 2
     assert done.stderr.startswith(f"bitfront: {file} is not valid TOML: ")
     assert len(done.stderr.splitlines()) == 1

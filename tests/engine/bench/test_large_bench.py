@@ -44,5 +44,5 @@ def test_a_case_that_fails_is_named_with_its_reason():
     assert "like:reddit(factor=0.003) is too dense" in str(caught.value)
 
 
-def test_its_numbers_can_be_given():
-    assert dict(BENCHES["large"].numbers) == {"fraction": 0.02, "epochs": 3, "threads": 1}
+def test_its_options_can_be_given():
+    assert dict(BENCHES["large"].options) == {"fraction": 0.02, "epochs": 3, "threads": 1}

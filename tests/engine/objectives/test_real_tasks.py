@@ -17,8 +17,8 @@ CONSTANT = 1.556
 """MAE on the rebuilt ZINC of the best constant (index.json)."""
 
 
-def study(name: str, seeds: int = 1) -> list[RunSpec]:
-    return list(expand(read_toml_file(ROOT / "studies" / f"{name}.toml"), seeds=seeds).runs)
+def study(name: str, seeds: int = 1, epochs: int | None = None) -> list[RunSpec]:
+    return list(expand(read_toml_file(ROOT / "studies" / f"{name}.toml"), seeds=seeds, epochs=epochs).runs)
 
 
 def test_gin_on_mutag_by_ten_folds_is_the_check_value(settings: Settings, mirror: Path) -> None:
@@ -29,13 +29,16 @@ def test_gin_on_mutag_by_ten_folds_is_the_check_value(settings: Settings, mirror
     assert statistics.fmean(last) == pytest.approx(86.7, abs=6.3)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize(("dataset", "seeds"), [("cora", 2), ("pubmed", 1)])
+@pytest.mark.parametrize(("dataset", "seeds", "epochs"), [("cora", 2, None), ("pubmed", 1, 80)])
 def test_links_are_predicted_and_int8_stays_within_half_a_point(
-    dataset: str, seeds: int, settings: Settings, mirror: Path
+    dataset: str, seeds: int, epochs: int | None, settings: Settings, mirror: Path
 ) -> None:
-    """``bitfront sweep studies/link-prediction.toml --wait`` gives ten seeds."""
+    """``bitfront sweep studies/link-prediction.toml --wait`` gives ten seeds of 150 epochs on both graphs.
+
+    On PubMed 80 epochs of them do: 95.9 %, where 150 give 96.7.
+    """
     found: dict[str, list[float]] = {"fp32": [], "qat-int8": []}
-    for run in study("link-prediction", seeds):
+    for run in study("link-prediction", seeds, epochs):
         if run.dataset.name == dataset and run.scheme in found:
             summary = engine.run(run, settings).summary
             assert summary.test_at_best_val is not None
