@@ -122,8 +122,8 @@ def test_a_worker_reads_no_file_and_runs_no_code_that_a_message_names(stack: Sta
     for name, spec in forged.items():
         [run] = stack.launch(karate(device="cuda"))  # which no worker here takes from the dispatcher
         message = {"run": run, "attempt": 1, "spec": json.dumps(spec)}
-        options = {"task_id": task_id(run, 1), "queue": keys.queue("cpu")}
-        make_celery(stack.settings).send_task(TRAIN, kwargs=message, **options)
+        celery = make_celery(stack.settings)
+        celery.send_task(TRAIN, kwargs=message, task_id=task_id(run, 1), queue=keys.queue("cpu"))
         reasons[name] = stack.until(run, "failed")["reason"]
     assert reasons[f"{recipe}:mine"].startswith(f"the recipe file {recipe} is not read here")
     assert reasons["path"].startswith(f"the path '{tmp_path}' is not read here: a service takes uploads only")
