@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.system, pytest.mark.chaos]
 LONG = os.environ.get("BITFRONT_CHAOS") == "long"
 SEED = int(os.environ.get("BITFRONT_CHAOS_SEED", "9"))
 RUNS = 60 if LONG else 6
-EPOCHS = 500 if LONG else 1500
+EPOCHS = 500
 VICTIMS = (
     {"worker": 13, "child": 10, "store": 5, "queue": 4, "dispatcher": 2, "dashboard": 2}
     if LONG
