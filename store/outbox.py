@@ -17,8 +17,9 @@ import duckdb
 import structlog
 
 from engine.errors import InputError
-from engine.events import TERMINAL, Envelope, RunFailed, RunQueued
+from engine.events import Envelope, RunFailed, RunQueued
 from store.ingest import Applied, Received, apply_batch
+from store.lifecycle import UNFINISHED
 
 BATCH_EVENTS = 5000
 YOUNG_SECONDS = 5.0
@@ -46,7 +47,7 @@ def ingest_outbox(connection: duckdb.DuckDBPyConnection, folder: Path) -> Applie
                 while batch := list(islice(entries, BATCH_EVENTS)):
                     total += apply_batch(connection, batch)
                     first, last = first or batch[0], batch[-1]
-                if verdict := _verdict(first, last):
+                if verdict := _verdict(connection, first, last):
                     total += apply_batch(connection, [verdict])
                 path.unlink()
         except BlockingIOError:
@@ -56,25 +57,21 @@ def ingest_outbox(connection: duckdb.DuckDBPyConnection, folder: Path) -> Applie
     return total
 
 
-def _verdict(first: Received | None, last: Received | None) -> Received | None:
-    """What is to be said of a run whose file begins with its launch and breaks off before its end."""
+def _verdict(connection: duckdb.DuckDBPyConnection, first: Received | None, last: Received | None) -> Received | None:
+    """What is to be said of a run whose file begins with its launch and did not say how it ended."""
     if first is None or last is None:
         return None
     try:
         launch = Envelope.from_json(first.text)
-        if not isinstance(launch.body, RunQueued) or _ends(last.text):
-            return None
     except (InputError, ValueError):
+        return None
+    if not isinstance(launch.body, RunQueued):
+        return None
+    found = connection.execute("SELECT state FROM runs WHERE run = $1", [launch.run]).fetchall()
+    if not found or found[0][0] not in UNFINISHED:
         return None
     text = Envelope(run=launch.run, at=time.time(), body=RunFailed(reason=DIED)).to_json()
     return Received(text, "outbox", last.position)
-
-
-def _ends(text: str) -> bool:
-    try:
-        return isinstance(Envelope.from_json(text).body, TERMINAL)
-    except (InputError, ValueError):
-        return False  # the last line was cut short
 
 
 def _read(file: TextIO, name: str) -> Iterator[Received]:

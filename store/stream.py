@@ -85,7 +85,7 @@ class Follower:
                     log.warning("redis does not answer, trying again", error=str(error))
                     pause = _FIRST_PAUSE
                 self._connected.clear()
-                self.trouble = _in_words(error)
+                self.trouble = None if redis_url(self._settings) is None else _in_words(error)
             except Exception:
                 log.exception("a batch of events could not be applied, trying again")
             self._stop.wait(pause)

@@ -92,12 +92,6 @@ def show_trouble() -> None:
         st.warning(
             f"What happens now is not remembered yet: {literal(health['trouble'])}.", icon=":material/sync_problem:"
         )
-    elif health["redis"] == "unreachable":
-        st.warning(
-            "The queue does not answer: what workers say is missing below until it does. "
-            "They keep training and keep what they say.",
-            icon=":material/sync_problem:",
-        )
 
 
 def count_states() -> dict[str, int]:

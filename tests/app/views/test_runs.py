@@ -337,7 +337,8 @@ def test_a_queue_that_does_not_answer_is_said_and_the_page_recovers(
     valkey.stop()
     until(lambda: streaming.client.health()["redis"] == "unreachable", "the store notices")
     (message,) = messages(dashboard.open("runs").warning)
-    assert message.startswith("The queue does not answer: what workers say is missing below until it does.")
+    assert message.startswith("What happens now is not remembered yet: the queue does not answer (")
+    assert message.endswith("): the workers keep what they have to say.")
     valkey.start()
     until(lambda: streaming.client.health()["redis"] == "connected", "the store follows again")
     assert not dashboard.open("runs").warning

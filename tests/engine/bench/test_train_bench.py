@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from engine.bench import BENCHES
@@ -138,7 +140,11 @@ def test_unknown_names_are_refused():
         assert str(caught.value) == message
 
 
-def test_sparse_features_that_there_are_not_are_refused():
+def test_sparse_features_that_there_are_not_are_refused(
+    mirror: Path, data_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BITFRONT_MIRROR", str(mirror))
+    monkeypatch.setenv("BITFRONT_DATA", str(data_root))
     with pytest.raises(BitfrontError) as caught:
         prepare(Variant("amazon-computers", "gcn", "bitfront", "int8", sparse=True))
     assert str(caught.value) == "the features of amazon-computers are not sparse enough to be kept so"
