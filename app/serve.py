@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 import app
 from app.roles import Lists
 from engine.errors import BitfrontError, InputError
-from engine.settings import Settings, read_secret
+from engine.settings import Settings, read_secret, write_secret
 from store.access import check_reach, is_loopback
 
 SOURCE = Path(app.__file__).parent
@@ -72,7 +72,7 @@ def write_login(settings: Settings) -> Path:
     }
     # A JSON string is a TOML string too, once DEL is out of it.
     lines = [f"{name} = {json.dumps(value)}" for name, value in values.items()]
-    return _write_private(folder / "secrets.toml", "\n".join(["[auth]", *lines, ""]))
+    return write_secret(folder / "secrets.toml", "\n".join(["[auth]", *lines, ""]))
 
 
 def command(settings: Settings, host: str, port: int) -> list[str]:
@@ -132,17 +132,8 @@ def _cookie_secret(settings: Settings) -> str:
     found = read_secret(path)
     if found is None:
         found = secrets.token_urlsafe(48)
-        _write_private(path, found)
+        write_secret(path, found)
     return found
-
-
-def _write_private(path: Path, text: str) -> Path:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    part.replace(path)
-    return path
 
 
 if __name__ == "__main__":

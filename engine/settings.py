@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -30,6 +31,16 @@ def read_secret(path: Path) -> str | None:
         return path.read_text(encoding="ascii").strip() or None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def write_secret(path: Path, text: str) -> Path:
+    """Write a file that only this user reads, whole or not at all; gives its path. Raises OSError."""
+    part = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}.part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    part.replace(path)
+    return path
 
 
 class Settings(BaseSettings):

@@ -14,7 +14,6 @@ readonly   reads                reads                 reads
 from __future__ import annotations
 
 import ipaddress
-import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from enum import IntEnum
 from pathlib import Path
 
 from engine.errors import InputError
-from engine.settings import Settings, read_secret
+from engine.settings import Settings, read_secret, write_secret
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
@@ -105,11 +104,7 @@ def check_reach(settings: Settings, host: str) -> None:
 def _make(path: Path) -> str:
     token = secrets.token_urlsafe(32)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(token)
-    part.replace(path)
+    write_secret(path, token)
     return token
 
 

@@ -5,17 +5,15 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import time
 from collections.abc import Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import IO, Any
 
 import psutil
 
 from app.services.child import Child
 from engine.errors import BitfrontError
-from engine.settings import Settings
+from engine.settings import Settings, write_secret
 
 
 class HomeTaken(BitfrontError):  # noqa: N818 - a state of the home
@@ -79,15 +77,15 @@ class Home:
 
     def write_endpoints(self, **found: Any) -> None:
         """Tell the addresses to whoever looks: {"store", "redis", "dashboard", "pid"}, whole or not at all."""
-        _write(self.settings.endpoints, found)
+        write_secret(self.settings.endpoints, json.dumps(found))  # Redis' address may hold its password
 
     def remove_endpoints(self) -> None:
         self.settings.endpoints.unlink(missing_ok=True)
 
     def record(self, children: Iterable[Child]) -> None:
         """Note which processes are ours, for the next supervisor should we be killed."""
-        alive = [child for child in children if child.process is not None]
-        _write(self.run / "processes.json", [[child.service.name, child.process.pid, child.created] for child in alive])  # type: ignore[union-attr]
+        noted = [[child.service.name, child.process.pid, child.created] for child in children if child.process]
+        write_secret(self.run / "processes.json", json.dumps(noted))
 
     def forget(self) -> None:
         """All our processes have ended."""
@@ -132,10 +130,3 @@ def end(processes: list[psutil.Process], grace: float) -> None:
         with suppress(psutil.Error):
             process.kill()
     psutil.wait_procs(alive, timeout=grace)
-
-
-def _write(path: Path, value: Any) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}.part")
-    with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(value, file)
-    part.replace(path)

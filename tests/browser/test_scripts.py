@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from engine.events import Envelope, RunFailed, WorkerHeartbeat
-from tests.browser.conftest import PATIENCE, Dashboard
+from tests.browser.conftest import Dashboard
 from tests.store import lives
 
 pytestmark = pytest.mark.browser
@@ -52,20 +51,6 @@ def attacked(text: str) -> list[Envelope]:
     ]
     heart = WorkerHeartbeat(worker=text, host=text, pid=1, device_class="cpu", device=text)
     return [*life, *failed, Envelope(run="", at=lives.BEGAN, body=heart)]
-
-
-@pytest.fixture
-def page(chromium: Browser) -> Iterator[Page]:
-    """A page in which any dialog, any script error and any script of an attacker is a fault."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1400})
-    context.set_default_timeout(PATIENCE)
-    page = context.new_page()
-    faults: list[str] = []
-    page.on("dialog", lambda dialog: faults.append(dialog.message))
-    page.on("pageerror", lambda error: faults.append(str(error)))
-    yield page
-    context.close()
-    assert faults == []
 
 
 def _is_answered_at(dashboard: Dashboard, host: str) -> bool:
