@@ -19,7 +19,7 @@ from engine.errors import InputError
 from engine.formats.base import normalize_axis
 from engine.formats.grid import GridFormat
 from engine.formats.levels import LevelFormat
-from engine.kernels.grid import Grid, pack_mask, quantize_grid, quantize_grid_mask, select_kept
+from engine.kernels.grid import Grid, keep_rows, pack_mask, quantize_grid, quantize_grid_mask, select_kept
 from engine.kernels.layout import chunks
 from engine.kernels.rounding import make_rounding, round_
 
@@ -57,9 +57,19 @@ class _Masked(torch.autograd.Function):
         return select_kept(gradients[0], ctx.saved_tensors[0]), None
 
 
-def straight_through(x: Tensor, quantize: Callable[[Tensor], Tensor]) -> Tensor:
-    """``quantize(x)`` forward, the identity backward."""
-    return _Straight.apply(x, quantize)  # pyright: ignore[reportReturnType]
+def straight_through(x: Tensor, quantize: Callable[[Tensor], Tensor], protected: Tensor | None = None) -> Tensor:
+    """``quantize(x)`` forward, the identity backward; ``protected`` (bool [rows]) rows stay as they are."""
+    if protected is None:
+        return _Straight.apply(x, quantize)  # pyright: ignore[reportReturnType]
+    return _Straight.apply(x, lambda x: _restore(quantize(x), x, protected))  # pyright: ignore[reportReturnType]
+
+
+def _restore(out: Tensor, x: Tensor, protected: Tensor) -> Tensor:
+    """``out``, a new tensor, with the protected rows of x: the rows are few, and a large tensor is not copied."""
+    if out.device.type != "cpu":  # counting the rows would wait for the device
+        return torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x.detach(), out)
+    rows = protected.nonzero().squeeze(1)
+    return out.index_copy_(0, rows, x.detach()[rows])
 
 
 def clipped(
@@ -72,9 +82,16 @@ def clipped(
     rounding: RoundingMode | None = None,
     generator: Key | None = None,
     granularity: Granularity = "tensor",
+    protected: Tensor | None = None,
 ) -> Tensor:
-    """Fake-quantize with clipped STE. A format without a range clips nothing: its gradient passes."""
+    """Fake-quantize with clipped STE. A format without a range clips nothing: its gradient passes.
+
+    ``protected`` (bool [rows]): rows that stay as they are, with their gradient.
+    """
     settings: dict[str, Any] = {"rounding": rounding, "generator": generator, "granularity": granularity}
+    if not (torch.is_grad_enabled() and x.requires_grad):
+        # No gradient passes, so that there is none to clip: a constant's mask is not made.
+        return straight_through(x, lambda x: format.fake_quantize(x, axis, range=range, **settings), protected)
     if isinstance(format, GridFormat):
 
         def quantize(x: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +99,9 @@ def clipped(
                 return x.detach().clone(), torch.empty(0, dtype=torch.uint8, device=x.device)
             grid, _ = format.grid(x, axis, range, granularity)
             mode = make_rounding(rounding or format.rounding, generator)
-            return quantize_grid_mask(x, grid, mode, inclusive=inclusive, check=range is not None)
+            return _spare(
+                *quantize_grid_mask(x, grid, mode, inclusive=inclusive, check=range is not None), x, protected
+            )
 
         return _Masked.apply(x, quantize)  # pyright: ignore[reportReturnType]
     if isinstance(format, LevelFormat):
@@ -90,10 +109,18 @@ def clipped(
         def quantize_levels(x: Tensor) -> tuple[Tensor, Tensor]:
             out = format.fake_quantize(x, axis, range=range, **settings)
             reach = format.reach(x, normalize_axis(axis, x.dim()), range, granularity)
-            return out, pack_mask(out.abs() < reach if inclusive else x.detach().abs() <= reach)
+            mask = pack_mask(out.abs() < reach if inclusive else x.detach().abs() <= reach)
+            return _spare(out, mask, x, protected)
 
         return _Masked.apply(x, quantize_levels)  # pyright: ignore[reportReturnType]
-    return straight_through(x, lambda x: format.fake_quantize(x, axis, range=range, **settings))
+    return straight_through(x, lambda x: format.fake_quantize(x, axis, range=range, **settings), protected)
+
+
+def _spare(out: Tensor, mask: Tensor, x: Tensor, protected: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Values and packed mask with the protected rows as they are, and all of their gradient kept."""
+    if protected is None:
+        return out, mask
+    return _restore(out, x, protected), keep_rows(mask, protected, tuple(x.shape))
 
 
 class _LearnedStep(torch.autograd.Function):

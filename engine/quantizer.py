@@ -127,8 +127,6 @@ class Quantizer(nn.Module):
             raise error.at(self.site) from None
         except RunError as error:
             raise RunError(f"{self.site}: {error}") from None
-        if protected is not None:
-            out = torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
         return out
 
     def _quantize(self, x: Tensor, axis: int, protected: Tensor | None, zeros: int) -> Tensor:
@@ -140,6 +138,8 @@ class Quantizer(nn.Module):
             along = self._along(x, axis)
             step = self.range.prepare(x, format, along)
             out = estimators.learned_step(x, step, format, axis, rounding=rounding, generator=generator)
+            if protected is not None:
+                out = torch.where(protected.view(-1, *[1] * (x.dim() - 1)), x, out)
             return self._watch(out)
         settings: dict[str, Any] = {"rounding": rounding, "generator": generator}
         if format.ranged:
@@ -149,10 +149,10 @@ class Quantizer(nn.Module):
                 more = {"zeros": zeros} if zeros else {}
                 settings["range"] = self.range(x, format, self._along(x, axis), kept, **more)
         if self.estimator == "ste":
-            out = estimators.straight_through(x, lambda x: format.fake_quantize(x, axis, **settings))
+            out = estimators.straight_through(x, lambda x: format.fake_quantize(x, axis, **settings), protected)
         else:
             inclusive = self.estimator == "clipped-inclusive"
-            out = estimators.clipped(x, format, axis, inclusive=inclusive, **settings)
+            out = estimators.clipped(x, format, axis, inclusive=inclusive, protected=protected, **settings)
         return self._watch(out)
 
     def encode(self, x: Tensor, axis: int | None = None, *, again: bool = False) -> Encoded:

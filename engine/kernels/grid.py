@@ -7,6 +7,7 @@ The grid's ends may lie half a step outside the range: where that is beyond the 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,6 +105,16 @@ def pack_mask(kept: Tensor) -> Tensor:
     for bit in range(1, 8):
         out |= flat[:, bit] << bit
     return out
+
+
+def keep_rows(mask: Tensor, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
+    """The packed mask of a tensor of this shape with all bits of the rows (bool [shape[0]]) set; on the CPU in place."""
+    if mask.device.type == "cpu":
+        from engine.kernels import grid_cpu
+
+        grid_cpu.set_rows(mask.numpy(), rows.numpy(), math.prod(shape[1:]))
+        return mask
+    return mask | pack_mask(rows.view(-1, *[1] * (len(shape) - 1)).expand(shape))
 
 
 def select_kept(gradient: Tensor, mask: Tensor) -> Tensor:

@@ -136,6 +136,15 @@ def pack_flags(flags, mask):
 
 
 @kernel
+def set_rows(mask, rows, width):
+    """Set the bits of each row of ``width`` elements that ``rows`` marks."""
+    for r in range(rows.size):
+        if rows[r]:
+            for i in range(r * width, (r + 1) * width):
+                mask[i // 8] |= np.uint8(1 << (i % 8))
+
+
+@kernel
 def select(x, mask, out):
     """out[i] = x[i] where bit i of the packed mask is set, else 0."""
     for byte in range(x.size // 8):

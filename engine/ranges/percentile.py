@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine.errors import InputError
 from engine.kernels.finite import NonFiniteError
+from engine.kernels.order_statistics import every_nth_of_rows, order_statistics
 from engine.ranges.base import StatefulRange, follow, include_zero, measure_extremes
 
 if TYPE_CHECKING:
@@ -43,12 +44,10 @@ class Percentile(StatefulRange):
         if zeros:
             assert axis is None, "zeros are counted for one range a tensor"
             return self._ends_beside_zeros(x if kept is None else x[kept], zeros)
-        if kept is not None:
-            if axis == 0:
-                raise InputError("the percentile range: lines along the rows cannot leave rows out")
-            x = x[kept] if axis is None else x
+        if kept is not None and axis == 0:
+            raise InputError("the percentile range: lines along the rows cannot leave rows out")
         if axis is None:
-            return self._ends(take_sample(x, self.sample))
+            return self._ends(take_sample(x, self.sample) if kept is None else take_sample_of(x, kept, self.sample))
         low, high = self._lines(x, axis)
         if kept is not None:
             left_out = ~kept.view(-1, *[1] * (x.dim() - 1))
@@ -62,11 +61,12 @@ class Percentile(StatefulRange):
             return nothing, nothing.clone()
         low_rank, high_rank = self.ranks(n)
         if values.device.type == "cpu":
-            if not bool(torch.isfinite(torch.stack(torch.aminmax(values))).all()):
+            ends = order_statistics(values.float(), low_rank, high_rank)
+            if ends is None:
                 raise NonFiniteError(values)
-            ordered = torch.from_numpy(_partition(values, (low_rank - 1, high_rank - 1)))
-            ends = ordered[low_rank - 1].float(), ordered[high_rank - 1].float()
-            return ends if ends[0] != ends[1] else measure_extremes(values, None)
+            return (
+                (torch.tensor(ends[0]), torch.tensor(ends[1])) if ends[0] != ends[1] else measure_extremes(values, None)
+            )
         low, high = values.kthvalue(low_rank).values.float(), values.kthvalue(high_rank).values.float()
         least, most = torch.aminmax(values)
         return torch.where(low == high, least.float(), low), torch.where(low == high, most.float(), high)
@@ -110,18 +110,27 @@ class Percentile(StatefulRange):
         return f"p={self.p}, dq_percentile={self.dq_percentile}, keep={self.keep!r}"
 
 
-def _partition(values: Tensor, places: tuple[int, int]):
-    import numpy as np
-
-    return np.partition(values.float().numpy(), sorted(set(places)))
-
-
 def take_sample(x: Tensor, most: int) -> Tensor:
     """At most ``most`` elements at even distances, which share no factor with x's shape: no column is favoured."""
     flat = x.reshape(-1)
     if flat.numel() <= most:
         return flat
-    stride = -(-flat.numel() // most)
-    while any(math.gcd(stride, size) > 1 for size in x.shape if size > 1) and stride < flat.numel():
+    return flat[:: _stride(tuple(x.shape), most)]
+
+
+def take_sample_of(x: Tensor, kept: Tensor, most: int) -> Tensor:
+    """``take_sample`` of the kept rows (bool [rows]), which are not copied: they may be most of a large tensor."""
+    rows = kept.nonzero().squeeze(1)
+    width = x.numel() // max(x.shape[0], 1)
+    count = rows.numel() * width
+    if count <= most:
+        return x[rows].reshape(-1)
+    return every_nth_of_rows(x, rows, _stride((rows.numel(), *x.shape[1:]), most))
+
+
+def _stride(shape: tuple[int, ...], most: int) -> int:
+    count = math.prod(shape)
+    stride = -(-count // most)
+    while any(math.gcd(stride, size) > 1 for size in shape if size > 1) and stride < count:
         stride += 1
-    return flat[::stride]
+    return stride

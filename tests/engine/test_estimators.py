@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -153,3 +154,29 @@ def test_an_empty_tensor_has_an_empty_gradient():
     x = torch.empty(0, 4, requires_grad=True)
     clipped(x, get_format("int4")).sum().backward()
     assert x.grad.shape == (0, 4)
+
+
+@pytest.mark.parametrize("estimator", ["ste", "clipped", "clipped-inclusive"])
+@pytest.mark.parametrize("format", ["int4", "apot4", "msfp13"])
+@pytest.mark.parametrize("width", [1, 7, 8, 20])
+def test_protected_rows_are_put_back_with_all_of_their_gradient(estimator: str, format: str, width: int) -> None:
+    generator = torch.Generator().manual_seed(width)
+    x, incoming = (torch.randn(30, width, generator=generator) for _ in range(2))
+    protected = torch.rand(30, generator=generator) < 0.4
+
+    def passed(protected: Tensor | None) -> tuple[Tensor, Tensor]:
+        entered = x.clone().requires_grad_()
+        settings = {"range": (-0.5, 0.5)} if get_format(format).ranged else {}
+        if estimator == "ste":
+            quantize = partial(get_format(format).fake_quantize, axis=1, **settings)
+            out = straight_through(entered, quantize, protected)
+        else:
+            inclusive = estimator == "clipped-inclusive"
+            out = clipped(entered, get_format(format), 1, inclusive=inclusive, protected=protected, **settings)
+        (gradient,) = torch.autograd.grad(out, entered, incoming)
+        return out.detach(), gradient
+
+    (out, gradient), (plain, clipped_gradient) = passed(protected), passed(None)
+    rows = protected.unsqueeze(1)
+    assert torch.equal(out, torch.where(rows, x, plain))
+    assert torch.equal(gradient, torch.where(rows, incoming, clipped_gradient))
