@@ -113,7 +113,7 @@ def product_bits(x: Operand, step: Step | None, weight: Tensor | None, kept: Ten
     rows = _rows(x.shape[0], x.values.numel() * weight.shape[0], kept)
     if isinstance(step, Tensor) and step.dim() > 0 and step.shape[0] == x.shape[0]:
         step = step[rows]
-    numbers = integers(x.values[rows], step)
+    numbers = integers(x.take(rows), step)
     return None if numbers is None else bits_of(largest_of_product(numbers, weight, torch.arange(len(rows))))
 
 

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -19,6 +19,7 @@ from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import label, notes
 from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
 from engine.datasets.known_size import keep_size, kept_file
+from engine.errors import RunError
 from engine.graph_checks import check_graph
 from engine.kernels.sparse import DENSEST
 from engine.settings import Settings
@@ -49,6 +50,8 @@ class Graph:
     size: GraphSize
     provenance: dict[str, Any]
     """Name, fingerprint, statistics, caveats."""
+    features_again: Callable[[], Tensor] | None = None
+    """Loads x anew, where its memory is a run's own, to be overwritten; None: others read it too."""
 
     @cached_property
     def topology(self) -> Topology:
@@ -94,7 +97,16 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
         "classes": size.classes,
         **{f"{split}_{'graphs' if by_graph else 'nodes'}": int(mask.sum()) for split, mask in masks.items()},
     }
-    return Graph(x, edge_index, y, graph, masks, size, provenance)
+
+    def features_again() -> Tensor:
+        again = load_graph(spec, settings)
+        if again.provenance["fingerprint"] != provenance["fingerprint"]:
+            raise RunError(
+                f"the dataset {label(spec.name, settings)} has changed while the run trained: start it again"
+            )
+        return again.x
+
+    return Graph(x, edge_index, y, graph, masks, size, provenance, features_again)
 
 
 def _size(x: Tensor, edge_index: Tensor, y: Tensor, graph: Tensor | None) -> GraphSize:

@@ -7,10 +7,11 @@ no scheme; a layer's modules ask their ``sites`` to quantize each tensor, by the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any, Protocol, cast, overload
 
 import torch
@@ -408,13 +409,9 @@ class Sites:
         live = self.live
         assert live is not None
         if protected is None and repeats(quantizer):
-            # A switched format gives other values, which take the place of the ones before. The structure is kept with
-            # them, where nodes are quantized by their degree: another one could get its number in memory.
-            graph = live.topology if bucket is not None else None
-            version = (quantizer, getattr(quantizer, "format", None), graph)
-            out: Constant = x.keep(
-                (key, kept_axis, id(graph)), lambda: _quantize_constant(x, quantizer, axis, None, bucket), version
-            )
+            # The structure is kept with the values where nodes are quantized by their degree.
+            place, version = _kept_as(key, quantizer, kept_axis, live.topology if bucket is not None else None)
+            out: Constant = x.keep(place, lambda: _quantize_constant(x, quantizer, axis, None, bucket), version)
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
         if live.tally is not None:
@@ -422,6 +419,25 @@ class Sites:
         if live.recorder is not None:
             self._record(x, out, quantizer, axis, protected, at)
         return out
+
+    def settle(self, x: Constant, site: str = "input") -> None:
+        """Quantize what nobody but a linear product's forward and grad_weight reads, in its own memory.
+
+        Where that cannot be (a range that moves, a protected node, memory that is somebody else's), nothing is done.
+        """
+        live = self.live
+        if live is None or not live.enabled or live.recorder is not None or live.tally is not None:
+            return
+        forward, backward = (self._bound.get((site, product)) for product in ("forward", "grad_weight"))
+        if forward is None or backward is None or (live.training and live.scheme.protection is not None):
+            return
+        quantizer = forward[1]
+        axes = [axis if bound[3] else 0 for axis, bound in ((-1, forward), (0, backward))]
+        places = [_kept_as(bound[0], bound[1], axis) for axis, bound in zip(axes, (forward, backward), strict=True)]
+        if not isinstance(quantizer, Quantizer) or backward[1] is not quantizer or x.has(*places[0]):
+            return
+        for place, held in zip(places, quantizer.quantize_in_place(x, paired=axes[0] != axes[1]), strict=False):
+            x.keep(place[0], partial(Constant, held), place[1])
 
     def _record(
         self,
@@ -471,6 +487,14 @@ class Sites:
     def gradient(self, x: Tensor, product: str = "grad_aggregate") -> Tensor:
         """x itself; the gradient that comes back into it is quantized at the site "gradient", whoever is protected."""
         return _QuantizeGradient.apply(x, self, product) if self.covers("gradient", product) else x
+
+
+def _kept_as(
+    key: str, quantizer: nn.Module, axis: int, graph: Topology | None = None
+) -> tuple[Hashable, tuple[object, ...]]:
+    """Under what a constant keeps its quantized values, and their version: a switched format gives others, which take
+    the place of the ones before; another graph could get this one's number in memory."""
+    return (key, axis, id(graph)), (quantizer, getattr(quantizer, "format", None), graph)
 
 
 def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor | None) -> Tensor:

@@ -15,6 +15,10 @@ from engine import estimators
 from engine.errors import InputError, RunError
 from engine.formats import Format, get_format
 from engine.formats.base import Granularity, RoundingMode, check_granularity, normalize_axis
+from engine.formats.block import BlockFormat
+from engine.formats.grid import GridFormat
+from engine.kernels.coded import Decoded, encode_in_place, is_plain, pair_in_place, takes_codes
+from engine.kernels.dense import DenseOperand
 from engine.kernels.finite import NonFiniteError
 from engine.kernels.rounding import MODES
 from engine.randomness import Key, make_key, stream_id
@@ -23,7 +27,10 @@ from engine.ranges.learned import Learned
 from engine.scheme import ESTIMATORS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from engine.formats.encoded import Encoded
+    from engine.layers.operand import Constant
 
 
 class Quantizer(nn.Module):
@@ -154,6 +161,32 @@ class Quantizer(nn.Module):
             inclusive = self.estimator == "clipped-inclusive"
             out = estimators.clipped(x, format, axis, inclusive=inclusive, protected=protected, **settings)
         return self._watch(out)
+
+    def quantize_in_place(self, x: Constant, *, paired: bool) -> Sequence[Decoded]:
+        """A constant's values as ``forward`` gives them, in the constant's own memory: [along the columns], or
+        ``paired``: [along the columns, along the rows], of a format with boxes. Nothing, where that cannot be.
+        """
+        format = self._format
+        if not self.repeats or self.estimator == "lsq" or not isinstance(x.source, DenseOperand):
+            return ()
+        values = x.source.values
+        try:
+            if isinstance(format, GridFormat) and self.granularity == "tensor" and self._rounds_to_nearest:
+                grid, _ = format.grid(values)
+                if takes_codes(values, grid):
+                    x.surrender()
+                    return (encode_in_place(values, grid),)
+            elif isinstance(format, BlockFormat) and paired and is_plain(values):
+                x.surrender()
+                forms = [lambda strip, axis=axis: self._quantize(strip, axis, None, 0) for axis in (-1, 0)]
+                return pair_in_place(values, *forms, format.box) or ()
+        except NonFiniteError as error:
+            raise error.at(self.site) from None
+        return ()
+
+    @property
+    def _rounds_to_nearest(self) -> bool:
+        return (self.rounding or self._format.rounding) == "nearest"
 
     def encode(self, x: Tensor, axis: int | None = None, *, again: bool = False) -> Encoded:
         """The packed form of what ``forward`` would give for x in evaluation; ``decode`` gives it bit for bit.

@@ -82,7 +82,7 @@ def prepare(variant: Variant) -> Prepared:
         return Prepared(dense, functools.partial(_peer, variant, problem, graph.x, graph.edge_index))
     operand = problem.x.operand
     if not variant.sparse:
-        problem.x = Constant(DenseOperand(graph.x))
+        problem.x = Constant(DenseOperand(graph.x), again=lambda: DenseOperand(load_graph(spec.dataset, Settings()).x))
         return Prepared(dense, functools.partial(_own, spec, problem))
     if isinstance(operand, DenseOperand):
         raise BitfrontError(f"the features of {variant.dataset} are not sparse enough to be kept so")

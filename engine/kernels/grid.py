@@ -60,7 +60,7 @@ def quantize_grid(x: Tensor, grid: Grid, rounding: Rounding, *, check: bool) -> 
     out = torch.empty_like(x)
     if x.numel() == 0:
         return out
-    if x.device.type == "cpu" and x.dtype == torch.float32 and not _overflows(grid):
+    if x.device.type == "cpu" and x.dtype == torch.float32 and fits_float32(grid):
         worst = _quantize_cpu(x, out, grid, rounding, check)
         if check:
             check_bits(worst, x)
@@ -84,7 +84,7 @@ def quantize_grid_mask(
     margin = 1 if inclusive else 0
     keep = float(grid.first + margin), float(grid.last - margin)
     single = x.device.type == "cpu" and x.dtype == torch.float32 and not grid.many
-    if x.numel() and single and not _overflows(grid):
+    if x.numel() and single and fits_float32(grid):
         return _quantize_mask_cpu(x, grid, rounding, keep, check)
     out = quantize_grid(x, grid, rounding, check=check)
     kept = torch.empty(x.shape, dtype=torch.bool, device=x.device)
@@ -108,7 +108,7 @@ def pack_mask(kept: Tensor) -> Tensor:
 
 
 def keep_rows(mask: Tensor, rows: Tensor, shape: tuple[int, ...]) -> Tensor:
-    """The packed mask of a tensor of this shape with all bits of the rows (bool [shape[0]]) set; on the CPU in place."""
+    """The packed mask of a tensor of this shape with all bits of ``rows`` (bool [shape[0]]) set; the CPU's in place."""
     if mask.device.type == "cpu":
         from engine.kernels import grid_cpu
 
@@ -192,13 +192,13 @@ def count_outside(x: Tensor, grid: Grid, rounding: Rounding) -> Tensor:
     return count
 
 
-def _overflows(grid: Grid) -> bool:
-    """Whether the grid's ends, which may lie half a step outside the range, are too large for float32."""
+def fits_float32(grid: Grid) -> bool:
+    """Whether the grid's ends, which may lie half a step outside the range, are float32's."""
     ends = [(code + grid.d) * grid.c + grid.m for code in (grid.first, grid.last)]
     largest = torch.finfo(torch.float32).max
     if isinstance(ends[0], Tensor):
-        return bool((torch.maximum(ends[0].abs(), ends[1].abs()) > largest).any())
-    return max(abs(ends[0]), abs(ends[1])) > largest
+        return bool((torch.maximum(ends[0].abs(), ends[1].abs()) <= largest).all())
+    return max(abs(ends[0]), abs(ends[1])) <= largest
 
 
 def _view(x: Tensor, grid: Grid) -> Tensor:

@@ -99,7 +99,7 @@ class GATLayer(nn.Module):
         attention_dropout: Dropout | None = None,
     ) -> Tensor:
         sites, adjacency = self.sites, topology.looped
-        feature = sites(linear(x, self.weight, sites, dropout), "feature", "aggregate", rows="nodes")
+        feature = sites(linear(x, self.weight, sites, dropout, alone=True), "feature", "aggregate", rows="nodes")
         source, target = self.attention(feature)
         score = functional.leaky_relu(
             gather_sources(source, adjacency) + gather_targets(target, adjacency), self.negative_slope

@@ -58,7 +58,7 @@ class GCNLayer(nn.Module):
 
     def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
         sites = self.sites
-        feature = sites(linear(x, self.weight, sites, dropout), "feature", "aggregate", rows="nodes")
+        feature = sites(linear(x, self.weight, sites, dropout, alone=True), "feature", "aggregate", rows="nodes")
         by_edge = self.message == "edge" and sites.covers("message", "aggregate")
         total = self._by_edge(feature, topology) if by_edge else self._by_node(feature, topology)
         out = sites(total, "aggregate", "aggregate", rows="nodes")

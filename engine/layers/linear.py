@@ -78,15 +78,24 @@ class _Product(torch.autograd.Function):
 
 
 def linear(
-    x: Activation, weight: Tensor, sites: Sites, dropout: Dropout | None = None, *, rows: Rows = "nodes"
+    x: Activation,
+    weight: Tensor,
+    sites: Sites,
+    dropout: Dropout | None = None,
+    *,
+    rows: Rows = "nodes",
+    alone: bool = False,
 ) -> Tensor:
     """drop(fq(X))·fq(W)ᵀ: [rows, inputs] × [outputs, inputs] → [rows, outputs].
 
     Quantizes X at the site "input" (``rows``: what its rows are), W at "weight", and what comes back at "gradient".
-    Where the site "stash" is covered, the backward pass finds X as it was kept there.
+    Where the site "stash" is covered, the backward pass finds X as it was kept there. ``alone``: nobody else reads X,
+    so that a constant's quantized values may take its memory.
     """
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
+        if alone and not sites.covers("stash", "grad_weight"):
+            sites.settle(x)
         constant = sites(x, "input", "forward", -1, rows)
         sites.multiplied(constant, weight_hat)
         kept = sites(x, "stash", "grad_weight", -1, rows) if torch.is_grad_enabled() else x

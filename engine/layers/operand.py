@@ -12,37 +12,17 @@ from typing import Any, cast
 
 from torch import Tensor
 
+from engine.kernels.coded import Decoded
+from engine.kernels.dense import DenseOperand
 from engine.kernels.dropout import drop
 from engine.kernels.sparse import SparseOperand
 from engine.randomness import Key
 
-
-@dataclass(frozen=True)
-class DenseOperand:
-    """A quantized operand [rows, inputs] as it stands."""
-
-    values: Tensor
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return tuple(self.values.shape)
-
-    def dense(self) -> Tensor:
-        return self.values
-
-    def drop(self, rate: float, key: Key) -> DenseOperand:
-        return DenseOperand(drop(self.values, rate, key))
-
-    def multiply(self, kernel: Tensor) -> Tensor:
-        """X·Wᵀ for W [outputs, inputs] → [rows, outputs]."""
-        return self.values @ kernel.t()
-
-    def multiply_gradient(self, gradient: Tensor) -> Tensor:
-        """dYᵀ·X for dY [rows, outputs] → [outputs, inputs]."""
-        return gradient.t() @ self.values
+Operand = DenseOperand | Decoded | SparseOperand
 
 
-Operand = DenseOperand | SparseOperand
+OFTEN = 3
+"""Times that values are made anew before they stay."""
 
 
 def make_operand(x: Tensor) -> Operand:
@@ -52,19 +32,49 @@ def make_operand(x: Tensor) -> Operand:
 
 
 class Constant:
-    """A tensor [rows, inputs] that is the same in every step; it has no gradient."""
+    """A tensor [rows, inputs] that is the same in every step; it has no gradient.
 
-    def __init__(self, operand: Operand) -> None:
-        self.operand = operand
+    ``again``: makes the operand anew. Where it is given, the memory of a dense operand may be overwritten by what is
+    made from it (``surrender``), and is so by what nobody else reads.
+    """
+
+    def __init__(self, operand: Operand, again: Callable[[], Operand] | None = None) -> None:
+        self._operand: Operand | None = operand
+        self._again = again
+        self._asked = 0
+        self.shape = tuple(operand.shape)
         self._kept: dict[Hashable, tuple[object, Any]] = {}
 
-    @classmethod
-    def of(cls, x: Tensor) -> Constant:
-        return cls(make_operand(x))
+    @property
+    def operand(self) -> Operand:
+        """The values; once their memory is given away they are made anew, and stay where that is asked for often."""
+        if self._operand is not None:
+            return self._operand
+        assert self._again is not None
+        self._asked += 1
+        made = self._again()
+        if self._asked >= OFTEN:
+            self._operand, self._again = made, None
+        return made
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        return self.operand.shape
+    def source(self) -> Operand | None:
+        """The values whose memory may be overwritten; None where there are none."""
+        return None if self._again is None else self._operand
+
+    def surrender(self) -> None:
+        """Leave the memory of the ``source`` to be overwritten."""
+        assert self._again is not None, "nobody can make the values again"
+        self._operand = None
+
+    @classmethod
+    def of(cls, x: Tensor, again: Callable[[], Tensor] | None = None) -> Constant:
+        return cls(make_operand(x), None if again is None else lambda: make_operand(again()))
+
+    def has(self, key: Hashable, version: object = None) -> bool:
+        """Whether this is kept, in this version."""
+        kept = self._kept.get(key)
+        return kept is not None and kept[0] == version
 
     def keep(self, key: Hashable, make: Callable[[], Any], version: object = None) -> Any:
         """``make()``, once for each key; anew where ``version`` is another than that of the last time."""

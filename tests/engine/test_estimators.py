@@ -9,6 +9,7 @@ from functools import partial
 
 import pytest
 import torch
+from torch import Tensor
 
 from engine.errors import InputError
 from engine.estimators import clipped, learned_step, straight_through
