@@ -40,4 +40,4 @@ def take_rows(x: Constant, rows: Tensor) -> Constant:
     if isinstance(operand, SparseOperand):
         starts, _, entries = entries_of(operand.starts, rows)
         return Constant(SparseOperand(starts, operand.columns[entries], operand.values[entries], operand.inputs))
-    return Constant(DenseOperand(operand.values[rows]))
+    return Constant(DenseOperand(operand.take(rows)))

@@ -6,6 +6,7 @@ uninterrupted one bit for bit.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -176,10 +177,10 @@ class Quantizer(nn.Module):
                 if takes_codes(values, grid):
                     x.surrender()
                     return (encode_in_place(values, grid),)
-            elif isinstance(format, BlockFormat) and paired and is_plain(values):
+            elif isinstance(format, BlockFormat) and self._rounds_to_nearest and paired and is_plain(values):
                 x.surrender()
-                forms = [lambda strip, axis=axis: self._quantize(strip, axis, None, 0) for axis in (-1, 0)]
-                return pair_in_place(values, *forms, format.box) or ()
+                along = [partial(format.fake_quantize, axis=axis, rounding="nearest") for axis in (-1, 0)]
+                return pair_in_place(values, along[0], along[1], format.box) or ()
         except NonFiniteError as error:
             raise error.at(self.site) from None
         return ()

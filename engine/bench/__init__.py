@@ -144,6 +144,7 @@ BENCHES: dict[str, Bench] = {
                 "twin": "÷ our fp32",
                 "process": "process, MB",
                 "process_ratio": "process ÷ PyG's",
+                "default": "process, default malloc, MB",
                 "hidden": "process ÷ torch",
             },
             "engine.bench.memory",

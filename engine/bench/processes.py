@@ -20,9 +20,11 @@ from engine.errors import BitfrontError
 from engine.measure import allocator_environment
 from engine.measure.conditions import TUNINGS, allocator
 
-Malloc = Literal["default", "tuned"]
+Malloc = Literal["default", "tuned", "returning"]
 MALLOCS: tuple[Malloc, ...] = ("default", "tuned")
 """glibc's as it comes, and one that keeps what was freed: no page is faulted in twice."""
+RETURNING = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+"""glibc's malloc gives every large block back when it is freed: no holes among live blocks are resident."""
 Times = Mapping[int, Sequence[float]]
 """By threads: seconds a step, a round each."""
 WARM = 3
@@ -33,7 +35,7 @@ def environment(malloc: Malloc, threads: int) -> dict[str, str]:
     """A child's environment: at most ``threads`` threads, and the allocator, whatever this process has."""
     found = {key: value for key, value in os.environ.items() if not key.startswith((*TUNINGS, "LD_PRELOAD"))}
     found |= {f"{name}_NUM_THREADS": str(threads) for name in ("OMP", "MKL", "NUMBA")}
-    return found | (allocator_environment("tuned") if malloc == "tuned" else {})
+    return found | {"default": {}, "tuned": allocator_environment("tuned"), "returning": RETURNING}[malloc]
 
 
 class Child:

@@ -35,12 +35,12 @@ def sum_neighbours(message: Activation, x: Activation, adjacency: Adjacency, *, 
 
 def _sum(message: Constant, x: Activation, adjacency: Adjacency, own: bool) -> Operand:
     operand, weights = message.operand, adjacency.weights
-    plan = None if isinstance(operand, DenseOperand) else sparse_sum(message, x, adjacency, own=own)
+    plan = None if not isinstance(operand, SparseOperand) else sparse_sum(message, x, adjacency, own=own)
     if isinstance(operand, SparseOperand) and plan is not None:
         return plan.sum(operand.values, None if weights is None else weights.squeeze(1))
-    if isinstance(operand, DenseOperand) or weights is not None:
-        return DenseOperand(aggregate(operand.dense(), adjacency))
-    return DenseOperand(sum_densely(operand, adjacency.incoming))
+    if isinstance(operand, SparseOperand) and weights is None:
+        return DenseOperand(sum_densely(operand, adjacency.incoming))
+    return DenseOperand(aggregate(operand.dense(), adjacency))
 
 
 def sparse_sum(message: Constant, x: Activation, adjacency: Adjacency, *, own: bool) -> SparseSum | None:
@@ -91,9 +91,9 @@ def mean_neighbours(message: Activation, x: Activation, adjacency: Adjacency) ->
 
     def mean() -> Constant:
         total = _sum(message, x, adjacency, False)
-        if isinstance(total, DenseOperand):
-            return Constant(DenseOperand(total.values * adjacency.inverse_degree))
-        return Constant(total.with_values(total.values * adjacency.inverse_degree.squeeze(1)[total.entry_rows]))
+        if isinstance(total, SparseOperand):
+            return Constant(total.with_values(total.values * adjacency.inverse_degree.squeeze(1)[total.entry_rows]))
+        return Constant(DenseOperand(total.dense() * adjacency.inverse_degree))
 
     return message.keep(("mean", adjacency), mean)
 
