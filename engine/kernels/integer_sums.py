@@ -1,0 +1,151 @@
+"""Sums of integer codes over a graph's edges: exact, whatever the order and the number of threads.
+
+    sum_codes      a_i = Σ over edges j→i of (q_j + d)           int8 codes, int16 partial sums, int32 results
+    sum_nibbles    the same of codes of at most 4 bits, two in a byte
+    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point, int64 results
+
+Each row of sums is finished (engine.kernels.finish) while it is at hand, or kept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from engine.kernels.csr import Csr
+from engine.kernels.finish import Program, finish_row
+from engine.kernels.jit import kernel
+from engine.kernels.threads import split
+from engine.kernels.vectors import (
+    add_nibbles_32,
+    add_nibbles_64,
+    add_nibbles_128,
+    add_rows_16,
+    add_rows_32,
+    add_rows_64,
+    add_rows_128,
+    add_weighted_rows_16,
+    add_weighted_rows_32,
+)
+
+LANES = 16
+"""Columns of int8 codes come in multiples of these; what is missing is filled with the code of 0."""
+NIBBLE_LANES = 64
+FIXED_POINT = 30
+"""Bits after the point of a node's factor, which is at most 1."""
+
+
+@kernel
+def _sum_codes(starts, columns, codes, width, offset, program, out, first, last):
+    sums, v = np.empty(width, np.int32), np.empty(width, np.float32)
+    for i in range(first, last):
+        begin, end = starts[i], starts[i + 1]
+        sums[:] = offset * (end - begin)
+        for p in range(begin, end, 256):
+            stop, k = min(p + 256, end), 0
+            while k + 128 <= width:
+                add_rows_128(codes, width, columns, p, stop, sums, k)
+                k += 128
+            if k + 64 <= width:
+                add_rows_64(codes, width, columns, p, stop, sums, k)
+                k += 64
+            if k + 32 <= width:
+                add_rows_32(codes, width, columns, p, stop, sums, k)
+                k += 32
+            if k < width:
+                add_rows_16(codes, width, columns, p, stop, sums, k)
+        if program is None:
+            out[i, :] = sums
+        else:
+            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+
+
+@kernel
+def _sum_nibbles(starts, columns, packed, width, offset, program, out, first, last):
+    sums, v = np.empty(2 * width, np.int32), np.empty(2 * width, np.float32)
+    for i in range(first, last):
+        begin, end = starts[i], starts[i + 1]
+        sums[:] = offset * (end - begin)
+        for p in range(begin, end, 16):
+            stop, k = min(p + 16, end), 0
+            while k + 128 <= width:
+                add_nibbles_128(packed, width, columns, p, stop, sums, k)
+                k += 128
+            if k + 64 <= width:
+                add_nibbles_64(packed, width, columns, p, stop, sums, k)
+                k += 64
+            if k < width:
+                add_nibbles_32(packed, width, columns, p, stop, sums, k)
+        if program is None:
+            out[i, :] = sums
+        else:
+            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+
+
+@kernel
+def _sum_weighted(starts, columns, codes, width, offset, weights, program, out, first, last):
+    sums, v = np.empty(width, np.int64), np.empty(width, np.float32)
+    for i in range(first, last):
+        begin, end = starts[i], starts[i + 1]
+        total = np.int64(0)
+        for p in range(begin, end):
+            total += weights[columns[p]]
+        sums[:] = offset * total
+        k = 0
+        while k + 32 <= width:
+            add_weighted_rows_32(codes, width, columns, weights, begin, end, sums, k)
+            k += 32
+        if k < width:
+            add_weighted_rows_16(codes, width, columns, weights, begin, end, sums, k)
+        if program is None:
+            out[i, :] = sums
+        else:
+            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+
+
+def _over_rows(work: Any, matrix: Csr, width: int, out: np.ndarray, program: Program | None, *arguments: Any) -> None:
+    starts, columns = matrix.starts.numpy(), matrix.columns.numpy()
+    steps = None if program is None else program.arrays
+    # A code's addition costs a quarter of what the threads' threshold counts as an element.
+    elements = (columns.size // 4 + matrix.rows) * width
+    split(matrix.rows, elements, lambda first, last: work(starts, columns, *arguments, steps, out, first, last))
+
+
+def sum_codes(matrix: Csr, codes: np.ndarray, offset: int, out: np.ndarray, program: Program | None = None) -> None:
+    """out[i] = the finished sum over row i of codes + offset: int8 [N, width], width a multiple of ``LANES``.
+
+    ``out``: [N, width], int32 without a program, else what its last step gives.
+    """
+    _over_rows(_sum_codes, matrix, codes.shape[1], out, program, codes.reshape(-1), codes.shape[1], np.int64(offset))
+
+
+def pack_nibbles(codes: np.ndarray) -> np.ndarray:
+    """Codes 0…15, uint8 [N, width], width a multiple of ``NIBBLE_LANES``, as uint8 [N, width/2]: column k in the low
+    half of byte k, column width/2 + k in its high half."""
+    half = codes.shape[1] // 2
+    return codes[:, :half] | (codes[:, half:] << 4)
+
+
+def sum_nibbles(matrix: Csr, packed: np.ndarray, offset: int, out: np.ndarray, program: Program | None = None) -> None:
+    """As ``sum_codes``, of packed codes."""
+    width = packed.shape[1]
+    _over_rows(_sum_nibbles, matrix, 2 * width, out, program, packed.reshape(-1), width, np.int64(offset))
+
+
+def sum_weighted(
+    matrix: Csr, codes: np.ndarray, offset: int, weights: np.ndarray, out: np.ndarray, program: Program | None = None
+) -> None:
+    """out[i] = the finished sum over row i of weights[j]·(codes[j] + offset); ``weights``: ``fixed_point``'s.
+
+    ``out``: int64 without a program.
+    """
+    width = codes.shape[1]
+    _over_rows(_sum_weighted, matrix, 2 * width, out, program, codes.reshape(-1), width, np.int64(offset), weights)
+
+
+def fixed_point(factors: Tensor) -> np.ndarray:
+    """Nodes' factors within [0, 1], float32 [N, 1], as int32 [N] with ``FIXED_POINT`` bits after the point."""
+    return torch.round(factors.double().squeeze(1) * 2.0**FIXED_POINT).to(torch.int32).numpy()
