@@ -4,7 +4,7 @@ Libraries' int8 products saturate where the processor lacks AVX512-VNNI: onednn'
 gives 8,388,352 for 512·255·127 = 16,581,120. These multiply 16-bit operands, as fast (engine.kernels.vectors), and
 have a zero point each for nothing: operands are code + offset.
 
-Each row of sums is finished (engine.kernels.finish) while it is at hand, or kept.
+Sums are finished (engine.kernels.finish) while they are at hand, or kept.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.kernels.finish import Program, finish_row
+from engine.kernels.finish import TILE_ROWS, Program, finish_or_keep, rows_together
 from engine.kernels.jit import kernel
 from engine.kernels.sparse import SparseOperand
 from engine.kernels.threads import split
 from engine.kernels.vectors import (
     TILE_COLUMNS,
-    TILE_ROWS,
     add_products_16,
     add_products_32,
     add_products_64,
@@ -67,41 +66,42 @@ def _multiply_dense(codes, inputs, offset, tiles, program, out, first, last):
     width = tiles.shape[0] * TILE_COLUMNS
     x = np.zeros((TILE_ROWS, length), np.int16)
     flat = x.reshape(-1)
-    sums, v = np.empty((TILE_ROWS, width), np.int32), np.empty(width, np.float32)
-    for i in range(first, last, TILE_ROWS):
-        rows = min(TILE_ROWS, last - i)
-        for r in range(rows):
-            source, target = codes[i + r], x[r]
-            for k in range(inputs):
-                target[k] = np.int16(source[k]) + offset
-        for block in range(tiles.shape[0]):
-            at = block * TILE_COLUMNS
-            multiply_tile(flat, length, tiles[block].reshape(-1), sums.reshape(-1)[at:], width)
-        for r in range(rows):
-            if program is None:
-                out[i + r, :] = sums[r]
-            else:
-                finish_row(sums[r], i + r, v, program[0], program[1], program[2], program[3], program[4], out)
+    together = rows_together(width)
+    sums = np.empty(together * width, np.int32)
+    room = np.empty(sums.size, np.float32)
+    for start in range(first, last, together):
+        rows = min(together, last - start)
+        for i in range(0, rows, TILE_ROWS):
+            for r in range(min(TILE_ROWS, rows - i)):
+                source, target = codes[start + i + r], x[r]
+                for k in range(inputs):
+                    target[k] = np.int16(source[k]) + offset
+            for block in range(tiles.shape[0]):
+                place = sums[i * width + block * TILE_COLUMNS :]
+                multiply_tile(flat, length, tiles[block].reshape(-1), place, width)
+        finish_or_keep(sums, start, rows, room, program, out)
 
 
 @kernel
 def _multiply_entries(starts, columns, values, kernel, width, program, out, first, last):
-    sums, v = np.empty(width, np.int32), np.empty(width, np.float32)
-    for i in range(first, last):
-        begin, end, k = starts[i], starts[i + 1], 0
-        sums[:] = 0
-        while k + 64 <= width:
-            add_products_64(values, columns, kernel, width, begin, end, sums, k)
-            k += 64
-        if k + 32 <= width:
-            add_products_32(values, columns, kernel, width, begin, end, sums, k)
-            k += 32
-        if k < width:
-            add_products_16(values, columns, kernel, width, begin, end, sums, k)
-        if program is None:
-            out[i, :] = sums
-        else:
-            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+    together = rows_together(width)
+    sums = np.empty(together * width, np.int32)
+    room = np.empty(sums.size, np.float32)
+    for start in range(first, last, together):
+        rows = min(together, last - start)
+        for r in range(rows):
+            begin, end, k = starts[start + r], starts[start + r + 1], 0
+            row = sums[r * width : (r + 1) * width]
+            row[:] = 0
+            while k + 64 <= width:
+                add_products_64(values, columns, kernel, width, begin, end, row, k)
+                k += 64
+            if k + 32 <= width:
+                add_products_32(values, columns, kernel, width, begin, end, row, k)
+                k += 32
+            if k < width:
+                add_products_16(values, columns, kernel, width, begin, end, row, k)
+        finish_or_keep(sums, start, rows, room, program, out)
 
 
 def multiply_dense(

@@ -2,9 +2,9 @@
 
     sum_codes      a_i = Σ over edges j→i of (q_j + d)           int8 codes, int16 partial sums, int32 results
     sum_nibbles    the same of codes of at most 4 bits, two in a byte
-    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point, int64 results
+    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point, exact in float64
 
-Each row of sums is finished (engine.kernels.finish) while it is at hand, or kept.
+Sums are finished (engine.kernels.finish) while they are at hand, or kept.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.csr import Csr
-from engine.kernels.finish import Program, finish_row
+from engine.kernels.finish import Program, finish_or_keep, rows_together
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
 from engine.kernels.vectors import (
@@ -34,76 +34,84 @@ from engine.kernels.vectors import (
 LANES = 16
 """Columns of int8 codes come in multiples of these; what is missing is filled with the code of 0."""
 NIBBLE_LANES = 64
-FIXED_POINT = 30
-"""Bits after the point of a node's factor, which is at most 1."""
+FIXED_POINT = 29
+"""Bits after the point of a node's factor, which is at most 1: its upper 15 bits are one int16, the lower another."""
 
 
 @kernel
 def _sum_codes(starts, columns, codes, width, offset, program, out, first, last):
-    sums, v = np.empty(width, np.int32), np.empty(width, np.float32)
-    for i in range(first, last):
-        begin, end = starts[i], starts[i + 1]
-        sums[:] = offset * (end - begin)
-        for p in range(begin, end, 256):
-            stop, k = min(p + 256, end), 0
-            while k + 128 <= width:
-                add_rows_128(codes, width, columns, p, stop, sums, k)
-                k += 128
-            if k + 64 <= width:
-                add_rows_64(codes, width, columns, p, stop, sums, k)
-                k += 64
-            if k + 32 <= width:
-                add_rows_32(codes, width, columns, p, stop, sums, k)
-                k += 32
-            if k < width:
-                add_rows_16(codes, width, columns, p, stop, sums, k)
-        if program is None:
-            out[i, :] = sums
-        else:
-            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+    together = rows_together(width)
+    sums = np.empty(together * width, np.int32)
+    room = np.empty(sums.size, np.float32)
+    for start in range(first, last, together):
+        rows = min(together, last - start)
+        for r in range(rows):
+            begin, end = starts[start + r], starts[start + r + 1]
+            row = sums[r * width : (r + 1) * width]
+            row[:] = offset * (end - begin)
+            for p in range(begin, end, 256):
+                stop, k = min(p + 256, end), 0
+                while k + 128 <= width:
+                    add_rows_128(codes, width, columns, p, stop, row, k)
+                    k += 128
+                if k + 64 <= width:
+                    add_rows_64(codes, width, columns, p, stop, row, k)
+                    k += 64
+                if k + 32 <= width:
+                    add_rows_32(codes, width, columns, p, stop, row, k)
+                    k += 32
+                if k < width:
+                    add_rows_16(codes, width, columns, p, stop, row, k)
+        finish_or_keep(sums, start, rows, room, program, out)
 
 
 @kernel
 def _sum_nibbles(starts, columns, packed, width, offset, program, out, first, last):
-    sums, v = np.empty(2 * width, np.int32), np.empty(2 * width, np.float32)
-    for i in range(first, last):
-        begin, end = starts[i], starts[i + 1]
-        sums[:] = offset * (end - begin)
-        for p in range(begin, end, 16):
-            stop, k = min(p + 16, end), 0
-            while k + 128 <= width:
-                add_nibbles_128(packed, width, columns, p, stop, sums, k)
-                k += 128
-            if k + 64 <= width:
-                add_nibbles_64(packed, width, columns, p, stop, sums, k)
-                k += 64
-            if k < width:
-                add_nibbles_32(packed, width, columns, p, stop, sums, k)
-        if program is None:
-            out[i, :] = sums
-        else:
-            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+    together = rows_together(2 * width)
+    sums = np.empty(together * 2 * width, np.int32)
+    room = np.empty(sums.size, np.float32)
+    for start in range(first, last, together):
+        rows = min(together, last - start)
+        for r in range(rows):
+            begin, end = starts[start + r], starts[start + r + 1]
+            row = sums[2 * r * width : 2 * (r + 1) * width]
+            row[:] = offset * (end - begin)
+            for p in range(begin, end, 16):
+                stop, k = min(p + 16, end), 0
+                while k + 128 <= width:
+                    add_nibbles_128(packed, width, columns, p, stop, row, k)
+                    k += 128
+                if k + 64 <= width:
+                    add_nibbles_64(packed, width, columns, p, stop, row, k)
+                    k += 64
+                if k < width:
+                    add_nibbles_32(packed, width, columns, p, stop, row, k)
+        finish_or_keep(sums, start, rows, room, program, out)
 
 
 @kernel
 def _sum_weighted(starts, columns, codes, width, offset, weights, program, out, first, last):
-    sums, v = np.empty(width, np.int64), np.empty(width, np.float32)
-    for i in range(first, last):
-        begin, end = starts[i], starts[i + 1]
-        total = np.int64(0)
-        for p in range(begin, end):
-            total += weights[columns[p]]
-        sums[:] = offset * total
-        k = 0
-        while k + 32 <= width:
-            add_weighted_rows_32(codes, width, columns, weights, begin, end, sums, k)
-            k += 32
-        if k < width:
-            add_weighted_rows_16(codes, width, columns, weights, begin, end, sums, k)
-        if program is None:
-            out[i, :] = sums
-        else:
-            finish_row(sums, i, v, program[0], program[1], program[2], program[3], program[4], out)
+    together = rows_together(width)
+    sums = np.empty(together * width, np.float64)
+    room = np.empty(sums.size, np.float32)
+    for start in range(first, last, together):
+        rows = min(together, last - start)
+        for r in range(rows):
+            begin, end = starts[start + r], starts[start + r + 1]
+            row = sums[r * width : (r + 1) * width]
+            total = np.int64(0)
+            for p in range(begin, end):
+                j = columns[p]
+                total += np.int64(weights[2 * j]) * 32768 + weights[2 * j + 1]
+            row[:] = offset * total
+            for p in range(begin, end, 256):
+                stop, k = min(p + 256, end), 0
+                while k + 32 <= width:
+                    add_weighted_rows_32(codes, width, columns, weights, p, stop, row, k)
+                    k += 32
+                if k < width:
+                    add_weighted_rows_16(codes, width, columns, weights, p, stop, row, k)
+        finish_or_keep(sums, start, rows, room, program, out)
 
 
 def _over_rows(work: Any, matrix: Csr, width: int, out: np.ndarray, program: Program | None, *arguments: Any) -> None:
@@ -140,12 +148,13 @@ def sum_weighted(
 ) -> None:
     """out[i] = the finished sum over row i of weights[j]·(codes[j] + offset); ``weights``: ``fixed_point``'s.
 
-    ``out``: int64 without a program.
+    ``out``: float64 without a program.
     """
     width = codes.shape[1]
     _over_rows(_sum_weighted, matrix, 2 * width, out, program, codes.reshape(-1), width, np.int64(offset), weights)
 
 
 def fixed_point(factors: Tensor) -> np.ndarray:
-    """Nodes' factors within [0, 1], float32 [N, 1], as int32 [N] with ``FIXED_POINT`` bits after the point."""
-    return torch.round(factors.double().squeeze(1) * 2.0**FIXED_POINT).to(torch.int32).numpy()
+    """Nodes' factors within [0, 1], float32 [N, 1], with ``FIXED_POINT`` bits after the point; int16 [2·N], in halves."""
+    whole = torch.round(factors.double().squeeze(1) * 2.0**FIXED_POINT).long()
+    return torch.stack([whole >> 15, whole & 0x7FFF], dim=1).to(torch.int16).numpy().reshape(-1)

@@ -16,9 +16,10 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
-TILE_ROWS = 6
+from engine.kernels.finish import TILE_ROWS
+
 TILE_COLUMNS = 16
-"""What ``multiply_tile`` makes: 12 accumulators of 8 int32, two rows of weights and a broadcast fill 16 registers."""
+"""What ``multiply_tile`` makes of ``TILE_ROWS`` rows: 12 accumulators of 8 int32, two rows of weights and a broadcast fill 16 registers."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
@@ -207,7 +208,11 @@ def _nibbles_summed(lanes: int) -> Any:
 
 
 def _weighted_rows_summed(lanes: int) -> Any:
-    """out[:lanes] += Σ weights[columns[p]]·codes[columns[p], …]: int8 codes, int32 weights, summed in int64."""
+    """out[:lanes] += Σ weights[columns[p]]·codes[columns[p], …]: int8 codes, float64 ``out``; at most 256 rows.
+
+    ``weights`` int16 [2·nodes]: a weight is first·2^15 + second. Two rows at a time, each half summed in int32, which
+    256 rows cannot leave; the sums are whole numbers below 2^53, so float64 holds them exactly.
+    """
 
     @intrinsic
     def add_weighted_rows(typing, codes, width, columns, weights, start, stop, out, begin):
@@ -215,19 +220,43 @@ def _weighted_rows_summed(lanes: int) -> Any:
             kinds = signature.args
             source, places, factors, result = (_data(context, builder, kinds[i], arguments[i]) for i in (0, 2, 3, 6))
             width, start, stop, begin = (arguments[i] for i in (1, 4, 5, 7))
-            wide = _vector(_I64, 4)
+            factors = builder.bitcast(factors, _I32.as_pointer())
+            word, sixteen = ir.Constant(_I32, 0xFFFF), ir.Constant(_I32, 16)
 
-            def step(p: Any, sums: Sequence[Any]) -> list[Any]:
-                row = builder.sext(builder.load(_at(builder, places, p)), _I64)
-                factor = _spread(builder, builder.sext(builder.load(_at(builder, factors, row)), _I64), 4)
-                place = _at(builder, source, builder.mul(row, width), begin)
-                parts = [_load(builder, _at(builder, place, _int(4 * i)), _vector(_I8, 4)) for i in range(lanes // 4)]
-                terms = [builder.mul(builder.sext(part, wide), factor) for part in parts]
-                return [builder.add(total, term) for total, term in zip(sums, terms, strict=True)]
+            def step(pair: Any, sums: Sequence[Any]) -> list[Any]:
+                first = builder.add(start, builder.mul(pair, _int(2)))
+                second = builder.add(first, _int(1))
+                alone = builder.icmp_signed(">=", second, stop)
+                second = builder.select(alone, first, second)
+                a, b = (builder.sext(builder.load(_at(builder, places, p)), _I64) for p in (first, second))
+                x, y = (builder.load(_at(builder, factors, row), align=2) for row in (a, b))
+                y = builder.select(alone, ir.Constant(_I32, 0), y)
+                high = builder.or_(builder.and_(x, word), builder.shl(y, sixteen))
+                low = builder.or_(builder.lshr(x, sixteen), builder.and_(y, builder.not_(word)))
+                halves = [builder.bitcast(_spread(builder, both, 8), _vector(_I16, 16)) for both in (high, low)]
+                found = list(sums)
+                for i in range(lanes // 16):
+                    rows = [_at(builder, source, builder.mul(row, width), begin, _int(16 * i)) for row in (a, b)]
+                    parts = [_load(builder, row, _vector(_I8, 16)) for row in rows]
+                    for part in (0, 1):
+                        order = [8 * part + k + 16 * row for k in range(8) for row in (0, 1)]
+                        mixed = builder.shuffle_vector(*parts, _lanes(order))
+                        wide = builder.sext(mixed, _vector(_I16, 16))
+                        for half in (0, 1):
+                            at = 4 * i + 2 * part + half
+                            found[at] = builder.add(found[at], _pairs(builder, wide, halves[half]))
+                return found
 
-            sums = _repeat(builder, start, stop, [ir.Constant(wide, [0] * 4)] * (lanes // 4), step)
-            for i, total in enumerate(sums):
-                _add_into(builder, _at(builder, result, begin, _int(4 * i)), total)
+            zero = ir.Constant(_vector(_I32, 8), [0] * 8)
+            pairs = builder.sdiv(builder.add(builder.sub(stop, start), _int(1)), _int(2))
+            sums = _repeat(builder, _int(0), pairs, [zero] * (lanes // 4), step)
+            double = _vector(ir.DoubleType(), 8)
+            unit = ir.Constant(double, [2.0**15] * 8)
+            for i in range(lanes // 8):
+                high, low = (builder.sitofp(total, double) for total in sums[2 * i : 2 * i + 2])
+                place = builder.bitcast(_at(builder, result, begin, _int(8 * i)), double.as_pointer())
+                total = builder.fadd(builder.fadd(builder.fmul(high, unit), low), builder.load(place, align=8))
+                builder.store(total, place, align=8)
             return context.get_dummy_value()
 
         word = types.int64
