@@ -6,8 +6,8 @@ steps that follow it, up to the next layer's codes where that layer rounds what 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -33,7 +33,7 @@ from engine.integers.sites import NoIntegersError, Site, needed, site_of, weight
 from engine.kernels.aggregate import Adjacency, aggregate
 from engine.kernels.finish import ADD, CODES, MULTIPLY, RELU, ROUND, ROWS, Program
 from engine.kernels.integer_products import Kernel, multiply_dense, multiply_entries
-from engine.kernels.integer_sums import FIXED_POINT, fixed_point, sum_codes, sum_weighted
+from engine.kernels.integer_sums import FIXED_POINT, FixedPoint, sum_codes, sum_weighted
 from engine.layers.batch_norm import BatchNorm
 from engine.layers.dense import DenseLayer
 from engine.layers.gcn import GCNLayer
@@ -43,6 +43,7 @@ from engine.topology import Topology
 Passed = Constant | Codes | Values
 """What goes into a layer."""
 Weights = Mapping[str, Encoded]
+T = TypeVar("T")
 
 
 class Layer(Protocol):
@@ -124,7 +125,7 @@ class GCN:
         self.after += _round(site_of(sites, "update", "forward"))
         self.after += _normalized(layer.norm)
         self._factors: WeakKeyDictionary[Adjacency, np.ndarray] = WeakKeyDictionary()
-        self._weights: WeakKeyDictionary[Adjacency, np.ndarray] = WeakKeyDictionary()
+        self._weights: WeakKeyDictionary[Adjacency, FixedPoint] = WeakKeyDictionary()
 
     @property
     def entry(self) -> Site:
@@ -148,14 +149,15 @@ class GCN:
             if self.message is not None:
                 sum_codes(adjacency.incoming, sent.codes, offset(sent.grid), out, program)
                 return
-            weights = _kept(self._weights, adjacency, lambda: fixed_point(adjacency.inverse_sqrt_degree))
+            factors = adjacency.inverse_sqrt_degree
+            weights = _kept(self._weights, adjacency, lambda: FixedPoint.of(factors, adjacency.incoming))
             sum_weighted(adjacency.incoming, sent.codes, offset(sent.grid), weights, out, program)
 
         ops = [*self.after, *tail]
         return run(produce, scale, ops, factor, len(sent.codes), columns, scratch, self)
 
 
-def _kept(kept: WeakKeyDictionary[Adjacency, np.ndarray], of: Adjacency, make) -> np.ndarray:
+def _kept(kept: WeakKeyDictionary[Adjacency, T], of: Adjacency, make: Callable[[], T]) -> T:
     found = kept.get(of)
     if found is None:
         found = kept[of] = make()

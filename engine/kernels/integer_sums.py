@@ -9,6 +9,7 @@ Sums are finished (engine.kernels.finish) while they are at hand, or kept.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ def _sum_nibbles(starts, columns, packed, width, offset, program, out, first, la
 
 
 @kernel
-def _sum_weighted(starts, columns, codes, width, offset, weights, program, out, first, last):
+def _sum_weighted(starts, columns, codes, width, offset, weights, totals, program, out, first, last):
     together = rows_together(width)
     sums = np.empty(together * width, np.float64)
     room = np.empty(sums.size, np.float32)
@@ -99,11 +100,7 @@ def _sum_weighted(starts, columns, codes, width, offset, weights, program, out, 
         for r in range(rows):
             begin, end = starts[start + r], starts[start + r + 1]
             row = sums[r * width : (r + 1) * width]
-            total = np.int64(0)
-            for p in range(begin, end):
-                j = columns[p]
-                total += np.int64(weights[2 * j]) * 32768 + weights[2 * j + 1]
-            row[:] = offset * total
+            row[:] = offset * totals[start + r]
             for p in range(begin, end, 256):
                 stop, k = min(p + 256, end), 0
                 while k + 32 <= width:
@@ -143,18 +140,31 @@ def sum_nibbles(matrix: Csr, packed: np.ndarray, offset: int, out: np.ndarray, p
     _over_rows(_sum_nibbles, matrix, 2 * width, out, program, packed.reshape(-1), width, np.int64(offset))
 
 
+@dataclass(frozen=True)
+class FixedPoint:
+    """Nodes' factors within [0, 1] with ``FIXED_POINT`` bits after the point, and their sum over each row of a matrix.
+
+    ``halves`` int16 [2·N]: upper and lower bits of each; ``totals`` int64 [N].
+    """
+
+    halves: np.ndarray
+    totals: np.ndarray
+
+    @classmethod
+    def of(cls, factors: Tensor, matrix: Csr) -> FixedPoint:
+        """``factors``: float32 [N, 1]."""
+        whole = torch.round(factors.double().squeeze(1) * 2.0**FIXED_POINT).long()
+        halves = torch.stack([whole >> 15, whole & 0x7FFF], dim=1).to(torch.int16)
+        ends = torch.nn.functional.pad(whole[matrix.columns].cumsum(0), (1, 0))[matrix.starts]
+        return cls(halves.numpy().reshape(-1), (ends[1:] - ends[:-1]).numpy())
+
+
 def sum_weighted(
-    matrix: Csr, codes: np.ndarray, offset: int, weights: np.ndarray, out: np.ndarray, program: Program | None = None
+    matrix: Csr, codes: np.ndarray, offset: int, factors: FixedPoint, out: np.ndarray, program: Program | None = None
 ) -> None:
-    """out[i] = the finished sum over row i of weights[j]·(codes[j] + offset); ``weights``: ``fixed_point``'s.
+    """out[i] = the finished sum over row i of factor[j]·2^``FIXED_POINT``·(codes[j] + offset).
 
     ``out``: float64 without a program.
     """
-    width = codes.shape[1]
-    _over_rows(_sum_weighted, matrix, 2 * width, out, program, codes.reshape(-1), width, np.int64(offset), weights)
-
-
-def fixed_point(factors: Tensor) -> np.ndarray:
-    """Nodes' factors within [0, 1], float32 [N, 1], with ``FIXED_POINT`` bits after the point; int16 [2·N], in halves."""
-    whole = torch.round(factors.double().squeeze(1) * 2.0**FIXED_POINT).long()
-    return torch.stack([whole >> 15, whole & 0x7FFF], dim=1).to(torch.int16).numpy().reshape(-1)
+    weights, width = (factors.halves, factors.totals), codes.shape[1]
+    _over_rows(_sum_weighted, matrix, 2 * width, out, program, codes.reshape(-1), width, np.int64(offset), *weights)

@@ -268,8 +268,10 @@ def _weighted_rows_summed(lanes: int) -> Any:
 def _entries_multiplied(lanes: int) -> Any:
     """out[:lanes] += Σ over p in [start, stop) of values[p]·kernel[columns[p]·width + begin : … + lanes].
 
-    int16 values and kernel, int32 sums, int64 columns.
+    int16 values and kernel, int32 sums, int64 columns. Two entries at a time.
     """
+    # Within halves of a register, where shuffles are cheap: columns 0…3 and 8…11, then the others.
+    orders = [[k + 16 * row for k in (*range(at, at + 4), *range(at + 8, at + 12)) for row in (0, 1)] for at in (0, 4)]
 
     @intrinsic
     def add_products(typing, values, columns, kernel, width, start, stop, out, begin):
@@ -277,19 +279,33 @@ def _entries_multiplied(lanes: int) -> Any:
             kinds = signature.args
             factors, places, source, result = (_data(context, builder, kinds[i], arguments[i]) for i in (0, 1, 2, 6))
             width, start, stop, begin = (arguments[i] for i in (3, 4, 5, 7))
-            wide = _vector(_I32, 8)
 
-            def step(p: Any, sums: Sequence[Any]) -> list[Any]:
-                row = builder.load(_at(builder, places, p))
-                factor = _spread(builder, builder.sext(builder.load(_at(builder, factors, p)), _I32), 8)
-                place = _at(builder, source, builder.mul(row, width), begin)
-                parts = [_load(builder, _at(builder, place, _int(8 * i)), _vector(_I16, 8)) for i in range(lanes // 8)]
-                terms = [builder.mul(builder.sext(part, wide), factor) for part in parts]
-                return [builder.add(total, term) for total, term in zip(sums, terms, strict=True)]
+            def step(pair: Any, sums: Sequence[Any]) -> list[Any]:
+                first = builder.add(start, builder.mul(pair, _int(2)))
+                second = builder.add(first, _int(1))
+                alone = builder.icmp_signed(">=", second, stop)
+                second = builder.select(alone, first, second)
+                a, b = (builder.load(_at(builder, places, p)) for p in (first, second))
+                x, y = (builder.zext(builder.load(_at(builder, factors, p)), _I32) for p in (first, second))
+                y = builder.select(alone, ir.Constant(_I32, 0), y)
+                both = builder.or_(x, builder.shl(y, ir.Constant(_I32, 16)))
+                factor = builder.bitcast(_spread(builder, both, 8), _vector(_I16, 16))
+                found = list(sums)
+                for i in range(lanes // 16):
+                    rows = [_at(builder, source, builder.mul(row, width), begin, _int(16 * i)) for row in (a, b)]
+                    parts = [_load(builder, row, _vector(_I16, 16)) for row in rows]
+                    for half, order in enumerate(orders):
+                        mixed = builder.shuffle_vector(*parts, _lanes(order))
+                        found[2 * i + half] = builder.add(found[2 * i + half], _pairs(builder, mixed, factor))
+                return found
 
-            sums = _repeat(builder, start, stop, [ir.Constant(wide, [0] * 8)] * (lanes // 8), step)
-            for i, total in enumerate(sums):
-                _add_into(builder, _at(builder, result, begin, _int(8 * i)), total)
+            zero = ir.Constant(_vector(_I32, 8), [0] * 8)
+            pairs = builder.sdiv(builder.add(builder.sub(stop, start), _int(1)), _int(2))
+            sums = _repeat(builder, _int(0), pairs, [zero] * (lanes // 8), step)
+            for i in range(lanes // 16):
+                for half, order in enumerate(([0, 1, 2, 3, 8, 9, 10, 11], [4, 5, 6, 7, 12, 13, 14, 15])):
+                    total = builder.shuffle_vector(sums[2 * i], sums[2 * i + 1], _lanes(order))
+                    _add_into(builder, _at(builder, result, begin, _int(16 * i + 8 * half)), total)
             return context.get_dummy_value()
 
         word = types.int64
