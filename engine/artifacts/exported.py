@@ -91,14 +91,15 @@ class Exported(Predictor):
         return self.plan.run(view.x, view.topology)
 
     def compare(self, result: RunResult, data: Data | Batch | None = None) -> Agreement:
-        """This model beside the fake-quantized one of the run that it was saved from, on the same data."""
+        """What the file holds beside the fake-quantized model of the run that it was saved from, on the same data.
+
+        Both go through the fake-quantized layers, whose sites are listened to, not through the plan.
+        """
         trained = result.model
         model, live = trained.build()
         reference = Predictor(trained.spec, trained.size, model, live, trained.scaling, self.settings)
         ours, theirs = Trace(), Trace()
-        # The labels are those of ``predict``, on integers; the codes are listened to in a pass of their own.
-        labels, expected = self.predict(data), theirs.predict(reference, data)
-        ours.predict(self, data)
+        labels, expected = ours.predict(self, data), theirs.predict(reference, data)
         differing = (labels != expected) & ~(labels.isnan() & expected.isnan())
         if differing.dim() > 1:
             differing = differing.flatten(1).any(1)

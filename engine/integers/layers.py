@@ -7,12 +7,11 @@ steps that follow it, up to the next layer's codes where that layer rounds what 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from engine.formats.encoded import Encoded
 from engine.integers.operands import (
@@ -22,22 +21,25 @@ from engine.integers.operands import (
     SparseCodes,
     Values,
     constant_codes,
-    largest,
+    finished,
     offset,
     rounded,
     run,
     values_of,
-    widened,
 )
 from engine.integers.sites import NoIntegersError, Site, needed, site_of, weight_integers
-from engine.kernels.aggregate import Adjacency, aggregate
+from engine.kernels.aggregate import Adjacency
 from engine.kernels.finish import ADD, CODES, MULTIPLY, RELU, ROUND, ROWS, Program
 from engine.kernels.integer_products import Kernel, multiply_dense, multiply_entries
 from engine.kernels.integer_sums import FIXED_POINT, FixedPoint, sum_codes, sum_weighted
 from engine.layers.batch_norm import BatchNorm
 from engine.layers.dense import DenseLayer
 from engine.layers.gcn import GCNLayer
-from engine.layers.operand import Constant
+from engine.layers.gin import GINLayer
+from engine.layers.neighbours import AGGREGATES, add_own
+from engine.layers.operand import Activation, Constant
+from engine.layers.sage import SAGELayer
+from engine.live import Sites
 from engine.topology import Topology
 
 Passed = Constant | Codes | Values
@@ -155,6 +157,137 @@ class GCN:
 
         ops = [*self.after, *tail]
         return run(produce, scale, ops, factor, len(sent.codes), columns, scratch, self)
+
+
+class Dense:
+    """engine.layers.dense on codes: product, bias, feature. Raises NoIntegersError."""
+
+    def __init__(self, layer: DenseLayer, name: str, weights: Weights) -> None:
+        if layer.relu:
+            raise NoIntegersError("its linear layer has a ReLU of its own")
+        self.linear = Linear(layer, weights.get(f"{name}.weight"))
+        self.ops: list[Op] = [] if layer.bias is None else [(ADD, layer.bias.detach().numpy())]
+        self.ops += _round(site_of(layer.sites, "feature", "forward"))
+
+    def run(self, x: Codes | SparseCodes, then: Sequence[Op], scratch: Scratch) -> Codes | Values:
+        return self.linear.run(x, [*self.ops, *then], None, scratch)
+
+
+class _Neighbours:
+    """The sum or mean of neighbours' values, rounded at the sites "message" and "aggregate".
+
+    Where the message is not quantized, or its greatest is taken, the layer's own kernels do it in float32.
+    """
+
+    def __init__(self, sites: Sites, how: str) -> None:
+        self.sites, self.how = sites, how
+        found = site_of(sites, "message", "aggregate")
+        self.message = found if how != "max" else None
+        self.said = "sum of the messages' codes"
+        if self.message is None:
+            why = "the greatest is taken" if how == "max" else "messages are not quantized"
+            self.said = f"aggregate in fp32 ({why})"
+        self.ops = [*([(ROWS, None)] if how == "mean" else []), *_round(site_of(sites, "aggregate", "aggregate"))]
+        self._factors: WeakKeyDictionary[Adjacency, np.ndarray] = WeakKeyDictionary()
+
+    def run(self, x: Values, topology: Topology, then: Sequence[Op], scratch: Scratch) -> Codes | Values:
+        adjacency = topology.plain
+        if self.message is None:
+            total = values_of(self.in_float32(x.tensor(), topology))
+            return finished(total, then, scratch, self) if then else total
+        sent = rounded(x, self.message, scratch, (self, "message"))
+        factor = _kept(self._factors, adjacency, lambda: adjacency.inverse_degree.squeeze(1).numpy())
+        scale = np.full(sent.codes.shape[1], float(sent.grid.c))
+
+        def produce(out: np.ndarray, program: Program | None) -> None:
+            sum_codes(adjacency.incoming, sent.codes, offset(sent.grid), out, program)
+
+        return run(produce, scale, [*self.ops, *then], factor, len(sent.codes), x.columns, scratch, self)
+
+    def in_float32(self, x: Activation, topology: Topology, **options: bool) -> Any:
+        """As the layer does it, of the dataset's constant or of values."""
+        message = self.sites(x, "message", "aggregate", rows="nodes")
+        total = AGGREGATES[self.how](message, x, topology.plain, **options)
+        return self.sites(total, "aggregate", "aggregate", rows="nodes")
+
+
+class SAGE:
+    """engine.layers.sage on codes. Raises NoIntegersError."""
+
+    entry = None
+
+    def __init__(self, layer: SAGELayer, name: str, weights: Weights) -> None:
+        self.around = _Neighbours(layer.sites, layer.aggregate)
+        self.neighbours = Dense(layer.neighbours, f"{name}.neighbours", weights)
+        self.root = Dense(layer.root, f"{name}.root", weights)
+        self.after = [*_round(site_of(layer.sites, "update", "forward")), *_normalized(layer.norm)]
+
+    @property
+    def said(self) -> str:
+        return f"integers: products of codes, {self.around.said}"
+
+    def run(self, x: Passed, topology: Topology, tail: Sequence[Op], scratch: Scratch) -> Codes | Values:
+        if isinstance(x, Codes):
+            raise AssertionError("it rounds what it takes twice")
+        first, second = self.neighbours.linear, self.root.linear
+        if isinstance(x, Constant):
+            key = (self, "aggregate", topology.plain)
+            total = x.keep(key, lambda: first.enter(self.around.in_float32(x, topology), scratch))
+        else:
+            total = self.around.run(x, topology, [(CODES, first.entry)], scratch)
+        out = self.neighbours.run(total, (), scratch)
+        own = self.root.run(second.enter(x, scratch), (), scratch)
+        assert isinstance(out, Values)
+        assert isinstance(own, Values)
+        np.add(out.values, own.values, out=out.values)
+        ops = [*self.after, *tail]
+        return finished(out, ops, scratch, self) if ops else out
+
+
+class GIN:
+    """engine.layers.gin on codes. Raises NoIntegersError."""
+
+    entry = None
+
+    def __init__(self, layer: GINLayer, name: str, weights: Weights) -> None:
+        self.around = _Neighbours(layer.sites, "sum")
+        self.scale = 1 + (layer.initial_eps if layer.eps is None else float(layer.eps.detach()))
+        mlp = layer.mlp
+        self.linears = [
+            Dense(linear, f"{name}.mlp.linears.{index}", weights)  # pyright: ignore[reportArgumentType]
+            for index, linear in enumerate(mlp.linears)
+        ]
+        self.after: list[Op] = [(RELU, None)] if mlp.activate else []
+        self.after += [*_normalized(mlp.norm), *_round(site_of(layer.sites, "update", "forward"))]
+
+    @property
+    def said(self) -> str:
+        return f"integers: products of codes, {self.around.said}"
+
+    def run(self, x: Passed, topology: Topology, tail: Sequence[Op], scratch: Scratch) -> Codes | Values:
+        first = self.linears[0].linear
+        if isinstance(x, Constant):
+            out: Any = x.keep((self, "sum", topology.plain), lambda: first.enter(self._sum(x, topology), scratch))
+        else:
+            assert isinstance(x, Values)
+            total = self.around.run(x, topology, (), scratch)
+            assert isinstance(total, Values)
+            np.add(total.values, np.float32(self.scale) * x.values, out=total.values)
+            out = first.enter(total, scratch)
+        for index, dense in enumerate(self.linears):
+            following = self.linears[index + 1 : index + 2]
+            then = [*self.after, *tail]
+            if following:
+                then = [(RELU, None), (CODES, following[0].linear.entry)]
+            out = dense.run(out, then, scratch)
+        return out
+
+    def _sum(self, x: Constant, topology: Topology) -> Passed:
+        """(1+ε)·x + the sum of x's neighbours, which is as constant as x."""
+        adjacency = topology.plain
+        total = self.around.in_float32(x, topology, own=True)
+        found = add_own(total, x, self.scale, x, adjacency)
+        return found if isinstance(found, Constant) else values_of(found)
 
 
 def _kept(kept: WeakKeyDictionary[Adjacency, T], of: Adjacency, make: Callable[[], T]) -> T:

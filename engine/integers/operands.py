@@ -122,8 +122,10 @@ def run(
     columns: int,
     scratch: Scratch,
     owner: object,
+    ready: np.ndarray | None = None,
 ) -> Codes | Values:
-    """Sums times their scale, float64 [width], through the ops; ``factor``: each row's, of ROWS.
+    """Sums times their scale, float64 [width], through the ops; ``factor``: each row's, of ROWS; ``ready``: the
+    sums, where they are values already.
 
     Where a site's range is the tensor's own, the values before it are made first, their columns' extremes are looked
     at, and the steps between (each monotone in a column) say what the range is without a pass of its own.
@@ -137,8 +139,10 @@ def run(
         produce(out, Program(scale, steps, factors))
         grid = steps[-1].grid if coded else None
         return Values(out, columns) if grid is None else Codes(out, grid)
-    values = scratch.take(owner, shape, "float32")
-    produce(values, Program(scale, steps, factors))
+    values = ready
+    if values is None or start:
+        values = scratch.take(owner, shape, "float32")
+        produce(values, Program(scale, steps, factors))
     lows, highs = extremes(values)
     settled: list[Op] = []
     for at, (kind, what) in enumerate(ops[start:], start):
@@ -150,8 +154,8 @@ def run(
         settled.append((kind, what))
         if kind != finish.CODES:
             lows, highs = follow_extremes(lows, highs, _step((kind, what), len(scale)))
-    again = _Rows(values)
-    return run(again, np.ones(len(scale)), settled, factor, rows, columns, scratch, (owner, start))
+    ones = np.ones(len(scale))
+    return run(_Rows(values), ones, settled, factor, rows, columns, scratch, (owner, start), ready=values)
 
 
 class _Settled(Site):
@@ -173,14 +177,15 @@ class _Rows:
         split(len(out), out.size, lambda first, last: finish_rows(self.sums, *arrays, out, first, last))
 
 
+def finished(x: Values, ops: Sequence[Op], scratch: Scratch, owner: object) -> Codes | Values:
+    """Values through the ops, as ``run`` does it with sums."""
+    ones = np.ones(x.values.shape[1])
+    return run(_Rows(x.values), ones, ops, None, len(x.values), x.columns, scratch, owner, ready=x.values)
+
+
 def rounded(x: Values, site: Site, scratch: Scratch, owner: object) -> Codes:
     """Values as the site rounds them."""
-    width = x.values.shape[1]
-    ops: list[Op] = [(finish.CODES, site)]
-    if site.grid is None:
-        lows, highs = extremes(x.values)
-        ops = [(finish.CODES, _Settled(site.grid_of(float(lows[: x.columns].min()), float(highs[: x.columns].max()))))]
-    found = run(_Rows(x.values), np.ones(width), ops, None, len(x.values), x.columns, scratch, owner)
+    found = finished(x, [(finish.CODES, site)], scratch, owner)
     assert isinstance(found, Codes)
     return found
 

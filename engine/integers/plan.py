@@ -7,17 +7,21 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from engine.integers.layers import GCN, Layer, Passed, Weights
-from engine.integers.operands import Codes, Op, Scratch, Values, values_of
+from engine.integers.layers import GCN, GIN, SAGE, Layer, Passed, Weights
+from engine.integers.operands import Op, Scratch, Values, values_of
 from engine.integers.sites import NoIntegersError
 from engine.kernels.finish import CODES, RELU
 from engine.layers.gcn import GCNLayer
+from engine.layers.gin import GINLayer
 from engine.layers.operand import Activation, Constant
+from engine.layers.sage import SAGELayer
 from engine.layers.stack import Stack
 from engine.topology import Topology
 
 LAYERS: dict[type[nn.Module], Callable[[nn.Module, str, Weights], Layer]] = {
     GCNLayer: GCN,  # pyright: ignore[reportAssignmentType]
+    GINLayer: GIN,  # pyright: ignore[reportAssignmentType]
+    SAGELayer: SAGE,  # pyright: ignore[reportAssignmentType]
 }
 
 
