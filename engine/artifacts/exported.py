@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -81,7 +81,7 @@ class Exported(Predictor):
     @cached_property
     def plan(self) -> Plan:
         """Which of its layers run on integers, and why the others do not."""
-        return plan_of(self.model, self.weights)
+        return plan_of(self.model, self.weights, self.settings or Settings())
 
     def outputs(self, view: View) -> Tensor:
         """On integers where the plan has any; whoever listens to the sites hears the fake-quantized layers."""

@@ -14,18 +14,22 @@ import numpy as np
 from torch import nn
 
 from engine.formats.encoded import Encoded
+from engine.integers.dispatch import Dispatch, fits_float32, sum_in_float32
 from engine.integers.operands import (
     Codes,
     Op,
+    Rows,
     Scratch,
     SparseCodes,
     Values,
     constant_codes,
     finished,
+    largest,
     offset,
     rounded,
     run,
     values_of,
+    widened,
 )
 from engine.integers.sites import NoIntegersError, Site, needed, site_of, weight_integers
 from engine.kernels.aggregate import Adjacency
@@ -105,7 +109,7 @@ class Linear:
 class GCN:
     """engine.layers.gcn on codes. Raises NoIntegersError."""
 
-    def __init__(self, layer: GCNLayer, name: str, weights: Weights) -> None:
+    def __init__(self, layer: GCNLayer, name: str, weights: Weights, dispatch: Dispatch) -> None:
         sites = layer.sites
         self.linear = Linear(layer, weights.get(f"{name}.weight"))
         feature = site_of(sites, "feature", "aggregate")
@@ -126,8 +130,8 @@ class GCN:
             self.after.append((ADD, layer.bias.detach().numpy()))
         self.after += _round(site_of(sites, "update", "forward"))
         self.after += _normalized(layer.norm)
+        self.sums = Sums(dispatch, self.linear.kernel.width, weighted=self.message is None)
         self._factors: WeakKeyDictionary[Adjacency, np.ndarray] = WeakKeyDictionary()
-        self._weights: WeakKeyDictionary[Adjacency, FixedPoint] = WeakKeyDictionary()
 
     @property
     def entry(self) -> Site:
@@ -135,28 +139,58 @@ class GCN:
 
     @property
     def said(self) -> str:
-        how = "messages' codes" if self.message is not None else "features' codes times the nodes' norm in fixed point"
-        return f"integers: product of codes, sum of the {how}"
+        how = "messages' codes" if self.message is not None else "features' codes times the nodes' norm"
+        return f"integers: product of codes, sum of the {how} ({self.sums.said})"
 
     def run(self, x: Passed, topology: Topology, tail: Sequence[Op], scratch: Scratch) -> Codes | Values:
         adjacency, columns = topology.looped, self.linear.columns
         factor = _kept(self._factors, adjacency, lambda: adjacency.inverse_sqrt_degree.squeeze(1).numpy())
         sent = self.linear.run(self.linear.enter(x, scratch), self.before, factor, scratch)
         assert isinstance(sent, Codes)
-        scale = np.full(sent.codes.shape[1], float(sent.grid.c))
-        if self.message is None:
-            scale *= 2.0**-FIXED_POINT
+        return self.sums.run(sent, adjacency, factor, [*self.after, *tail], columns, scratch)
 
-        def produce(out: np.ndarray, program: Program | None) -> None:
-            if self.message is not None:
-                sum_codes(adjacency.incoming, sent.codes, offset(sent.grid), out, program)
-                return
-            factors = adjacency.inverse_sqrt_degree
-            weights = _kept(self._weights, adjacency, lambda: FixedPoint.of(factors, adjacency.incoming))
-            sum_weighted(adjacency.incoming, sent.codes, offset(sent.grid), weights, out, program)
 
-        ops = [*self.after, *tail]
-        return run(produce, scale, ops, factor, len(sent.codes), columns, scratch, self)
+class Sums:
+    """Sums of nodes' codes over the edges into each node; ``weighted``: each times d^(−1/2) of its node.
+
+    By the integer kernel or by fp32's, whichever is the faster at this width on this machine.
+    """
+
+    def __init__(self, dispatch: Dispatch, width: int, *, weighted: bool = False) -> None:
+        self.weighted = weighted
+        self.integers = dispatch.pays(weighted, width)
+        ratio = dispatch.ratio(weighted, width)
+        self.said = f"{'integer' if self.integers else 'fp32'} kernel: integers take {ratio:.2f} of fp32's time here"
+        self._fixed: WeakKeyDictionary[Adjacency, FixedPoint] = WeakKeyDictionary()
+
+    def run(
+        self,
+        sent: Codes,
+        adjacency: Adjacency,
+        factor: np.ndarray | None,
+        ops: Sequence[Op],
+        columns: int,
+        scratch: Scratch,
+    ) -> Codes | Values:
+        """The sums through the ops; ``factor``: each node's, of ROWS."""
+        matrix, codes, start = adjacency.incoming, sent.codes, offset(sent.grid)
+        scale = np.full(codes.shape[1], float(sent.grid.c))
+        if not self.integers and (self.weighted or fits_float32(matrix, largest(sent.grid))):
+            total = sum_in_float32(matrix, codes, start, factor if self.weighted else None)
+            return run(Rows(total), scale, ops, factor, len(codes), columns, scratch, self)
+        if not self.weighted:
+
+            def produce(out: np.ndarray, program: Program | None) -> None:
+                sum_codes(matrix, codes, start, out, program)
+
+            return run(produce, scale, ops, factor, len(codes), columns, scratch, self)
+        fixed = _kept(self._fixed, adjacency, lambda: FixedPoint.of(adjacency.inverse_sqrt_degree, matrix))
+
+        def produce_weighted(out: np.ndarray, program: Program | None) -> None:
+            sum_weighted(matrix, codes, start, fixed, out, program)
+
+        scale *= 2.0**-FIXED_POINT
+        return run(produce_weighted, scale, ops, factor, len(codes), columns, scratch, self)
 
 
 class Dense:
@@ -179,11 +213,12 @@ class _Neighbours:
     Where the message is not quantized, or its greatest is taken, the layer's own kernels do it in float32.
     """
 
-    def __init__(self, sites: Sites, how: str) -> None:
+    def __init__(self, sites: Sites, how: str, width: int, dispatch: Dispatch) -> None:
         self.sites, self.how = sites, how
         found = site_of(sites, "message", "aggregate")
         self.message = found if how != "max" else None
-        self.said = "sum of the messages' codes"
+        self.sums = Sums(dispatch, widened(width))
+        self.said = f"sum of the messages' codes ({self.sums.said})"
         if self.message is None:
             why = "the greatest is taken" if how == "max" else "messages are not quantized"
             self.said = f"aggregate in fp32 ({why})"
@@ -197,12 +232,7 @@ class _Neighbours:
             return finished(total, then, scratch, self) if then else total
         sent = rounded(x, self.message, scratch, (self, "message"))
         factor = _kept(self._factors, adjacency, lambda: adjacency.inverse_degree.squeeze(1).numpy())
-        scale = np.full(sent.codes.shape[1], float(sent.grid.c))
-
-        def produce(out: np.ndarray, program: Program | None) -> None:
-            sum_codes(adjacency.incoming, sent.codes, offset(sent.grid), out, program)
-
-        return run(produce, scale, [*self.ops, *then], factor, len(sent.codes), x.columns, scratch, self)
+        return self.sums.run(sent, adjacency, factor, [*self.ops, *then], x.columns, scratch)
 
     def in_float32(self, x: Activation, topology: Topology, **options: bool) -> Any:
         """As the layer does it, of the dataset's constant or of values."""
@@ -216,8 +246,8 @@ class SAGE:
 
     entry = None
 
-    def __init__(self, layer: SAGELayer, name: str, weights: Weights) -> None:
-        self.around = _Neighbours(layer.sites, layer.aggregate)
+    def __init__(self, layer: SAGELayer, name: str, weights: Weights, dispatch: Dispatch) -> None:
+        self.around = _Neighbours(layer.sites, layer.aggregate, layer.root.weight.shape[1], dispatch)
         self.neighbours = Dense(layer.neighbours, f"{name}.neighbours", weights)
         self.root = Dense(layer.root, f"{name}.root", weights)
         self.after = [*_round(site_of(layer.sites, "update", "forward")), *_normalized(layer.norm)]
@@ -235,6 +265,7 @@ class SAGE:
             total = x.keep(key, lambda: first.enter(self.around.in_float32(x, topology), scratch))
         else:
             total = self.around.run(x, topology, [(CODES, first.entry)], scratch)
+            assert isinstance(total, Codes)
         out = self.neighbours.run(total, (), scratch)
         own = self.root.run(second.enter(x, scratch), (), scratch)
         assert isinstance(out, Values)
@@ -249,8 +280,9 @@ class GIN:
 
     entry = None
 
-    def __init__(self, layer: GINLayer, name: str, weights: Weights) -> None:
-        self.around = _Neighbours(layer.sites, "sum")
+    def __init__(self, layer: GINLayer, name: str, weights: Weights, dispatch: Dispatch) -> None:
+        first: Any = layer.mlp.linears[0]
+        self.around = _Neighbours(layer.sites, "sum", first.weight.shape[1], dispatch)
         self.scale = 1 + (layer.initial_eps if layer.eps is None else float(layer.eps.detach()))
         mlp = layer.mlp
         self.linears = [

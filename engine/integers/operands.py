@@ -155,7 +155,7 @@ def run(
         if kind != finish.CODES:
             lows, highs = follow_extremes(lows, highs, _step((kind, what), len(scale)))
     ones = np.ones(len(scale))
-    return run(_Rows(values), ones, settled, factor, rows, columns, scratch, (owner, start), ready=values)
+    return run(Rows(values), ones, settled, factor, rows, columns, scratch, (owner, start), ready=values)
 
 
 class _Settled(Site):
@@ -166,7 +166,7 @@ class _Settled(Site):
 
 
 @dataclass(frozen=True)
-class _Rows:
+class Rows:
     """Finishes sums that lie in memory."""
 
     sums: np.ndarray
@@ -180,7 +180,7 @@ class _Rows:
 def finished(x: Values, ops: Sequence[Op], scratch: Scratch, owner: object) -> Codes | Values:
     """Values through the ops, as ``run`` does it with sums."""
     ones = np.ones(x.values.shape[1])
-    return run(_Rows(x.values), ones, ops, None, len(x.values), x.columns, scratch, owner, ready=x.values)
+    return run(Rows(x.values), ones, ops, None, len(x.values), x.columns, scratch, owner, ready=x.values)
 
 
 def rounded(x: Values, site: Site, scratch: Scratch, owner: object) -> Codes:

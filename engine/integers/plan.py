@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from engine.integers.dispatch import Dispatch, dispatch_for
 from engine.integers.layers import GCN, GIN, SAGE, Layer, Passed, Weights
 from engine.integers.operands import Op, Scratch, Values, values_of
 from engine.integers.sites import NoIntegersError
@@ -16,9 +17,10 @@ from engine.layers.gin import GINLayer
 from engine.layers.operand import Activation, Constant
 from engine.layers.sage import SAGELayer
 from engine.layers.stack import Stack
+from engine.settings import Settings
 from engine.topology import Topology
 
-LAYERS: dict[type[nn.Module], Callable[[nn.Module, str, Weights], Layer]] = {
+LAYERS: dict[type[nn.Module], Callable[[nn.Module, str, Weights, Dispatch], Layer]] = {
     GCNLayer: GCN,  # pyright: ignore[reportAssignmentType]
     GINLayer: GIN,  # pyright: ignore[reportAssignmentType]
     SAGELayer: SAGE,  # pyright: ignore[reportAssignmentType]
@@ -40,7 +42,7 @@ class Plan:
         return any(not isinstance(step, str) for step in self.steps)
 
     def runs(self, topology: Topology) -> bool:
-        """Whether a pass over this structure is the plan's: a sampled part weighs its edges, which sums of codes do not."""
+        """Whether a pass over this structure is the plan's: a sampled part weighs its edges, sums of codes do not."""
         return self.integers and topology.plain.weights is None
 
     @property
@@ -74,13 +76,13 @@ class Plan:
         return tail if entry is None else [*tail, (CODES, entry)]
 
 
-def plan_of(model: nn.Module, weights: Weights) -> Plan:
+def plan_of(model: nn.Module, weights: Weights, settings: Settings) -> Plan:
     """The plan of a loaded model, in evaluation mode."""
     assert isinstance(model, Stack)
-    return Plan(model, [_step(model, index, layer, weights) for index, layer in enumerate(model.layers)])
+    return Plan(model, [_step(model, index, layer, weights, settings) for index, layer in enumerate(model.layers)])
 
 
-def _step(model: Stack, index: int, layer: nn.Module, weights: Weights) -> Layer | str:
+def _step(model: Stack, index: int, layer: nn.Module, weights: Weights, settings: Settings) -> Layer | str:
     if model.residual:
         return "its input is added to its output"
     if model.activation not in (None, torch.relu):
@@ -88,7 +90,9 @@ def _step(model: Stack, index: int, layer: nn.Module, weights: Weights) -> Layer
     make = LAYERS.get(type(layer))
     if make is None:
         return f"{type(layer).__name__} has no integer form"
+    if not weights:
+        return "its weight is not quantized"
     try:
-        return make(layer, f"layers.{index}", weights)
+        return make(layer, f"layers.{index}", weights, dispatch_for(settings))
     except NoIntegersError as error:
         return str(error)

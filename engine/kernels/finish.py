@@ -1,9 +1,9 @@
 """What becomes of rows of integer sums before they are kept: scaled, rounded to the sites' grids, biased, activated.
 
 A program is a list of elementwise steps, so that a few rows stay in the processor's nearest cache through all of them
-and only their last form, mostly int8 codes, goes to memory. Values are float32 between the steps and rounded in float64,
-as the formats' own kernels do, save that 1/c is multiplied with: what lies within 1e-15 of a rounding boundary may
-take the other code.
+and only their last form, mostly int8 codes, goes to memory. Values are float32 between the steps and rounded in
+float64, as the formats' own kernels do, save that 1/c is multiplied with: what lies within 1e-15 of a rounding
+boundary may take the other code.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def finish_block(sums, start, rows, room, scale, factor, kinds, numbers, vectors
         x[k] = np.float64(sums[k]) * scale[k]
     for step in range(kinds.size):
         kind, vector = kinds[step], vectors[step]
-        if kind == ROUND or kind == CODES:
+        if kind == ROUND or kind == CODES:  # noqa: SIM109 - numba compares a tuple's members one by one, slower
             grid = numbers[step]
             _to_grid(x, grid[0], grid[1], grid[2], grid[3], grid[4])
         elif kind == ADD:

@@ -78,7 +78,7 @@ def _multiply_dense(codes, inputs, offset, tiles, program, out, first, last):
                     target[k] = np.int16(source[k]) + offset
             for block in range(tiles.shape[0]):
                 place = sums[i * width + block * TILE_COLUMNS :]
-                multiply_tile(flat, length, tiles[block].reshape(-1), place, width)
+                multiply_tile(flat, length, tiles[block].reshape(-1), place, width)  # pyright: ignore[reportCallIssue]
         finish_or_keep(sums, start, rows, room, program, out)
 
 

@@ -1,8 +1,8 @@
 """The innermost loops of the integer kernels, as vectors of LLVM's own: portable, and exact on every processor.
 
-numba knows no vectors, and what LLVM finds by itself is half as fast: a product of pairs that are added, int16 × int16 →
-int32, is one instruction (x86: vpmaddwd, without the saturation of the 8-bit vpmaddubsw that libraries use), found in
-the form that ``_pairs`` writes only. Accumulators stay in registers over the whole loop.
+numba knows no vectors, and what LLVM finds by itself is half as fast: a product of pairs that are added, int16 × int16
+→ int32, is one instruction (x86: vpmaddwd, without the saturation of the 8-bit vpmaddubsw that libraries use), found
+in the form that ``_pairs`` writes only. Accumulators stay in registers over the whole loop.
 
 Each is called from a numba kernel, on flat contiguous arrays; places are in elements.
 """
@@ -19,12 +19,12 @@ from numba.extending import intrinsic
 from engine.kernels.finish import TILE_ROWS
 
 TILE_COLUMNS = 16
-"""What ``multiply_tile`` makes of ``TILE_ROWS`` rows: 12 accumulators of 8 int32, two rows of weights and a broadcast fill 16 registers."""
+"""What ``multiply_tile`` makes of ``TILE_ROWS`` rows: 12 accumulators of 8 int32, and 4 registers for operands."""
 
 _I8, _I16, _I32, _I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 
-def _vector(kind: ir.IntType, lanes: int) -> ir.VectorType:
+def _vector(kind: ir.Type, lanes: int) -> ir.VectorType:
     return ir.VectorType(kind, lanes)
 
 
@@ -57,7 +57,9 @@ def _pairs(builder: Any, a: Any, b: Any) -> Any:
     return builder.add(_pick(builder, product, range(0, 16, 2)), _pick(builder, product, range(1, 16, 2)))
 
 
-def _repeat(builder: Any, start: Any, stop: Any, carried: Sequence[Any], step: Callable[[Any, Sequence[Any]], Any]) -> Any:
+def _repeat(
+    builder: Any, start: Any, stop: Any, carried: Sequence[Any], step: Callable[[Any, Sequence[Any]], Any]
+) -> Any:
     """``carried = step(i, carried)`` for i in range(start, stop); gives what is carried at the end."""
     before = builder.block
     head, body, end = (builder.append_basic_block(name) for name in ("head", "body", "end"))
@@ -100,7 +102,7 @@ def _at(builder: Any, pointer: Any, *terms: Any) -> Any:
 def multiply_tile(typing, x, length, weights, out, out_width):
     """out[r, :16] = Σ_k x[r, k]·w[:, k] of 6 rows: x int16 [6·length], length even.
 
-    ``weights`` int16 [length/2, 16, 2]: of each pair of inputs the 16 outputs; ``out`` int32 with rows of ``out_width``.
+    ``weights`` int16 [length/2, 16, 2]: of each pair of inputs the 16 outputs; ``out`` int32, rows of ``out_width``.
     """
 
     def generate(context, builder, signature, arguments):
@@ -147,7 +149,9 @@ def _rows_summed(lanes: int) -> Any:
             def step(p: Any, sums: Sequence[Any]) -> list[Any]:
                 row = builder.sext(builder.load(_at(builder, places, p)), _I64)
                 place = _at(builder, source, builder.mul(row, width), begin)
-                parts = [_load(builder, _at(builder, place, _int(16 * i)), _vector(_I8, 16)) for i in range(lanes // 16)]
+                parts = [
+                    _load(builder, _at(builder, place, _int(16 * i)), _vector(_I8, 16)) for i in range(lanes // 16)
+                ]
                 return [builder.add(s, builder.sext(part, s.type)) for s, part in zip(sums, parts, strict=True)]
 
             zero = ir.Constant(_vector(_I16, 16), [0] * 16)
