@@ -17,6 +17,7 @@ from typing import Any, Protocol, cast, overload
 import torch
 from torch import Tensor, nn
 
+from engine.accumulators import step_of
 from engine.diagnostics import Recorder
 from engine.errors import InputError
 from engine.formats import Format
@@ -468,6 +469,14 @@ class Sites:
             # Not kept: it is needed now and then only.
             dense = (before.dense(), after.dense())
             live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+
+    def step(self, x: Tensor, site: str, product: str) -> float | None:
+        """c where what the site gives for x is c·integers; None where it is not, or c is not one number."""
+        bound = self._bound.get((site, product)) if self.live is not None and self.live.enabled else None
+        if bound is None or not x.numel() or (site == "weight" and self.live.scheme.weight_probability is not None):  # pyright: ignore[reportOptionalMemberAccess]
+            return None
+        found = step_of(x, bound[1], 0, None)
+        return found if isinstance(found, float) else None
 
     def multiplied(self, x: Tensor | Constant, weight: Tensor) -> None:
         """Diagnostics hear of the quantized operands of the forward product (x before dropout)."""

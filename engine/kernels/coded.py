@@ -3,11 +3,12 @@
 The features of a dense dataset are the largest tensor of a small model's training. Their quantized values in a tensor
 of their own double it. Here they take the place of the values that they came from:
 
-    grids of up to 8 bits   a byte an element, in the first quarter of the memory
+    grids of up to 8 bits   a byte an element, by rows in the first quarter of the memory, by columns in the second
     blocks                  a word an element: the upper half is the value in boxes along the columns, the lower half
                             the one in boxes along the rows (values of up to 8 significant bits are bfloat16's)
 
-What is decoded is what fake-quantization gives, bit for bit. Only the order of a gradient's sum over rows is another.
+What is decoded is what fake-quantization gives, bit for bit. Only the order of a gradient's sum over rows is another;
+with a tensor that lies on a grid itself the products are exact, in integers (engine.kernels.coded_products).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.kernels.coded_products import multiply_codes, transpose
 from engine.kernels.dense import DenseOperand
 from engine.kernels.dropout import drop
 from engine.kernels.finite import check_bits
@@ -30,6 +32,8 @@ from engine.kernels.rounding import SEGMENT, clamp
 from engine.kernels.threads import split
 from engine.randomness import Key
 
+MOST = 255
+"""The largest integer of an 8-bit grid, whose zero lies at one of its ends."""
 LEAST_ROWS, MOST_ROWS = 64, 512
 """Rows that are decoded at a time: enough for a dense product, and within a cache."""
 STRIP = 64
@@ -38,16 +42,16 @@ STRIP = 64
 
 @kernel
 def _encode(x, bits, out, m, divisor, d, first, last):
-    """out[i] = code − first of x[i]. ``out`` may lie in x's own memory, from its first byte on: a segment is read
+    """out[i] = code − first − 128 of x[i]. ``out`` may lie in x's own memory, from its first byte on: a segment is read
     before its codes are written, which end before the next segment begins."""
     worst = np.int32(0)
-    codes = np.empty(SEGMENT, np.uint8)
+    codes = np.empty(SEGMENT, np.int8)
     for begin in range(0, x.size, SEGMENT):
         end = min(begin + SEGMENT, x.size)
         for i in range(begin, end):
             worst = max(worst, bits[i] & MAGNITUDE)
             code = np.rint((np.float64(x[i]) - m) / divisor - d)
-            codes[i - begin] = np.uint8(clamp(code, first, last) - first)
+            codes[i - begin] = np.int8(clamp(code, first, last) - first - 128)
         out[begin:end] = codes[: end - begin]
     return worst
 
@@ -55,7 +59,7 @@ def _encode(x, bits, out, m, divisor, d, first, last):
 @kernel
 def _decode(codes, out, m, d, c, first):
     for i in range(codes.size):
-        out[i] = ((np.float64(codes[i]) + first) + d) * c + m
+        out[i] = ((np.float64(codes[i]) + (first + 128)) + d) * c + m
 
 
 @kernel
@@ -141,9 +145,12 @@ class Decoded(ABC):
 
 @dataclass(frozen=True, eq=False)
 class CodedOperand(Decoded):
-    """One grid's codes, uint8 [rows, inputs]: x̂ = c·(code + first + d) + m."""
+    """One grid's codes, int8: x̂ = c·(code + 128 + first + d) + m."""
 
     codes: Tensor
+    """[rows, inputs]"""
+    transposed: Tensor
+    """[inputs, rows]"""
     grid: Grid
     spare: Tensor
     """The rest of the memory, float32: rows are decoded there."""
@@ -151,6 +158,25 @@ class CodedOperand(Decoded):
     @property
     def shape(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
         return self.codes.shape[0], self.codes.shape[1]
+
+    def multiply(self, kernel: Tensor, step: float | None = None) -> Tensor:
+        """X·Wᵀ for W [outputs, inputs] → [rows, outputs]; exact where W = step·integers."""
+        found = self._multiply_integers(self.codes, kernel.t(), step)
+        return super().multiply(kernel) if found is None else found
+
+    def multiply_gradient(self, gradient: Tensor, step: float | None = None) -> Tensor:
+        """dYᵀ·X for dY [rows, outputs] → [outputs, inputs]; exact where dY = step·integers."""
+        found = self._multiply_integers(self.transposed, gradient, step)
+        return super().multiply_gradient(gradient) if found is None else found.t()
+
+    def _multiply_integers(self, codes: Tensor, values: Tensor, step: float | None) -> Tensor | None:
+        grid = self.grid
+        if not step or not grid.c or grid.m or not float(grid.d).is_integer():
+            return None
+        first, last = int(grid.first + grid.d), int(grid.last + grid.d)
+        if max(abs(first), abs(last)) > MOST:
+            return None
+        return multiply_codes(codes, 128 + first, max(abs(first), abs(last)), float(grid.c), values, step)
 
     def _scratch(self) -> Tensor:
         rows, inputs = self.shape
@@ -194,11 +220,15 @@ def encode_in_place(x: Tensor, grid: Grid) -> CodedOperand:
 
     Raises NonFiniteError where x holds NaN or infinity.
     """
-    codes, spare = x.view(-1).view(torch.uint8)[: x.numel()], x.view(-1)[-(-x.numel() // 4) :]
+    size = x.numel()
+    memory = x.view(-1).view(torch.int8)
+    codes, transposed, spare = memory[:size], memory[size : 2 * size], x.view(-1)[-(-size // 2) :]
     values = float(grid.m), float(grid.divisor), float(grid.d), float(grid.first), float(grid.last)
     flat = x.view(-1).numpy()
     check_bits(_encode(flat, flat.view(np.int32), codes.numpy(), *values), x)
-    return CodedOperand(codes.view(x.shape), grid, spare)
+    found = CodedOperand(codes.view(x.shape), transposed.view(x.shape[1], x.shape[0]), grid, spare)
+    transpose(found.codes.numpy(), found.transposed.numpy())
+    return found
 
 
 def pair_in_place(

@@ -16,6 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from engine.kernels.coded import CodedOperand
 from engine.layers.operand import Activation, Constant, DenseOperand, Dropout, Operand
 from engine.live import Rows, Sites
 
@@ -50,6 +51,8 @@ class _Product(torch.autograd.Function):
         ctx.again = sites.requantizes("weight", "grad_input")
         kernel = weight if ctx.again else weight_hat
         ctx.save_for_backward(kernel if ctx.needs_input_grad[0] else None, x if keeps_x else None)
+        if isinstance(operand, CodedOperand):
+            return operand.multiply(weight_hat, sites.step(weight, "weight", "forward"))
         return operand.multiply(weight_hat)
 
     @staticmethod
@@ -73,7 +76,12 @@ class _Product(torch.autograd.Function):
                 else:
                     operand = DenseOperand(sites(x, "input", "grad_weight", 0, ctx.rows))
                 operand = _dropped(operand, dropout)
-            weight_gradient = operand.multiply_gradient(sites(gradient, "gradient", "grad_weight", 0))
+            rounded = sites(gradient, "gradient", "grad_weight", 0)
+            if isinstance(operand, CodedOperand):
+                step = sites.step(gradient, "gradient", "grad_weight")
+                weight_gradient = operand.multiply_gradient(rounded, step)
+            else:
+                weight_gradient = operand.multiply_gradient(rounded)
         return input_gradient, weight_gradient, None, None, None, None, None, None
 
 

@@ -91,6 +91,31 @@ def test_products_are_those_of_the_values(shape: tuple[int, int]) -> None:
             assert bool((error <= 1e-5 * (left.double().abs() @ right.double().abs())).all())
 
 
+@given(st.integers(1, 90), st.integers(1, 70), st.integers(1, 40), st.sampled_from(["int8", "int4", "int8-symmetric"]))
+def test_products_of_integers_are_exact(rows: int, inputs: int, outputs: int, name: str) -> None:
+    format = get_format(name)
+    assert isinstance(format, GridFormat)
+    held = coded(matrix(rows, inputs), name)
+    values = held.dense().double()
+    for shape, multiply, of in (
+        ((outputs, inputs), held.multiply, lambda w, x: x @ w.t()),
+        ((rows, outputs), held.multiply_gradient, lambda g, x: g.t() @ x),
+    ):
+        other = matrix(*shape, seed=5)
+        rounded = format.fake_quantize(other)
+        found = multiply(rounded, float(format.grid(other)[0].c)).double()
+        # c·n and the result are each rounded to float32 once; the sum is exact.
+        error = (found - of(rounded.double(), values)).abs()
+        assert bool((error <= 2.0**-22 * of(rounded.double().abs(), values.abs())).all())
+
+
+def test_sums_that_32_bits_cannot_hold_are_made_in_float() -> None:
+    rows = 40_000
+    held, gradient = coded(torch.full((rows, 2), 1.0), "int8"), torch.ones(rows, 3)
+    found = held.multiply_gradient(gradient, 1 / 255)
+    assert torch.equal(found, torch.full((3, 2), float(rows)))
+
+
 def test_dropout_is_the_dense_matrix_own() -> None:
     held, key = coded(matrix(40, 9), "int8"), make_key(0, 1, 2)
     dense = DenseOperand(held.dense())
