@@ -22,6 +22,7 @@ from engine.diagnostics import Recorder
 from engine.errors import InputError
 from engine.formats import Format
 from engine.kernels.aggregate import Adjacency
+from engine.kernels.packed_rows import PackedRows
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Activation, Constant, DenseOperand, Operand, make_operand
 from engine.quantizer import Quantizer
@@ -469,6 +470,25 @@ class Sites:
             # Not kept: it is needed now and then only.
             dense = (before.dense(), after.dense())
             live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+
+    def stashes(self, *, constant: bool) -> bool:
+        """Whether what a linear product reads (``constant``: the dataset's features) is kept at the site "stash"."""
+        if not self.covers("stash", "grad_weight"):
+            return False
+        return not constant or self._places["stash", "grad_weight"][2].quantization.stashes_constants
+
+    def stash(self, x: Tensor, rows: Rows = None) -> Tensor | PackedRows:
+        """x [rows, width] as the backward pass will find it: packed, where the format of the site "stash" allows."""
+        live, bound = self.live, self._bound.get(("stash", "grad_weight"))
+        x = x.detach()
+        if live is None or not live.enabled or bound is None:
+            return x
+        seen = live.recorder is not None or live.tally is not None
+        by_node = rows is not None and live.protected(self.layer, self.of) is not None
+        if seen or by_node or not isinstance(bound[1], Quantizer):
+            return self(x, "stash", "grad_weight", -1, rows)
+        with torch.no_grad():
+            return bound[1].pack(x)
 
     def step(self, x: Tensor, site: str, product: str) -> float | None:
         """c where what the site gives for x is c·integers; None where it is not, or c is not one number."""

@@ -19,6 +19,7 @@ from engine.catalogue import unknown
 from engine.errors import InputError
 from engine.formats import Format, get_format
 from engine.formats.base import Granularity, RoundingMode
+from engine.formats.grid import GridFormat
 from engine.grammar import Value
 from engine.schedule import Schedule, Step
 
@@ -139,6 +140,23 @@ class Quantization:
         if self.estimator.startswith("clipped") and self.format.ranged:
             return -(-elements // 8)
         return 4 * elements if self.estimator == "lsq" else 0
+
+    @property
+    def stashes_constants(self) -> bool:
+        """At the site "stash": whether features, which are in memory anyway, are kept there as activations are."""
+        return True
+
+    def packed_bytes(self, rows: int, width: int) -> int | None:
+        """Bytes of a tensor [rows, width] that is kept packed (engine.kernels.packed_rows); None: it is not."""
+        own = self.granularity == "row" and self.range == "min-max" and self.estimator != "lsq"
+        if not (own and isinstance(self.format, GridFormat) and self.format.width <= 8):
+            return None
+        return rows * (-(-width * self.format.width // 8) + self.format.range_bits // 8)
+
+    @property
+    def holds_protected(self) -> bool:
+        """Whether its gradient asks which rows were protected, a byte a row."""
+        return self.estimator == "lsq"
 
     def metadata_bits(self, rows: int, width: int) -> int:
         """Bits of the ranges of a tensor [rows, width] where each line has one; a tensor's one range is not counted."""

@@ -30,6 +30,9 @@ class Variant:
     scheme: str = "fp32"
     sparse: bool = False
     input_dropout: bool = False
+    layers: int = 0
+    hidden: int = 0
+    """Where not 0, instead of the model's own and HIDDEN."""
 
     @property
     def name(self) -> str:
@@ -45,11 +48,12 @@ class Variant:
     @property
     def spec(self) -> RunSpec:
         """The run that it is a step of."""
-        hidden = {} if self.model == "gat" else {"hidden": HIDDEN.get(self.dataset, 16)}
+        hidden = {} if self.model == "gat" else {"hidden": self.hidden or HIDDEN.get(self.dataset, 16)}
+        layers = {"layers": self.layers} if self.layers else {}
         return RunSpec.parse(
             {
                 "dataset": self.dataset,
-                "model": {"name": self.model, "input_dropout": self.input_dropout, **hidden},
+                "model": {"name": self.model, "input_dropout": self.input_dropout, **hidden, **layers},
                 "scheme": self.scheme,
                 "device": "cpu",
             }

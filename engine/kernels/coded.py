@@ -22,8 +22,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.coded_products import multiply_codes, transpose
-from engine.kernels.dense import DenseOperand
-from engine.kernels.dropout import drop
+from engine.kernels.dropout import drop_in_place
 from engine.kernels.finite import check_bits
 from engine.kernels.grid import Grid, fits_float32
 from engine.kernels.grid_cpu import MAGNITUDE
@@ -107,9 +106,9 @@ class Decoded(ABC):
             self.decode(row, row + 1, out[place : place + 1])
         return out
 
-    def drop(self, rate: float, key: Key) -> DenseOperand:
-        """The values after dropout, in a new tensor."""
-        return DenseOperand(drop(self.dense(), rate, key))
+    def drop(self, rate: float, key: Key) -> Dropped:
+        """The values after dropout, which falls on the rows that are decoded."""
+        return Dropped(self, rate, key)
 
     def multiply(self, kernel: Tensor) -> Tensor:
         """X·Wᵀ for W [outputs, inputs] → [rows, outputs]."""
@@ -141,6 +140,26 @@ class Decoded(ABC):
 
     def _decoder(self, begin: int, values: Tensor) -> Callable[[int, int], None]:
         return lambda a, z: self.decode(begin + a, begin + z, values[a:z])
+
+
+@dataclass(frozen=True, eq=False)
+class Dropped(Decoded):
+    """What dropout leaves of a matrix."""
+
+    source: Decoded
+    rate: float
+    key: Key
+
+    @property
+    def shape(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.source.shape
+
+    def decode(self, first: int, last: int, into: Tensor) -> None:
+        self.source.decode(first, last, into)
+        drop_in_place(into, first * self.shape[1], self.rate, self.key)
+
+    def _scratch(self) -> Tensor:
+        return self.source._scratch()
 
 
 @dataclass(frozen=True, eq=False)

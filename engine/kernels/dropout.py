@@ -17,6 +17,19 @@ def _drop(x, out, rate, scale, first, second):
         out[i] = x[i] * scale if hash_uniform(i, first, second) >= rate else np.float32(0)
 
 
+@numba.njit(cache=True, nogil=True)
+def _drop_in_place(x, start, rate, scale, first, second):
+    for i in range(x.size):
+        x[i] = x[i] * scale if hash_uniform(start + i, first, second) >= rate else np.float32(0)
+
+
+def drop_in_place(x: Tensor, start: int, rate: float, key: Key) -> None:
+    """``drop`` of a part of a tensor, float32 on the CPU, whose first element has the number ``start``, in place."""
+    scale = np.float32(1 / (1 - rate))
+    keys = np.uint32(key.first), np.uint32(key.second)
+    _drop_in_place(x.view(-1).numpy(), start, np.float32(rate), scale, *keys)
+
+
 def drop(x: Tensor, rate: float, key: Key) -> Tensor:
     """x·1/(1−rate) where u ≥ rate, else 0; any shape, float32, without gradient.
 

@@ -58,20 +58,27 @@ class GCNLayer(nn.Module):
 
     def forward(self, x: Activation, topology: Topology, dropout: Dropout | None = None) -> Tensor:
         sites = self.sites
-        feature = sites(linear(x, self.weight, sites, dropout, alone=True), "feature", "aggregate", rows="nodes")
         by_edge = self.message == "edge" and sites.covers("message", "aggregate")
-        total = self._by_edge(feature, topology) if by_edge else self._by_node(feature, topology)
-        out = sites(total, "aggregate", "aggregate", rows="nodes")
+        sum_messages = self._by_edge if by_edge else self._by_node
+        # No name for what is between: each is as large as the result, and gone when the next is there.
+        out = sites(sum_messages(self._feature(x, dropout), topology), "aggregate", "aggregate", rows="nodes")
         if self.bias is not None:
             out = out + self.bias
         out = sites(out, "update", "forward", rows="nodes")
         return out if self.norm is None else self.norm(out)
 
+    def _feature(self, x: Activation, dropout: Dropout | None) -> Tensor:
+        product = linear(x, self.weight, self.sites, dropout, alone=True)
+        return self.sites(product, "feature", "aggregate", rows="nodes")
+
     def _by_node(self, feature: Tensor, topology: Topology) -> Tensor:
         scale = topology.looped.inverse_sqrt_degree
         message = self.sites(feature * scale, "message", "aggregate", rows="nodes")
+        del feature
         self.sites.summed(message, topology.looped)
-        return self.sites.gradient(aggregate(message, topology.looped)) * scale
+        total = self.sites.gradient(aggregate(message, topology.looped))
+        del message
+        return total * scale
 
     def _by_edge(self, feature: Tensor, topology: Topology) -> Tensor:
         adjacency = topology.looped

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.coded import CodedOperand
+from engine.kernels.packed_rows import PackedRows
 from engine.layers.operand import Activation, Constant, DenseOperand, Dropout, Operand
 from engine.live import Rows, Sites
 
@@ -33,7 +34,7 @@ class _Product(torch.autograd.Function):
         ctx,
         x_hat: Tensor | None,
         weight_hat: Tensor,
-        x: Activation,
+        x: Activation | PackedRows,
         constant: Constant | None,
         weight: Tensor,
         sites: Sites,
@@ -43,11 +44,12 @@ class _Product(torch.autograd.Function):
         operand: Operand = constant.operand if constant is not None else DenseOperand(x_hat)  # pyright: ignore[reportArgumentType]
         operand = _dropped(operand, dropout)
         ctx.sites, ctx.dropout, ctx.rows = sites, dropout, rows
-        again = sites.requantizes("input", "grad_weight") or sites.covers("stash", "grad_weight")
+        again = sites.requantizes("input", "grad_weight") or sites.stashes(constant=constant is not None)
         # Kept is what the backward pass reads, and nothing else: X̂ or X, and W where X has a gradient.
         ctx.operand = None if again else operand
         ctx.constant = x if again and isinstance(x, Constant) else None
-        keeps_x = again and ctx.constant is None
+        ctx.packed = x if again and isinstance(x, PackedRows) else None
+        keeps_x = again and isinstance(x, Tensor)
         ctx.again = sites.requantizes("weight", "grad_input")
         kernel = weight if ctx.again else weight_hat
         ctx.save_for_backward(kernel if ctx.needs_input_grad[0] else None, x if keeps_x else None)
@@ -73,8 +75,11 @@ class _Product(torch.autograd.Function):
             if operand is None:
                 if ctx.constant is not None:
                     operand = sites(ctx.constant, "input", "grad_weight", 0, ctx.rows).operand
+                elif ctx.packed is not None and not sites.covers("input", "grad_weight"):
+                    operand = ctx.packed
                 else:
-                    operand = DenseOperand(sites(x, "input", "grad_weight", 0, ctx.rows))
+                    kept = x if ctx.packed is None else ctx.packed.dense()
+                    operand = DenseOperand(sites(kept, "input", "grad_weight", 0, ctx.rows))
                 operand = _dropped(operand, dropout)
             rounded = sites(gradient, "gradient", "grad_weight", 0)
             if isinstance(operand, CodedOperand):
@@ -102,15 +107,14 @@ def linear(
     """
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
-        if alone and not sites.covers("stash", "grad_weight"):
+        stashed = sites.stashes(constant=True)
+        if alone and not stashed:
             sites.settle(x)
         constant = sites(x, "input", "forward", -1, rows)
         sites.multiplied(constant, weight_hat)
-        kept = sites(x, "stash", "grad_weight", -1, rows) if torch.is_grad_enabled() else x
+        kept = sites(x, "stash", "grad_weight", -1, rows) if stashed and torch.is_grad_enabled() else x
         return _Product.apply(None, weight_hat, kept, constant, weight.detach(), sites, dropout, rows)
     x_hat = sites(x, "input", "forward", -1, rows)
     sites.multiplied(x_hat, weight_hat)
-    kept = x.detach()
-    if torch.is_grad_enabled():
-        kept = sites(kept, "stash", "grad_weight", -1, rows)
+    kept = sites.stash(x, rows) if torch.is_grad_enabled() else x.detach()
     return _Product.apply(x_hat, weight_hat, kept, None, weight.detach(), sites, dropout, rows)

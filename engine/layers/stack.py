@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from engine.layers.activation import packed_relu
 from engine.layers.dropout import dropped
 from engine.layers.operand import Activation, Dropout
 from engine.live import Sites
@@ -65,12 +66,20 @@ class Stack(nn.Module):
             y: Tensor = layer(out, topology, dropout, **more)
             if index + 1 == len(self.layers):
                 return y
-            if self.activation is not None:
+            if self.activation is torch.relu and _keeps_packed(self.layers[index + 1]):
+                y = packed_relu(y)
+            elif self.activation is not None:
                 y = self.activation(y)
             if self.residual and y.shape == out.shape:
                 y = y + dropped(out if isinstance(out, Tensor) else out.dense(), dropout)
             out = y
         raise AssertionError("a stack has at least one layer")
+
+
+def _keeps_packed(layer: nn.Module) -> bool:
+    """Whether a layer keeps its input packed, so that nobody holds what comes before it in full."""
+    sites = getattr(layer, "sites", None)
+    return isinstance(sites, Sites) and sites.covers("stash", "grad_weight")
 
 
 def _handed_back(x: Tensor, layer: nn.Module) -> Tensor:

@@ -152,10 +152,17 @@ def estimator(
     return Kept(layer, "estimator", bits, held, mask=True, every_step=parameter)
 
 
-def activation(layer: int, rows: int, width: int) -> Iterator[Kept]:
-    """A ReLU or ELU: a machine keeps which elements it passed, this emulation a float32 tensor."""
+def activation(layer: int, rows: int, width: int, *, packs: bool = False) -> Iterator[Kept]:
+    """A ReLU or ELU: a machine keeps which elements it passed, this emulation a float32 tensor.
+
+    ``packs``: before a layer that keeps its input packed it holds a bit an element too (engine.layers.activation).
+    """
     n = rows * width
-    yield Kept(layer, "activation", lambda f: n, lambda f: 4 * n, mask=True)
+
+    def held(f: Facts) -> float:
+        return -(-n // 8) if packs and f.rules("stash", "grad_weight", layer + 1) else 4 * n
+
+    yield Kept(layer, "activation", lambda f: n, held, mask=True)
 
 
 def batch_norm(layer: int, rows: int, width: int, *, shared: bool = False) -> Iterator[Kept]:
@@ -185,13 +192,17 @@ def own_rows(layer: int, rows: int, width: int, *, constant: bool) -> Iterator[K
 
 
 def protection(layer: int, nodes: int, edges: int = 0, edge_sites: tuple[str, ...] = ()) -> Iterator[Kept]:
-    """Which nodes a step protects (charged as the product "mask"): a byte a node, and a byte an edge and site."""
+    """Which nodes a step protects (charged as the product "mask"): a byte a node, and a byte an edge and site.
+
+    Held where the step or the bits are learned; for others the protected rows lie in the masks of clipping.
+    """
 
     def held(facts: Facts) -> float:
-        if facts.scheme.protection is None or not facts.scheme.rules:
+        if facts.scheme.protection is None or not any(rule.quantization.holds_protected for rule in facts.scheme.rules):
             return 0
         own = nodes if facts.scheme.protection.per == "layer" or layer == 0 else 0
-        return own + sum(edges for site in edge_sites if facts.rules(site, "aggregate", layer))
+        found = [facts.rules(site, "aggregate", layer) for site in edge_sites]
+        return own + sum(edges for rules in found if any(rule.quantization.holds_protected for rule in rules))
 
     yield Kept(layer, "node", lambda f: 0, held)
 
@@ -228,13 +239,18 @@ def linear(
     ends_here = constant if weight_gradient_only is None else weight_gradient_only
 
     def held(f: Facts) -> float:
-        stash = bool(f.rules("stash", "grad_weight", layer))
+        rules = f.rules("stash", "grad_weight", layer)
+        stash = bool(rules) and (not constant or rules[0].quantization.stashes_constants)
         again = f.again("input", "grad_weight", layer) or stash
         covered = bool(f.rules("input", "forward", layer))
         if not constant:
             itself = (again and not stash) or not (again or covered or dropout)
             there = activated if isinstance(activated, bool) else activated(f)
-            return 0 if itself and there else 4 * n
+            by_row = stash and (of is None or not f.protects_nodes) and not f.by_bucket("stash", "grad_weight", layer)
+            packed = (
+                f.rules("stash", "grad_weight", layer)[0].quantization.packed_bytes(rows, inputs) if by_row else None
+            )
+            return packed if packed is not None else 0 if itself and there else 4 * n
         repeats = f.repeats("input", "forward", layer)
         anew = moves or features.fresh
         if source == "derived":

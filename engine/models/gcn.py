@@ -106,7 +106,7 @@ def kept(spec: GCNSpec, size: GraphSize) -> Iterator[Kept]:
         if layer + 1 < len(pairs) or graphs:
             if spec.batch_norm:
                 yield from stash.batch_norm(layer, nodes, outputs)
-            yield from stash.activation(layer, nodes, outputs)
+            yield from stash.activation(layer, nodes, outputs, packs=layer + 1 < len(pairs))
             # A residual sum is another tensor than the ReLU's.
             shared = not (spec.residual and inputs == outputs)
     if graphs:

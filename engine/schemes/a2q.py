@@ -84,6 +84,10 @@ class NodeBitsQuantization(Quantization):
     def spread(self) -> Sequence[tuple[Format, Fraction]]:
         return [(self.format, Fraction(1))]
 
+    @property
+    def holds_protected(self) -> bool:
+        return True
+
     def held_bytes(self, elements: int, rows: int) -> int:
         """Which elements were cut short, a byte each; for the task's gradient also how far each was off, and signs.
 
@@ -113,6 +117,10 @@ class LearnedStepQuantization(Quantization):
         from engine.learned_bits import LearnedSteps
 
         return LearnedSteps(self.format, site=str(slot), axis=self.axis, lr=self.lr)
+
+    @property
+    def holds_protected(self) -> bool:
+        return True
 
     def held_bytes(self, elements: int, rows: int) -> int:
         return 4 * elements

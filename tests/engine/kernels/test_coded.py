@@ -118,8 +118,10 @@ def test_sums_that_32_bits_cannot_hold_are_made_in_float() -> None:
 
 def test_dropout_is_the_dense_matrix_own() -> None:
     held, key = coded(matrix(40, 9), "int8"), make_key(0, 1, 2)
-    dense = DenseOperand(held.dense())
-    assert torch.equal(held.drop(0.5, key).values, dense.drop(0.5, key).values)
+    dense, dropped = DenseOperand(held.dense()), held.drop(0.5, key)
+    assert torch.equal(dropped.dense(), dense.drop(0.5, key).values)
+    kernel = matrix(5, 9, 1)
+    torch.testing.assert_close(dropped.multiply(kernel), dense.drop(0.5, key).multiply(kernel))
 
 
 @pytest.mark.parametrize("bad", [torch.nan, torch.inf])
