@@ -46,6 +46,11 @@ class Variant:
         return f"{self.scheme}, sparse features" if self.sparse else self.scheme
 
     @property
+    def shape(self) -> str:
+        """The model, with its layers and width where they are not the usual ones: "gcn", "gcn 4 × 256"."""
+        return f"{self.model} {self.layers} × {self.hidden}" if self.layers else self.model
+
+    @property
     def spec(self) -> RunSpec:
         """The run that it is a step of."""
         hidden = {} if self.model == "gat" else {"hidden": self.hidden or HIDDEN.get(self.dataset, 16)}
