@@ -336,6 +336,8 @@ class WorkerHeartbeat(_Body):
 
     type: Literal["worker_heartbeat"] = "worker_heartbeat"
     worker: str
+    """Its name, unique among the workers. Empty: it is none, but the process that launched ``current_run`` and
+    trains it."""
     host: str
     pid: int
     device_class: Literal["cpu", "cuda"]

@@ -139,7 +139,7 @@ def _apply(
     applied = dropped = 0
     for entry, envelope in envelopes:
         try:
-            if lifecycle.apply(envelope, None if entry.age is None else now - timedelta(seconds=entry.age)):
+            if lifecycle.apply(envelope, _heard(entry, envelope, now)):
                 applied += 1
             else:
                 dropped += 1
@@ -147,6 +147,13 @@ def _apply(
             dead.append(_Dead(entry, envelope.run or None, str(error)))
     _write(connection, lifecycle, known)
     return Applied(applied, dropped, len(dead))
+
+
+def _heard(entry: Received, envelope: Envelope, now: datetime) -> datetime | None:
+    """When an event came, by the store's clock; None where only its sender can say."""
+    if entry.source == "http" and isinstance(envelope.body, WorkerHeartbeat):
+        return now  # it is posted as it is said, and never kept for later
+    return None if entry.age is None else now - timedelta(seconds=entry.age)
 
 
 def _commit(

@@ -20,7 +20,7 @@ import zipfile
 import zlib
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from engine.errors import InputError, RunError
 from engine.own_data.content import Labels
@@ -127,8 +127,14 @@ class _Bounded:
             raise InputError(f"{self._what} lists too many files: at most {MOST_FILES}")
         return self._file.read(size)
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
 
 
 def unpack(packed: IO[bytes], target: Path) -> int:

@@ -431,6 +431,18 @@ def test_a_worker_is_heard_after_its_clock_and_the_stores_were_set_back(
     assert _heard(connection, beat, now, age=0.0)["heard_at"] == now
 
 
+@pytest.mark.parametrize("jump", [-86400.0, 0.0, 86400.0], ids=["behind", "right", "ahead"])
+def test_a_beat_of_a_runs_own_process_is_heard_as_it_is_posted_and_lists_no_worker(
+    connection: duckdb.DuckDBPyConnection, jump: float
+) -> None:
+    now = datetime.now(UTC)
+    apply_batch(connection, [Received(event.to_json(), "http") for event in (lives.queued("a"), lives.started("a"))])
+    beat = lives.heartbeat("", now.timestamp() + jump, "a", 1)
+    assert apply_batch(connection, [Received(beat.to_json(), "http")], now=now) == Applied(applied=1)
+    assert [row["heard_at"] for row in rows(connection, "attempts")] == [now]
+    assert rows(connection, "workers") == []
+
+
 def test_a_running_run_that_is_not_heard_from_for_15_seconds_is_silent(connection: duckdb.DuckDBPyConnection) -> None:
     now = datetime.now(UTC)
     silent = {}
