@@ -135,7 +135,7 @@ def test_off_reads_openly_and_writes_with_the_token_only(shared_service: Service
             ), path
 
 
-def test_where_the_home_lies_is_told_to_whoever_may_write_only(oidc: Hosted, readonly: Hosted) -> None:
+def test_where_the_home_lies_is_told_only_to_whoever_may_write(oidc: Hosted, readonly: Hosted) -> None:
     assert oidc.ask("GET", "/health", read_token(oidc.settings)).json()["home"] == str(oidc.settings.home)
     seen = oidc.ask("GET", "/health", read_viewer_token(oidc.settings))
     assert seen.json()["home"] is None

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import psutil
 import pytest
 
 import engine
+from store.backup import backup, restore
+from store.database import open_for_reading
 from tasks import keys
 from tasks.submit import cancel, resume
-from tests.tasks.stack import ENDLESS, Stack, karate, wait_for
+from tests.tasks.stack import ENDLESS, TOKEN, Stack, karate, wait_for
 
 pytestmark = pytest.mark.chaos
 
@@ -18,6 +21,38 @@ pytestmark = pytest.mark.chaos
 def _whole(stack: Stack, run: str, epochs: int) -> None:
     assert stack.epochs(run) == list(range(1, epochs + 1))
     assert stack.row(run)["gap"] is False
+
+
+def test_a_backup_taken_while_a_run_trains_is_consistent_and_goes_back(stack: Stack, tmp_path: Path) -> None:
+    """Each copy is one moment of the tables; the run that it knows in its middle ends again, as it did."""
+    settings = stack.settings.model_copy(update={"store_token": TOKEN})
+    [run] = stack.launch(karate(epochs=800, scheme="dq-int8"))
+    middles = []
+    for number in range(1, 4):
+        stack.until_epoch(run, 100 * number)
+        copy = open_for_reading(backup(settings, tmp_path / f"{number}.duckdb"))
+        found = copy.execute(
+            "SELECT r.state, a.state, a.gap, a.seq - a.epoch, a.epoch, a.epochs, "
+            "(SELECT list(epoch ORDER BY epoch) FROM epochs WHERE run = $1) "
+            "FROM runs r JOIN attempts a USING (run, attempt) WHERE run = $1",
+            [run],
+        ).fetchall()
+        copy.close()
+        [(state, attempt, gap, others, epoch, epochs, rows)] = found
+        assert (state, attempt, gap) == ("running", "running", False)
+        assert rows == list(range(1, epoch + 1))
+        assert epochs == epoch
+        middles.append((epoch, others))
+    assert sorted(set(middles)) == middles  # the run went on meanwhile
+    stack.until(run, "finished")
+    before = stack.losses(run)
+
+    stack.end("store")
+    restore(settings, tmp_path / "2.duckdb")
+    stack.start("store")
+    assert stack.until(run, "finished", "failed")["state"] == "finished"
+    _whole(stack, run, 800)
+    assert stack.losses(run) == before
 
 
 def test_a_killed_workers_run_finishes_in_a_second_attempt(stack: Stack) -> None:
