@@ -102,6 +102,7 @@ class Stack:
             "REDIS_URL": str(self.settings.redis_url),
             "BITFRONT_STORE_URL": str(self.settings.store_url),
             "BITFRONT_STORE_TOKEN": TOKEN,
+            "BITFRONT_CHECKPOINT_SECONDS": "0.2",
             "NUMBA_CACHE_DIR": COMPILED,
         }
 
