@@ -36,8 +36,11 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One dataset root for the whole session, so that each archive is unpacked once."""
-    return tmp_path_factory.mktemp("data")
+    """One dataset root for the whole session, its parallel processes too, so that each archive is unpacked once."""
+    session = tmp_path_factory.getbasetemp()
+    root = (session.parent if os.environ.get("PYTEST_XDIST_WORKER") else session) / "data"
+    root.mkdir(exist_ok=True)
+    return root
 
 
 @pytest.fixture

@@ -48,10 +48,17 @@ class Up:
         self.home = home
         self.settings = Settings(home=home)
         self.process: subprocess.Popen[str] | None = None
+        self.arguments: tuple[str, ...] = ()
+        """Those of the last start."""
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def start(self, *arguments: str) -> dict[str, str]:
         """Start and wait until it says that it runs; gives the endpoints."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self.arguments = arguments
         with self._output.open("w") as out:
             self.process = subprocess.Popen(
                 [*BITFRONT, "up", "--port", "0", *arguments],

@@ -29,7 +29,7 @@ from tasks import keys
 from tasks.submit import cancel, submit
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *, every: float = 0.02) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *, every: float = 0.05) -> Any:
     """The condition's first true value, looked at ``every`` so often; fails with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()

@@ -28,7 +28,7 @@ def _whole(stack: Stack, run: str, epochs: int) -> None:
 def test_a_backup_taken_while_a_run_trains_is_consistent_and_goes_back(stack: Stack, tmp_path: Path) -> None:
     """Each copy is one moment of the tables; the run that it knows in its middle ends again, as it did."""
     settings = stack.settings.model_copy(update={"store_token": TOKEN})
-    [run] = stack.launch(karate(epochs=300, scheme="dq-int8", model=SLOW))
+    [run] = stack.launch(karate(epochs=600, model=SLOW))
     middles = []
     for number in range(1, 4):
         stack.until_epoch(run, 30 * number)
@@ -53,14 +53,14 @@ def test_a_backup_taken_while_a_run_trains_is_consistent_and_goes_back(stack: St
     restore(settings, tmp_path / "2.duckdb")
     stack.start("store")
     assert stack.until(run, "finished", "failed")["state"] == "finished"
-    _whole(stack, run, 300)
+    _whole(stack, run, 600)
     assert stack.losses(run) == before
 
 
 def test_a_killed_workers_run_finishes_in_a_second_attempt_of_another(stack: Stack) -> None:
     """It goes on where the killed one was, ends with the numbers of a run that nobody disturbed, and leaves nothing
     of what it kept on the way."""
-    spec = karate(epochs=200, scheme="adq[int3,int8](theta=0.8)+dq+sr", model=SLOW)
+    spec = karate(epochs=120, scheme="adq[int3,int8](theta=0.8)+dq+sr", model=SLOW)
     [run] = stack.launch(spec)
     left = stack.home / "artifacts" / run / "1" / "checkpoint.pt"
     wait_for(left.exists, "the run's first checkpoint")
@@ -69,7 +69,7 @@ def test_a_killed_workers_run_finishes_in_a_second_attempt_of_another(stack: Sta
     try:
         row = stack.until(run, "finished", "failed")
         assert (row["state"], row["attempt"], row["attempts"], row["worker"]) == ("finished", 2, 2, "worker@b")
-        _whole(stack, run, 200)
+        _whole(stack, run, 120)
         assert "goes on from a checkpoint" in stack.log("worker@b").read_text()
         left_over = sorted(path.name for path in (stack.home / "artifacts" / run).rglob("*.*"))
         assert left_over == ["model.json", "model.safetensors"]  # of the second attempt
@@ -151,7 +151,7 @@ def test_a_killed_dispatcher_is_replaced_by_one_that_stands_by(stack: Stack) -> 
 def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(stack: Stack) -> None:
     """It wakes while the newer attempt trains: that one's events, checkpoints and model are the run's."""
     try:
-        spec = karate(epochs=200, scheme="dq-int8", model=SLOW)
+        spec = karate(epochs=120, scheme="dq-int8", model=SLOW)
         [run] = stack.launch(spec)
         stack.until_epoch(run, 5)
         asleep = psutil.Process(stack.processes["worker@a"].pid)
@@ -166,7 +166,7 @@ def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(sta
             process.resume()
         row = stack.until(run, "finished", "failed")
         assert (row["state"], row["attempt"], row["attempts"], row["worker"]) == ("finished", 2, 2, "worker@b")
-        _whole(stack, run, 200)
+        _whole(stack, run, 120)
         wait_for(lambda: f"{run}:1] succeeded" in stack.log("worker@a").read_text(), "the one that slept has noticed")
         assert f"lost run={run} attempt=1" in stack.log("worker@a").read_text()
         assert stack.losses(run) == engine.run(spec, stack.settings).history.columns["train_loss"]
@@ -179,16 +179,16 @@ def test_a_suspended_workers_run_goes_on_elsewhere_and_it_overwrites_nothing(sta
 
 
 def test_a_cancelled_run_is_resumed_where_it_was(stack: Stack) -> None:
-    spec = karate(epochs=200, scheme="dq-int8", model=SLOW)
+    spec = karate(epochs=120, scheme="dq-int8", model=SLOW)
     [run] = stack.launch(spec)
     stack.until_epoch(run, 5)
     cancel(stack.settings, [run])
     row = stack.until(run, "cancelled")
-    assert row["epoch"] < 200
+    assert row["epoch"] < 120
     resume(stack.settings, {run: row["attempt"]})
     row = stack.until(run, "finished", "failed")
     assert (row["state"], row["attempt"], row["reason"]) == ("finished", 2, None)
-    _whole(stack, run, 200)
+    _whole(stack, run, 120)
     assert f"goes on from a checkpoint run={run} attempt=2" in stack.log("worker@a").read_text()
     assert stack.losses(run) == engine.run(spec, stack.settings).history.columns["train_loss"]
 
