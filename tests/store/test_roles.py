@@ -13,7 +13,7 @@ from engine.settings import Settings
 from store.access import read_token, read_viewer_token
 from store.client import StoreError, connect
 from tests.store.conftest import Service
-from tests.store.lives import finished
+from tests.store.lives import finished, remember
 from tests.store.waiting import until
 
 WRITES = [
@@ -42,9 +42,7 @@ class Hosted(Service):
 def _started(folder: Path, auth: str) -> Iterator[Hosted]:
     """A store with one run, written before the mode was set."""
     settings = Settings(home=folder / "home")
-    before = Service(settings)
-    before.start().post_events(finished("run1"))
-    before.stop()
+    remember(settings, finished("run1"))
     running = Hosted(settings, auth)
     running.start()
     yield running
