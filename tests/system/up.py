@@ -15,7 +15,7 @@ import psutil
 
 from app.services.child import die_with_parent
 from engine.settings import Settings
-from tests.tasks.stack import COMPILED, wait_for
+from tests.tasks.stack import wait_for
 
 BITFRONT = [sys.executable, "-c", "from app.cli import main; main()"]
 
@@ -62,7 +62,7 @@ class Up:
         with self._output.open("w") as out:
             self.process = subprocess.Popen(
                 [*BITFRONT, "up", "--port", "0", *arguments],
-                env=os.environ | {"BITFRONT_HOME": str(self.home), "NUMBA_CACHE_DIR": COMPILED},
+                env=os.environ | {"BITFRONT_HOME": str(self.home)},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,

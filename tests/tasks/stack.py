@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -37,10 +36,6 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *,
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         pause.wait(every)
     return value
-
-
-COMPILED = str(Path(tempfile.gettempdir()) / f"bitfront-tests-{os.getuid()}" / "numba")
-"""Compiled kernels that all tests share: compiling them in each new home would take most of the time."""
 
 
 TOKEN = "the tests' token"
@@ -103,7 +98,6 @@ class Stack:
             "BITFRONT_STORE_URL": str(self.settings.store_url),
             "BITFRONT_STORE_TOKEN": TOKEN,
             "BITFRONT_CHECKPOINT_SECONDS": "0.2",
-            "NUMBA_CACHE_DIR": COMPILED,
         }
 
     def alive(self, name: str) -> bool:
