@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from engine.errors import InputError
-from engine.events import EPOCH_COLUMNS, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
+from engine.events import EPOCH_COLUMNS, OLDEST, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
 from store.database import read_meta, write_meta
 from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 
@@ -120,12 +120,12 @@ def apply_batch(
 
 
 def _parse(text: str) -> Envelope:
-    """As ``Envelope.from_json``, which reads the text twice to name a newer version: here only where it must."""
+    """As ``Envelope.from_json``, which reads the text twice to name another version: here only where it must."""
     try:
         envelope = Envelope.model_validate_json(text)
     except ValidationError:
         return Envelope.from_json(text)
-    return envelope if envelope.version <= VERSION else Envelope.from_json(text)
+    return envelope if OLDEST <= envelope.version <= VERSION else Envelope.from_json(text)
 
 
 def _apply(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -10,6 +12,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.events import (
+    OLDEST,
     VERSION,
     CancelRequested,
     Envelope,
@@ -404,6 +407,39 @@ def test_a_finished_run_is_never_resumed(connection: duckdb.DuckDBPyConnection) 
     apply(connection, *lives.finished(RUN))
     assert apply(connection, Envelope(run=RUN, at=lives.BEGAN, body=ResumeRequested())) == Applied(dropped=1)
     assert one(connection)["state"] == "finished"
+
+
+def _as_said_by(version: int, events: Sequence[Envelope]) -> list[str]:
+    """The events as a worker of an older version says them: without what later ones brought."""
+    texts = []
+    for number, event in enumerate(event for event in events if version > 2 or event.body.type != "artifact_saved"):
+        said = json.loads(event.to_json()) | {"version": version, "seq": number}  # the launch is 0
+        if version == 2:
+            for row in said["body"].get("rows", []) if event.body.type == "ledger_recorded" else []:
+                del row["partner"], row["written"], row["protected"], row["held_bytes"]
+            said["body"].get("summary", {}).pop("figures", None)
+        texts.append(json.dumps(said))
+    return texts
+
+
+@pytest.mark.parametrize("version", range(OLDEST, VERSION + 1))
+def test_a_worker_of_an_older_version_is_understood(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    texts = _as_said_by(version, lives.finished(RUN))
+    assert apply_batch(connection, [Received(text) for text in texts]) == Applied(applied=len(texts))
+    assert (one(connection)["state"], one(connection)["gap"]) == ("finished", False)
+    assert [row["epoch"] for row in rows(connection, "epochs")] == [1, 2, 3]
+    assert len(rows(connection, "ledger")) == 1
+
+
+@pytest.mark.parametrize("version", [OLDEST - 1, 0, -1])
+def test_a_worker_of_a_version_before_those_is_refused_by_it(
+    connection: duckdb.DuckDBPyConnection, version: int
+) -> None:
+    apply(connection, lives.queued(RUN))
+    texts = _as_said_by(version, lives.attempt_of(RUN))
+    assert apply_batch(connection, [Received(text) for text in texts]) == Applied(dead=len(texts))
+    assert set(reasons(connection)) == {f"event version {version} is older than 2: update the worker that said it"}
+    assert one(connection)["state"] == "queued"
 
 
 def _heard(connection: duckdb.DuckDBPyConnection, event: Envelope, now: datetime, age: float) -> dict:
