@@ -83,13 +83,13 @@ def plan_of(model: nn.Module, weights: Weights, settings: Settings) -> Plan:
 
 
 def _step(model: Stack, index: int, layer: nn.Module, weights: Weights, settings: Settings) -> Layer | str:
+    make = LAYERS.get(type(layer))
+    if make is None:
+        return f"{type(layer).__name__} has no integer form"
     if model.residual:
         return "its input is added to its output"
     if model.activation not in (None, torch.relu):
         return "its activation is no ReLU"
-    make = LAYERS.get(type(layer))
-    if make is None:
-        return f"{type(layer).__name__} has no integer form"
     if not weights:
         return "its weight is not quantized"
     try:
