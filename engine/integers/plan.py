@@ -42,8 +42,9 @@ class Plan:
         return any(not isinstance(step, str) for step in self.steps)
 
     def runs(self, topology: Topology) -> bool:
-        """Whether a pass over this structure is the plan's: a sampled part weighs its edges, sums of codes do not."""
-        return self.integers and topology.plain.weights is None
+        """Whether a pass over this structure is the plan's: sums of codes have no weights, which a sampled part gives
+        its edges, and no nodes have no range."""
+        return self.integers and topology.nodes > 0 and topology.plain.weights is None
 
     @property
     def said(self) -> list[str]:

@@ -2,7 +2,8 @@
 
     sum_codes      a_i = Σ over edges j→i of (q_j + d)           int8 codes, int16 partial sums, int32 results
     sum_nibbles    the same of codes of at most 4 bits, two in a byte
-    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point, exact in float64
+    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point; exact in
+                                                                 float64 up to an in-degree of 65,793
 
 Sums are finished (engine.kernels.finish) while they are at hand, or kept.
 """
