@@ -96,7 +96,7 @@ def targets(out: np.ndarray, program: Program | None, sums: type[np.generic]) ->
 
 @kernel
 def finish_block(sums, start, rows, width, room, program, outs):
-    """``rows`` rows of one of ``outs`` from ``start`` on, from their sums, which lie flat; ``room``: for their values."""
+    """Some rows of one of ``outs`` from ``start`` on, from their sums, which lie flat; ``room``: for their values."""
     scale, factor, kinds, numbers, vectors = program
     kept, codes, values = outs
     count = rows * width
