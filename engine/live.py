@@ -436,22 +436,47 @@ class Sites:
         assert live is not None
         assert live.recorder is not None
         where, format = (self.layer, self.part, *at), self._bound[at][2]
+        recorder = live.recorder
+        if isinstance(recorder, Recorder) and protected is None and repeats(quantizer):
+            # The same values as in the steps before: what there is to say of them is found once.
+            def found() -> Recorder:
+                fresh = Recorder()
+                self._record_with(fresh, x, out, quantizer, format, axis, None, where)
+                return fresh
+
+            recorder.take(x.keep(("recorded", where), found, (quantizer, format, live.topology)), where)
+            return
+        self._record_with(recorder, x, out, quantizer, format, axis, protected, where)
+
+    def _record_with(
+        self,
+        recorder: Listener,
+        x: Constant,
+        out: Constant,
+        quantizer: nn.Module,
+        format: Format,
+        axis: int,
+        protected: Tensor | None,
+        where: Where,
+    ) -> None:
+        live = self.live
+        assert live is not None
         before, after = x.operand, out.operand
         if (
-            not live.recorder.dense
+            not recorder.dense
             and isinstance(before, SparseOperand)
             and isinstance(after, SparseOperand)
             and _by_entries(quantizer)
             and live.topology is not None
         ):
             values, rows = (before.values, after.values), before.entry_rows
-            live.recorder.record(
+            recorder.record(
                 where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
             )
         else:
             # Not kept: it is needed now and then only.
             dense = (before.dense(), after.dense())
-            live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+            recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def multiplied(self, x: Tensor | Constant, weight: Tensor) -> None:
         """Diagnostics hear of the quantized operands of the forward product (x before dropout)."""

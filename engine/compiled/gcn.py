@@ -152,7 +152,7 @@ class Diversity(NamedTuple):
     """The open window: the sum of its gradients, the squared norm of each [window, parameters], how many it has."""
 
     total: Floats
-    squares: NDArray[np.float64]
+    squares: Floats
     filled: Whole
 
 
@@ -509,7 +509,9 @@ def close_window(learned, diversity):
     """engine.signals.GradientDiversity.close; NaN for None."""
     found, count, starts = 0.0, 0, learned.starts
     for p in range(starts.size - 1):
-        above = diversity.squares[: diversity.filled[0], p].sum()
+        above = 0.0
+        for slot in range(diversity.filled[0]):
+            above += np.float64(diversity.squares[slot, p])
         if above > 0:
             below = 0.0
             for i in range(starts[p], starts[p + 1]):

@@ -68,7 +68,7 @@ def why_plain(trainer: Trainer) -> str | None:
 
 def _reasons(trainer: Trainer) -> Iterator[str]:
     problem, model, live = trainer.problem, trainer.model, trainer.live
-    if not isinstance(problem, FullBatch):
+    if type(problem) is not FullBatch:  # what follows from it trains on batches
         yield "it trains on batches"
         return
     measure = problem.measure

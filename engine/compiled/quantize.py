@@ -136,7 +136,7 @@ def _quantize_grid(x, out, kind, stochastic, key, first, last):
 @kernel
 def _quantize_rows(x, out, stochastic, key, whole, real):
     """Boxes along the last axis."""
-    box = whole[BOX]
+    box = min(whole[BOX], x.shape[1])
     if x.shape[1] % box == 0:  # no box crosses a row's end: one long row costs least
         x, out = x.reshape((1, x.size)), out.reshape((1, out.size))
     element = (whole[STEPS], real[MAXIMUM], real[ZERO], None, None, None, None)

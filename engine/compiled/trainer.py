@@ -133,7 +133,7 @@ def _open(diversity: GradientDiversity, plan: Compiled) -> Diversity:
     starts = plan.learned.starts
     window = Diversity(
         np.zeros(int(starts[-1]), np.float32),
-        np.zeros((diversity.window, len(starts) - 1)),
+        np.zeros((diversity.window, len(starts) - 1), np.float32),
         np.zeros(1, np.int64),
     )
     for index, (total, squares) in diversity.sums.items():
