@@ -7,7 +7,7 @@ no scheme; a layer's modules ask their ``sites`` to quantize each tensor, by the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -112,6 +112,13 @@ class ByBucket(nn.Module):
 def repeats(quantizer: nn.Module) -> bool:
     """Whether it gives the same values for the same tensor in every step."""
     return bool(getattr(quantizer, "repeats", False))
+
+
+def _way(quantizer: nn.Module) -> Hashable:
+    """What the values of a quantizer that repeats depend on: equal ways, equal values, also of another run."""
+    if type(quantizer) is not Quantizer:
+        return quantizer
+    return quantizer.format, quantizer.granularity, quantizer.rounding, quantizer.estimator, quantizer.range_name
 
 
 class LiveScheme(nn.Module):
@@ -411,7 +418,7 @@ class Sites:
             # A switched format gives other values, which take the place of the ones before. The structure is kept with
             # them, where nodes are quantized by their degree: another one could get its number in memory.
             graph = live.topology if bucket is not None else None
-            version = (quantizer, getattr(quantizer, "format", None), graph)
+            version = (_way(quantizer), graph)
             out: Constant = x.keep(
                 (key, kept_axis, id(graph)), lambda: _quantize_constant(x, quantizer, axis, None, bucket), version
             )
@@ -444,7 +451,7 @@ class Sites:
                 self._record_with(fresh, x, out, quantizer, format, axis, None, where)
                 return fresh
 
-            recorder.take(x.keep(("recorded", where), found, (quantizer, format, live.topology)), where)
+            recorder.take(x.keep(("recorded", where), found, (_way(quantizer), live.topology)), where)
             return
         self._record_with(recorder, x, out, quantizer, format, axis, protected, where)
 

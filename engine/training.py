@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
@@ -34,7 +35,7 @@ from engine.events import (
     RunStarted,
     Summary,
 )
-from engine.graph import load_graph
+from engine.graph import warm_graph
 from engine.ledger import all_densities, run_ledger
 from engine.ledger.figures import run_figures
 from engine.live import LiveScheme
@@ -122,7 +123,7 @@ class Training:
         spec, settings = self.spec, self.settings
         device = choose_device(spec.device)
         torch.set_num_threads(settings.threads)
-        graph = load_graph(spec.dataset, settings)
+        graph = warm_graph(spec.dataset, settings)
         problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
         self.problem = problem
         size = counted_size(spec, problem)
@@ -345,11 +346,16 @@ def summarize(
 
 def software() -> dict[str, Any]:
     """Versions that a result depends on."""
-    packages = ("bitfront", "torch", "torch_geometric", "numpy", "numba")
     return {
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": dict(_packages()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
     }
+
+
+@cache
+def _packages() -> tuple[tuple[str, str], ...]:
+    names = ("bitfront", "torch", "torch_geometric", "numpy", "numba")
+    return tuple((name, metadata.version(name)) for name in names)
