@@ -340,7 +340,7 @@ def _learned(trainer: Trainer) -> tuple[Learned, list[Tensor]]:
         moments: dict[str, Any] = state[parameter]
         parameter.data = place(theta, index, parameter.data)
         gradients.append(place(gradient, index, parameter.grad))
-        moments.setdefault("step", torch.tensor(0.0))
+        moments["step"] = moments["step"].clone() if moments else torch.tensor(0.0)
         for name, vector in (("exp_avg", first), ("exp_avg_sq", second)):
             moments[name] = place(vector, index, moments.get(name))
     before = np.empty(3 * theta.numel(), np.float32)

@@ -18,6 +18,7 @@ from engine.compiled.gcn import Diversity, train_epochs
 from engine.compiled.plan import Compiled, compile_plan, why_plain
 from engine.events import EpochFinished
 from engine.problem import SPLITS
+from engine.scheme import Phase
 from engine.signals import GradientDiversity
 from engine.trained import BestModel
 from engine.trainer import Trained, Trainer
@@ -46,9 +47,17 @@ class CompiledTrainer(Trainer):
     def why_plain(self) -> str | None:
         return why_plain(self)
 
+    def enter(self, phase: Phase, first: int = 1) -> None:
+        super().enter(phase, first)
+        self._compiled = None
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self._compiled = None
+
     def _plan(self) -> Compiled:
-        """The tables; anew where a phase or a controller has changed what they were made of."""
-        made_of = (id(self.optimizer), self.live.enabled, tuple(self.live.formats()))
+        """The tables; anew where a controller has changed formats (or a phase, or a restored state, the tensors)."""
+        made_of = tuple(self.live.formats())
         if self._compiled is None or self._compiled[0] != made_of:
             self._compiled = (made_of, compile_plan(self))
         return self._compiled[1]
