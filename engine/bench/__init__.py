@@ -164,6 +164,22 @@ BENCHES: dict[str, Bench] = {
             "engine.bench.inference",
         ),
         Bench(
+            "throughput",
+            "runs an hour through the whole stack, and core-seconds a run, beside eager fp32 runs of PyG's own GCN",
+            {
+                "variant": "variant",
+                "runs": "runs",
+                "workers": "workers",
+                "seconds": "all, s",
+                "one": "one, s",
+                "core_seconds": "core-seconds a run",
+                "an_hour": "runs an hour",
+                "ratio": "× PyG's",
+                "many": "15,000 runs, h",
+            },
+            "engine.bench.throughput",
+        ),
+        Bench(
             "large",
             "training on a generated graph of Reddit's size (or a fraction of it): seconds an epoch, peak memory",
             {

@@ -8,6 +8,7 @@ that a run can be cancelled and kept between them.
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import torch
 from engine.compiled import tables
 from engine.compiled.gcn import Diversity, train_epochs
 from engine.compiled.plan import Compiled, compile_plan, why_plain
+from engine.datasets.progress import tell
 from engine.events import EpochFinished
 from engine.problem import SPLITS
 from engine.scheme import Phase
@@ -25,6 +27,7 @@ from engine.trainer import Trained, Trainer
 
 CHUNK_SECONDS = 0.1
 """What the epochs of one call take together, by the pace of the call before: half of what is promised."""
+COMPILING = "compiling the epochs, once after installing (about half a minute)"
 
 
 class CompiledTrainer(Trainer):
@@ -73,6 +76,8 @@ class CompiledTrainer(Trainer):
         state = self.optimizer.state
         count = int(next(iter(state.values()))["step"])
         kept = np.nan if best.value is None else best.value
+        if not _is_compiled():
+            tell(COMPILING)
         began = time.perf_counter()
         done, place = train_epochs(
             first,
@@ -135,6 +140,12 @@ class CompiledTrainer(Trainer):
         plan.give_draws()
         best.after(row, self.model, self.live)
         learned.theta[:], quantizers.draws[:] = now, drawn
+
+
+def _is_compiled() -> bool:
+    """Whether the epochs' kernels are in this process, or on disk from where they are soon loaded."""
+    folder = train_epochs.stats.cache_path
+    return bool(train_epochs.signatures) or (folder is not None and any(Path(folder).glob("gcn.train_epochs-*.nbi")))
 
 
 def _open(diversity: GradientDiversity, plan: Compiled) -> Diversity:
