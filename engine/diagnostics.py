@@ -152,12 +152,19 @@ class Recorder:
             label, degrees = of_row.long(), self._buckets[1].degrees
         grid = format.grid(x, axis)[0] if isinstance(format, GridFormat) else None
         table = compare_rows(x, out, label, max(len(degrees), 1), grid)
-        by_rows = grid is None and (axis % 2 == 1 or not degrees)
+        # Boxes down the rows belong to no row.
+        apart = grid is not None or axis % 2 == 1
+        if grid is None and apart:
+            for number in range(len(table)):
+                table[number, OUTSIDE] = float(format.count_saturated(x[label == number], axis))
+        total = table.sum(0)
+        if not apart:
+            total[OUTSIDE] = float(format.count_saturated(x, axis))
 
         def row(bucket: int | None, values: Any, ends: tuple[int | None, int | None]) -> None:
             if not (elements := int(values[ROWS]) * x.shape[1]):
                 return
-            saturated = values[OUTSIDE] / elements if grid is not None or by_rows or bucket is None else None
+            saturated = float(values[OUTSIDE] / elements) if apart or bucket is None else None
             there = values[THERE]
             self.rows.append(
                 DiagnosticRow(
@@ -176,12 +183,6 @@ class Recorder:
                 )
             )
 
-        if by_rows and degrees:
-            for number in range(len(degrees)):
-                table[number, OUTSIDE] = float(format.count_saturated(x[label == number], axis))
-        total = table.sum(0)
-        if grid is None and not (by_rows and degrees):
-            total[OUTSIDE] = float(format.count_saturated(x, axis))
         row(None, total, (None, None))
         for number, ends in enumerate(degrees):
             row(number, table[number], ends)

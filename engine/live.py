@@ -477,9 +477,7 @@ class Sites:
             and live.topology is not None
         ):
             values, rows = (before.values, after.values), before.entry_rows
-            recorder.record(
-                where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
-            )
+            recorder.record(where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs)
         else:
             # Not kept: it is needed now and then only.
             dense = (before.dense(), after.dense())

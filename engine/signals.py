@@ -33,9 +33,7 @@ class SignalLog:
         """The signals of an epoch (from 1); ``parameters`` still hold the gradients of its last batch."""
         return self.hear(epoch, train_loss, val_loss, self.diversity.after(epoch, parameters))
 
-    def hear(
-        self, epoch: int, train_loss: float | None, val_loss: float | None, diversity: float | None
-    ) -> Signals:
+    def hear(self, epoch: int, train_loss: float | None, val_loss: float | None, diversity: float | None) -> Signals:
         """The signals of an epoch of whose gradients ``self.diversity`` has heard already, and said this."""
         self.losses = [*self.losses[1 - 2 * PLATEAU :], math.nan if train_loss is None else train_loss]
         ratio = None

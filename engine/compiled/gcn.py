@@ -56,8 +56,8 @@ from engine.compiled.tables import (
     VAL_LOSS,
     WEIGHT,
     WEIGHT_ANEW,
-    X,
     X_HAT,
+    X,
 )
 from engine.kernels.csr import _row_sums as sum_rows
 from engine.kernels.dropout import _drop as drop_flat
@@ -173,9 +173,7 @@ def at(place, layer, x, out, axis, quantizers):
     number = quantizers.places[layer, place]
     if number == NONE:
         return x
-    if not quantize(
-        x, out, axis, number, quantizers.whole, quantizers.real, quantizers.draws, quantizers.seed
-    ):
+    if not quantize(x, out, axis, number, quantizers.whole, quantizers.real, quantizers.draws, quantizers.seed):
         quantizers.failed[0] = 1
     return out
 

@@ -27,6 +27,7 @@ from engine.layers.operand import Constant
 from engine.layers.stack import Stack
 from engine.live import Sites
 from engine.metrics import accuracy, cross_entropy
+from engine.problem import SPLITS
 from engine.quantizer import Quantizer
 from engine.randomness import stream_id
 
@@ -44,7 +45,7 @@ FORWARD = (
     (tables.AT_AGGREGATE, "aggregate", "aggregate"),
     (tables.AT_UPDATE, "update", "forward"),
 )
-SITES = (
+PLACES = (
     (tables.AT_WEIGHT, "weight", "forward"),
     (tables.AT_INPUT, "input", "forward"),
     *FORWARD,
@@ -85,6 +86,8 @@ def _reasons(trainer: Trainer) -> Iterator[str]:
         yield "its layers have more between them than ReLU and dropout"
     if problem.topology.looped.weights is not None:
         yield "its edges have weights"
+    if live.recorder is not None or live.tally is not None:
+        yield "somebody looks into its steps"
     if not trainer.phase.learns:
         yield "its phase learns nothing"
     if work(problem, layers) > MOST_WORK:
@@ -105,13 +108,14 @@ def _reasons_of_scheme(trainer: Trainer, layers: list[GCNLayer]) -> Iterator[str
             yield "its scheme quantizes what is kept for the backward pass"
         if layer.message == "edge" and sites.covers("message", "aggregate"):
             yield "its messages are quantized an edge"
-        for _, site, product in SITES:
+        for _, site, product in PLACES:
             place = sites.quantizer(site, product)
             if place is not None and not _is_simple(place[1]):
                 yield f"its quantizer at the site {site!r} is of another kind than min-max grids and boxes of integers"
-    place = layers[0].sites.quantizer("input", "forward")
-    if place is not None and not getattr(place[1], "repeats", False):
-        yield "its features are rounded anew in each step"
+    for product in ("forward", "grad_weight"):
+        place = layers[0].sites.quantizer("input", product)
+        if place is not None and not getattr(place[1], "repeats", False):
+            yield "its features are rounded anew in each step"
 
 
 def _is_simple(module: torch.nn.Module) -> bool:
@@ -184,7 +188,7 @@ def compile_plan(trainer: Trainer) -> Compiled:
     modules: list[Quantizer] = []
     places = np.full((len(layers), tables.PLACE_COLUMNS), tables.NONE, np.int64)
     for index, layer in enumerate(layers):
-        for column, site, product in SITES:
+        for column, site, product in PLACES:
             found = layer.sites.quantizer(site, product)
             if found is not None:
                 module = cast(Quantizer, found[1])
@@ -204,11 +208,10 @@ def compile_plan(trainer: Trainer) -> Compiled:
         np.zeros(1, np.int64),
     )
     network, room = _network(trainer, problem, model, layers, places, modules)
-    parts = tuple(_features(problem, layers[0].sites))
+    features, again = _features(problem, layers[0].sites)
     learned, gradients = _learned(trainer)
-    return Compiled(
-        _graph(problem), *parts, network, quantizers, learned, _labels(problem), room, modules, gradients
-    )
+    labels = _labels(problem)
+    return Compiled(_graph(problem), features, again, network, quantizers, learned, labels, room, modules, gradients)
 
 
 def _quantizer_tables(modules: list[Quantizer]) -> tuple[np.ndarray, np.ndarray]:
@@ -237,21 +240,17 @@ def describe(format: Format, whole: np.ndarray, real: np.ndarray) -> None:
 
 def _graph(problem: FullBatch) -> Graph:
     looped = problem.topology.looped
-    return Graph(
-        *(part.numpy() for side in (looped.incoming, looped.outgoing) for part in (side.starts, side.columns)),
-        looped.inverse_sqrt_degree.numpy().reshape(-1),
-    )
+    into, out = looped.incoming, looped.outgoing
+    scale = looped.inverse_sqrt_degree.numpy().reshape(-1)
+    return Graph(into.starts.numpy(), into.columns.numpy(), out.starts.numpy(), out.columns.numpy(), scale)
 
 
-def _features(problem: FullBatch, sites: Sites) -> Iterator[Features]:
+def _features(problem: FullBatch, sites: Sites) -> tuple[Features, Features]:
     """As the forward pass takes them, and as the product of the weight's gradient does: one where they are the same."""
-    quantized = sites(problem.x, "input", "forward", -1, "nodes")
-    forward = _operand(quantized)
-    yield forward
-    if sites.requantizes("input", "grad_weight"):
-        yield _operand(sites(problem.x, "input", "grad_weight", 0, "nodes"))
-    else:
-        yield forward
+    forward = _operand(sites(problem.x, "input", "forward", -1, "nodes"))
+    if not sites.requantizes("input", "grad_weight"):
+        return forward, forward
+    return forward, _operand(sites(problem.x, "input", "grad_weight", 0, "nodes"))
 
 
 def _operand(x: Constant) -> Features:
@@ -320,12 +319,15 @@ def _labels(problem: FullBatch) -> Labels:
     classes = torch.zeros(problem.size.nodes, dtype=torch.int64)
     for split, mask in problem.masks.items():
         classes[mask] = problem.targets[split]
-    rows = (problem.masks[split].nonzero().squeeze(1).numpy() for split in ("train", "val", "test"))
-    return Labels(classes.numpy(), *rows)
+    rows = {split: problem.masks[split].nonzero().squeeze(1).numpy() for split in SPLITS}
+    return Labels(classes.numpy(), **rows)
 
 
 def _learned(trainer: Trainer) -> tuple[Learned, list[Tensor]]:
-    """The parameters' vectors, and their gradients as views. From now on the model's and the optimizer's tensors are views of them."""
+    """The parameters' vectors, and their gradients as views.
+
+    From now on the model's and the optimizer's tensors are views of them.
+    """
     parameters = list(trainer.model.parameters())
     starts = np.cumsum([0, *(parameter.numel() for parameter in parameters)])
     theta, gradient, first, second, best = (torch.zeros(int(starts[-1])) for _ in range(5))
@@ -344,7 +346,5 @@ def _learned(trainer: Trainer) -> tuple[Learned, list[Tensor]]:
         for name, vector in (("exp_avg", first), ("exp_avg_sq", second)):
             moments[name] = place(vector, index, moments.get(name))
     before = np.empty(3 * theta.numel(), np.float32)
-    vectors = (vector.numpy() for vector in (theta, gradient, first, second))
-    return Learned(*vectors, before, best.numpy(), starts.astype(np.int64)), gradients
-
-
+    kept, into, moment, other, copy = (vector.numpy() for vector in (theta, gradient, first, second, best))
+    return Learned(kept, into, moment, other, before, copy, starts.astype(np.int64)), gradients

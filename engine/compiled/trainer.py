@@ -103,7 +103,9 @@ class CompiledTrainer(Trainer):
         self.set_rate(first + done - 1)
         self.empty = frozenset(split for split in SPLITS if not self._sizes(plan)[split])
         drawn = (plan.quantizers.draws - before) // done
-        rows = [self._row(epoch, plan, values, seconds / done) for epoch, values in zip(epochs, said[:done], strict=False)]
+        rows = [
+            self._row(epoch, plan, values, seconds / done) for epoch, values in zip(epochs, said[:done], strict=False)
+        ]
         if place >= 0:
             self._tell(best, rows[place], plan, before + drawn * (place + 1))
         plan.give_draws()
@@ -144,8 +146,9 @@ class CompiledTrainer(Trainer):
 
 def _is_compiled() -> bool:
     """Whether the epochs' kernels are in this process, or on disk from where they are soon loaded."""
-    folder = train_epochs.stats.cache_path
-    return bool(train_epochs.signatures) or (folder is not None and any(Path(folder).glob("gcn.train_epochs-*.nbi")))
+    dispatcher: Any = train_epochs
+    folder = dispatcher.stats.cache_path
+    return bool(dispatcher.signatures) or (folder is not None and any(Path(folder).glob("gcn.train_epochs-*.nbi")))
 
 
 def _open(diversity: GradientDiversity, plan: Compiled) -> Diversity:

@@ -157,7 +157,12 @@ def spread_scales(scale: Tensor, block: Block, length: int) -> Tensor:
 def count_saturated(x: Tensor, block: Block, axis: int, rounding: Rounding) -> Tensor:
     """How many elements are clamped, as an int64 tensor without dimensions."""
     source = around(x.detach().contiguous(), axis)
-    if x.device.type == "cpu" and x.dtype == torch.float32 and not block.element.floating and rounding.mode == "nearest":
+    if (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not block.element.floating
+        and rounding.mode == "nearest"
+    ):
         from engine.kernels.blocks_cpu import count_clamped
 
         steps, maximum, *_ = block.element.kernel_arguments

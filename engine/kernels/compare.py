@@ -43,8 +43,10 @@ def _count_outside(x, label, m, divisor, d, first, last, found):
 
 
 def compare_rows(x: Tensor, out: Tensor, label: Tensor, labels: int, grid: Grid | None) -> np.ndarray:
-    """By the rows' ``label`` (int64 [N] below ``labels``), float64 [labels, COLUMNS]: how many rows, Σx², Σ(x − x̂)², how
-    many elements are not 0, and how many of those x̂ makes 0; with a ``grid``, how many codes its clamp moves.
+    """By the rows' ``label`` (int64 [N] below ``labels``), float64 [labels, COLUMNS].
+
+    How many rows, Σx², Σ(x − x̂)², how many elements are not 0, how many of those x̂ makes 0, and, with a ``grid``, how
+    many codes its clamp moves.
 
     x and x̂: [N, F] float32 on the CPU.
     """
