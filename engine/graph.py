@@ -7,7 +7,7 @@ import hashlib
 import os
 import pickle
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib import metadata
@@ -203,7 +203,10 @@ def _pyg_version() -> str:
 
 def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     found = DATASETS[spec.name].load(spec, settings)
-    tensors = _many_graphs(found) if isinstance(found, Sequence) else _one_graph(found)
+    if isinstance(found, Mapping):
+        tensors = {**found, "nodes": torch.tensor(found["x"].shape[0])}
+    else:
+        tensors = _many_graphs(found) if isinstance(found, Sequence) else _one_graph(found)
     if "x" in tensors:
         tensors["x"] = tensors["x"].float()
     if tensors["y"].dim() == 2:  # several labels or targets

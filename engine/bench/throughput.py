@@ -62,8 +62,8 @@ def run(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
         "what is promised is judged by the processor's time, which other programs on the machine change less than the "
         "clock's: PyG's core-seconds a run ÷ these, and so many core-seconds for 15,000 runs on these workers' cores",
-        "an hour: by the clock from the launch to the last run's end; one: a run's training; core-seconds: of all processes of the "
-        "stack, launch and waiting included, by the runs",
+        "an hour: by the clock from the launch to the last run's end; one: a run's training; core-seconds: of all "
+        "processes of the stack from before the launch until the table is there, by the runs",
     ]
     return Report(rows, judge(rows), notes)
 

@@ -41,7 +41,6 @@ class CommandLine:
             "BITFRONT_HOME": str(home),
             "BITFRONT_DATA": str(data),
             "BITFRONT_MIRROR": str(mirror or ""),
-            "NUMBA_CACHE_DIR": str(data / "numba"),  # compiled once, not once a home
             "COLUMNS": "200",
         }
 
