@@ -65,8 +65,7 @@ class Predictor:
         nodes' vectors [N, D] where links are predicted."""
         found = torch.empty(0, self.size.classes)
         for view in self.views(data):
-            self.live.begin(view.topology)
-            outputs = self.model(view.x, view.topology)
+            outputs = self.outputs(view)
             places = torch.arange(len(outputs)) if view.places is None else view.places
             length = max(len(found), int(places.max()) + 1 if len(places) else 0)
             if found.shape != (length, *outputs.shape[1:]):
@@ -78,6 +77,12 @@ class Predictor:
             middle, scale = self.scaling
             found = found * scale + middle
         return found
+
+    @torch.no_grad()
+    def outputs(self, view: View) -> Tensor:
+        """What the model says of one part, as its last layer gives it."""
+        self.live.begin(view.topology)
+        return self.model(view.x, view.topology)
 
     def views(self, data: Data | Batch | None = None) -> Iterator[View]:
         """What passes through the model, part by part."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,8 +14,10 @@ from engine.artifacts.manifest import Manifest
 from engine.artifacts.saving import weight_places
 from engine.datasets import GraphSize
 from engine.formats.encoded import Encoded
+from engine.integers.plan import Plan, plan_of
 from engine.live import Listener, LiveScheme, Where
 from engine.predicting import Predictor
+from engine.problem import View
 from engine.settings import Settings
 from engine.spec import RunSpec
 
@@ -75,8 +78,23 @@ class Exported(Predictor):
         """Bytes of the file on disk, without the manifest."""
         return self.path.stat().st_size
 
+    @cached_property
+    def plan(self) -> Plan:
+        """Which of its layers run on integers, and why the others do not."""
+        return plan_of(self.model, self.weights, self.settings or Settings())
+
+    def outputs(self, view: View) -> Tensor:
+        """On integers where the plan has any; whoever listens to the sites hears the fake-quantized layers."""
+        if self.live.recorder is not None or not self.plan.runs(view.topology):
+            return super().outputs(view)
+        self.live.begin(view.topology)
+        return self.plan.run(view.x, view.topology)
+
     def compare(self, result: RunResult, data: Data | Batch | None = None) -> Agreement:
-        """This model beside the fake-quantized one of the run that it was saved from, on the same data."""
+        """What the file holds beside the fake-quantized model of the run that it was saved from, on the same data.
+
+        Both go through the fake-quantized layers, whose sites are listened to, not through the plan.
+        """
         trained = result.model
         model, live = trained.build()
         reference = Predictor(trained.spec, trained.size, model, live, trained.scaling, self.settings)

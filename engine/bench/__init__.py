@@ -181,6 +181,21 @@ BENCHES: dict[str, Bench] = {
             "engine.bench.throughput",
         ),
         Bench(
+            "aggregation",
+            "sums of neighbours' integer codes beside torch.sparse in fp32, on a generated graph (synthetic)",
+            {
+                "columns": "columns",
+                "variant": "variant",
+                "threads": "threads",
+                "default_ms": "ms",
+                "tuned_ms": "ms, tuned malloc",
+                "default": "÷ torch.sparse",
+                "tuned": "÷ torch.sparse, tuned malloc",
+                "ratio": "÷ torch.sparse, its better malloc",
+            },
+            "engine.bench.aggregation",
+        ),
+        Bench(
             "large",
             "training on a generated graph of Reddit's size (or a fraction of it): seconds an epoch, peak memory",
             {

@@ -34,7 +34,10 @@ HIDDEN = {"pubmed": 64, "amazon-computers": 64}
 EPOCHS = 3
 """Of the models that are saved: time does not depend on how well they learned."""
 BASE = "PyG, edge_index"
-SCHEMES = ("fp32", "int8")
+SCHEMES = ("fp32", "int8", "qat-int8")
+"""``int8`` has its ranges from the tensor at hand and leaves messages as they are; ``qat-int8`` keeps its ranges, and
+its messages are integers too."""
+FAKE = "fake-quantized"
 
 
 def run(datasets: str = ",".join(DATASETS), *, rounds: int = 5, seconds: float = 0.3, threads: int = 0) -> Report:
@@ -43,9 +46,10 @@ def run(datasets: str = ",".join(DATASETS), *, rounds: int = 5, seconds: float =
     most = threads or os.cpu_count() or 1
     counts = sorted({1, most})
     rows: list[dict[str, Any]] = []
+    said: list[str] = []
     for dataset in choose(datasets, "dataset", DATASETS):
         with tempfile.TemporaryDirectory(prefix="bitfront-bench-") as folder:
-            asked = _asked(dataset, Path(folder), most)
+            asked = _asked(dataset, Path(folder), most, said)
             times: dict[Malloc, dict[str, Times]] = {}
             for malloc in MALLOCS:
                 place = environment(malloc, most)
@@ -60,35 +64,44 @@ def run(datasets: str = ",".join(DATASETS), *, rounds: int = 5, seconds: float =
         *said_of_turns(counts, rounds),
         "the ratio that counts is under the malloc with which PyG is the faster; GCN of two layers, hidden 16 on Cora, "
         "64 on PubMed and Computers; a model's quantized input is made before the first turn, as PyG's normalization",
+        f"{FAKE}: the same model through the float layers",
+        *said,
     ]
     return Report(rows, judge(rows), notes)
 
 
-def _asked(dataset: str, folder: Path, threads: int) -> dict[str, dict[str, Any]]:
-    """What each variant's process is asked; the models are trained and saved by others before."""
+def _asked(dataset: str, folder: Path, threads: int, said: list[str]) -> dict[str, dict[str, Any]]:
+    """What each variant's process is asked; the models are trained and saved by others before, which tell how their
+    layers will run."""
     found: dict[str, dict[str, Any]] = {
         BASE: {"by": "pyg", "dataset": dataset},
         "PyG, torch.sparse": {"by": "pyg torch.sparse", "dataset": dataset},
     }
     for scheme in SCHEMES:
         path = str(folder / f"{scheme}.safetensors")
-        ask(MODULE, {"save": path, "dataset": dataset, "scheme": scheme}, environment("default", threads))
-        found[f"{scheme}, saved"] = {"by": "bitfront", "path": path, "dense": False}
+        asked = {"save": path, "dataset": dataset, "scheme": scheme}
+        layers = ask(MODULE, asked, environment("default", threads))["layers"]
+        said.append(f"{dataset}, {scheme}: {'; '.join(layers)}")
+        saved = {"by": "bitfront", "path": path}
+        found[f"{scheme}, saved"] = {**saved, "dense": False, "float": False}
         if dataset in SPARSE:
-            found[f"{scheme}, saved, dense features"] = {"by": "bitfront", "path": path, "dense": True}
+            found[f"{scheme}, saved, dense features"] = {**saved, "dense": True, "float": False}
+        if scheme != "fp32":
+            found[f"{scheme}, saved, {FAKE}"] = {**saved, "dense": False, "float": True}
     return found
 
 
 def judge(rows: Sequence[Mapping[str, Any]]) -> list[Goal]:
-    """The promise is of the int8 model, as it is loaded (features sparse where they are kept so) and, since PyG's are
-    dense, with dense features."""
+    """The promise is of the int8 models, as they are loaded (features sparse where they are kept so) and, since PyG's
+    are dense, with dense features."""
     goals: list[Goal] = []
     for row in rows:
         most = GOALS.get(row["dataset"])
-        if most is None or not row["variant"].startswith("int8, saved"):
+        scheme, _, how = row["variant"].partition(", saved")
+        if most is None or scheme not in SCHEMES[1:] or FAKE in how:
             continue
         where = f"{row['dataset']}, {'1 thread' if row['threads'] == 1 else str(row['threads']) + ' threads'}"
-        what = row["variant"].replace("int8, saved", "int8 inference of the saved model")
+        what = f"{scheme} inference of the saved model{how}"
         title = f"{what} at most {most:g} × PyG's fp32, {where}"
         goals.append(Goal(title, f"{row['ratio']:.2f}", row["ratio"] <= most))
     return goals
@@ -106,11 +119,12 @@ def spec_data(dataset: str, scheme: str) -> dict[str, Any]:
 
 
 def save_model(dataset: str, scheme: str, path: Path) -> dict[str, Any]:
-    """Train a few epochs and save; the file's bytes."""
+    """Train a few epochs and save; the file's bytes, and what its layers run on."""
     import engine
 
     result = engine.run(engine.RunSpec.parse(spec_data(dataset, scheme)))
-    return {"bytes": engine.save(result, path).model.stat().st_size}
+    saved = engine.save(result, path).model
+    return {"bytes": saved.stat().st_size, "layers": engine.load(saved).plan.said}
 
 
 def make_pass(asked: Mapping[str, Any]) -> Callable[[], object]:
@@ -119,24 +133,20 @@ def make_pass(asked: Mapping[str, Any]) -> Callable[[], object]:
 
 
 def _saved(asked: Mapping[str, Any]) -> Callable[[], object]:
-    import torch
+    from dataclasses import replace
 
     import engine
     from engine.layers.operand import Constant, DenseOperand
+    from engine.predicting import Predictor
 
     exported = engine.load(asked["path"])
     view = next(iter(exported.views()))
-    x = view.x
     if asked["dense"]:
-        assert isinstance(x, Constant)
-        x = Constant(DenseOperand(x.dense()))
-
-    @torch.no_grad()
-    def infer() -> torch.Tensor:
-        exported.live.begin(view.topology)
-        return exported.model(x, view.topology)
-
-    return infer
+        assert isinstance(view.x, Constant)
+        view = replace(view, x=Constant(DenseOperand(view.x.dense())))
+    if asked["float"]:
+        return lambda: Predictor.outputs(exported, view)
+    return lambda: exported.outputs(view)
 
 
 def _peer(asked: Mapping[str, Any]) -> Callable[[], object]:

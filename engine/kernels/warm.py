@@ -5,6 +5,7 @@ python -m engine.kernels.warm
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from engine.estimators import clipped
@@ -13,6 +14,9 @@ from engine.kernels.aggregate import Adjacency, aggregate, weighted_aggregate
 from engine.kernels.attention import edge_softmax
 from engine.kernels.edges import dot_edges, gather_sources
 from engine.kernels.extremum import max_aggregate
+from engine.kernels.finish import Program, column_extremes, finish_rows
+from engine.kernels.integer_products import Kernel, multiply_dense, multiply_entries
+from engine.kernels.integer_sums import FixedPoint, pack_nibbles, sum_codes, sum_nibbles, sum_weighted
 from engine.kernels.partition import partition
 from engine.kernels.sparse import SparseOperand
 from engine.kernels.sparse_aggregate import SparseSum, sum_densely
@@ -54,6 +58,7 @@ def warm() -> None:
         for mode in ("nearest", "stochastic"):
             clipped(x, get_format("int8"), range=limits, rounding=mode, generator=key).sum().backward()
     warm_graph()
+    warm_integers()
 
 
 def warm_graph() -> None:
@@ -72,6 +77,23 @@ def warm_graph() -> None:
     assert plan is not None
     plan.sum(sparse.values).multiply_gradient(plan.greatest(sparse.values).multiply(torch.ones(2, 100)))
     sum_densely(sparse, adjacency.incoming)
+
+
+def warm_integers() -> None:
+    """Call each kernel that sums or multiplies codes."""
+    matrix = Adjacency.from_edges(torch.tensor([[1, 0], [2, 1]]), 3).incoming
+    codes, kernel = np.ones((3, 64), np.int8), Kernel.of(np.ones((64, 64), np.int64))
+    sparse = SparseOperand(torch.tensor([0, 1, 1, 1]), torch.tensor([0]), torch.ones(1), 64)
+    packed, fixed = pack_nibbles(codes.view(np.uint8)), FixedPoint.of(torch.ones(3, 1), matrix)
+    out = np.empty((3, 64), np.int32)
+    sum_codes(matrix, codes, 0, out)
+    sum_nibbles(matrix, packed, 0, out)
+    multiply_dense(codes, 0, kernel, out)
+    multiply_entries(sparse, np.ones(1, np.int16), kernel, out)
+    sum_weighted(matrix, codes, 0, fixed, np.empty((3, 64)))
+    values = np.ones((3, 64), np.float32)
+    finish_rows(values, Program(np.ones(64)), values)
+    column_extremes(values, np.ones(64, np.float32), np.ones(64, np.float32), 0, 3)
 
 
 if __name__ == "__main__":

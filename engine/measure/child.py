@@ -101,13 +101,11 @@ def measure_training(spec: RunSpec, folder: Path) -> Values:
 def inference(exported: Exported) -> Callable[[], float]:
     """The exported model over its run's dataset, part by part; gives the seconds that the model itself took."""
 
-    @torch.no_grad()
     def infer() -> float:
         spent = 0.0
         for view in exported.views():
             start = time.perf_counter()
-            exported.live.begin(view.topology)
-            exported.model(view.x, view.topology)
+            exported.outputs(view)
             spent += time.perf_counter() - start
         return spent
 
