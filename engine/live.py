@@ -7,7 +7,7 @@ no scheme; a layer's modules ask their ``sites`` to quantize each tensor, by the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -112,6 +112,13 @@ class ByBucket(nn.Module):
 def repeats(quantizer: nn.Module) -> bool:
     """Whether it gives the same values for the same tensor in every step."""
     return bool(getattr(quantizer, "repeats", False))
+
+
+def _way(quantizer: nn.Module) -> Hashable:
+    """What the values of a quantizer that repeats depend on: equal ways, equal values, also of another run."""
+    if type(quantizer) is not Quantizer:
+        return quantizer
+    return quantizer.format, quantizer.granularity, quantizer.rounding, quantizer.estimator, quantizer.range_name
 
 
 class LiveScheme(nn.Module):
@@ -411,7 +418,7 @@ class Sites:
             # A switched format gives other values, which take the place of the ones before. The structure is kept with
             # them, where nodes are quantized by their degree: another one could get its number in memory.
             graph = live.topology if bucket is not None else None
-            version = (quantizer, getattr(quantizer, "format", None), graph)
+            version = (_way(quantizer), graph)
             out: Constant = x.keep(
                 (key, kept_axis, id(graph)), lambda: _quantize_constant(x, quantizer, axis, None, bucket), version
             )
@@ -436,22 +443,45 @@ class Sites:
         assert live is not None
         assert live.recorder is not None
         where, format = (self.layer, self.part, *at), self._bound[at][2]
+        recorder = live.recorder
+        if isinstance(recorder, Recorder) and protected is None and repeats(quantizer):
+            # The same values as in the steps before: what there is to say of them is found once.
+            def found() -> Recorder:
+                fresh = Recorder()
+                self._record_with(fresh, x, out, quantizer, format, axis, None, where)
+                return fresh
+
+            recorder.take(x.keep(("recorded", where), found, (_way(quantizer), live.topology)), where)
+            return
+        self._record_with(recorder, x, out, quantizer, format, axis, protected, where)
+
+    def _record_with(
+        self,
+        recorder: Listener,
+        x: Constant,
+        out: Constant,
+        quantizer: nn.Module,
+        format: Format,
+        axis: int,
+        protected: Tensor | None,
+        where: Where,
+    ) -> None:
+        live = self.live
+        assert live is not None
         before, after = x.operand, out.operand
         if (
-            not live.recorder.dense
+            not recorder.dense
             and isinstance(before, SparseOperand)
             and isinstance(after, SparseOperand)
             and _by_entries(quantizer)
             and live.topology is not None
         ):
             values, rows = (before.values, after.values), before.entry_rows
-            live.recorder.record(
-                where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
-            )
+            recorder.record(where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs)
         else:
             # Not kept: it is needed now and then only.
             dense = (before.dense(), after.dense())
-            live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+            recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def multiplied(self, x: Tensor | Constant, weight: Tensor) -> None:
         """Diagnostics hear of the quantized operands of the forward product (x before dropout)."""
