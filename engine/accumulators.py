@@ -110,7 +110,7 @@ def product_bits(x: Operand, step: Step | None, weight: Tensor | None, kept: Ten
             return None
         rows = _rows(x.shape[0], x.values.numel() * weight.shape[0], kept)
         return bits_of(largest_of_sparse_product(x.starts, x.columns, numbers, weight, rows))
-    rows = _rows(x.shape[0], x.values.numel() * weight.shape[0], kept)
+    rows = _rows(x.shape[0], x.shape[0] * x.shape[1] * weight.shape[0], kept)
     if isinstance(step, Tensor) and step.dim() > 0 and step.shape[0] == x.shape[0]:
         step = step[rows]
     numbers = integers(x.take(rows), step)

@@ -20,6 +20,7 @@ from engine.accumulators import Step, integers, product_bits, step_of, sum_bits
 from engine.events import DiagnosticRow
 from engine.formats import Format
 from engine.formats.grid import GridFormat
+from engine.kernels.compare import NOISE, OUTSIDE, ROWS, SIGNAL, THERE, ZEROED, compare_rows
 
 if TYPE_CHECKING:
     from engine.kernels.aggregate import Adjacency
@@ -95,6 +96,9 @@ class Recorder:
         kept = None if protected is None else ~protected
         if kept is not None and width is not None:
             kept = kept[rows]
+        if protected is None and width is None and _is_plain(x, quantizer):
+            self._record_plain(at, x, out, quantizer, format, axis, rows, topology)
+            return
         for bucket, degrees, index in self._parts(x, site, rows, kept, topology):
             before, after = (x, out) if index is None else (x[index], out[index])
             if not before.numel():
@@ -121,6 +125,80 @@ class Recorder:
                     zeroed=_zeroed(site, before, after, quantizer, saturated),
                 )
             )
+
+    def take(self, other: Recorder, at: At) -> None:
+        """What another recorder has found of one place, as if it had been recorded here."""
+        self.rows += other.rows
+        self._steps[at] = other._steps[at]
+        self._buckets = self._buckets or other._buckets
+
+    def _record_plain(
+        self,
+        at: At,
+        x: Tensor,
+        out: Tensor,
+        quantizer: Any,
+        format: Format,
+        axis: int,
+        rows: Any,
+        topology: Topology | None,
+    ) -> None:
+        """``record`` of a matrix with one range of its own or none, all of whose rows are quantized: in one pass."""
+        layer, part, site, product = at
+        degrees: tuple[tuple[int, int], ...] = ()
+        label = torch.zeros(x.shape[0], dtype=torch.int64)
+        if (of_row := self._bucket_of(x, site, rows, topology)) is not None:
+            assert self._buckets is not None
+            label, degrees = of_row.long(), self._buckets[1].degrees
+        grid = format.grid(x, axis)[0] if isinstance(format, GridFormat) else None
+        table = compare_rows(x, out, label, max(len(degrees), 1), grid)
+        # Boxes down the rows belong to no row.
+        apart = grid is not None or axis % 2 == 1
+        if grid is None and apart:
+            for number in range(len(table)):
+                table[number, OUTSIDE] = float(format.count_saturated(x[label == number], axis))
+        total = table.sum(0)
+        if not apart:
+            total[OUTSIDE] = float(format.count_saturated(x, axis))
+
+        def row(bucket: int | None, values: Any, ends: tuple[int | None, int | None]) -> None:
+            if not (elements := int(values[ROWS]) * x.shape[1]):
+                return
+            saturated = float(values[OUTSIDE] / elements) if apart or bucket is None else None
+            there = values[THERE]
+            self.rows.append(
+                DiagnosticRow(
+                    layer=layer,
+                    part=part,
+                    site=site,
+                    product=product,
+                    format=format.name,
+                    bucket=bucket,
+                    least_degree=ends[0],
+                    most_degree=ends[1],
+                    elements=elements,
+                    sqnr=decibels(values[SIGNAL], values[NOISE]),
+                    saturated=saturated,
+                    zeroed=0.0 if site != "gradient" else float(values[ZEROED] / there) if there else 0.0,
+                )
+            )
+
+        row(None, total, (None, None))
+        for number, ends in enumerate(degrees):
+            row(number, table[number], ends)
+
+    def _bucket_of(self, x: Tensor, site: str, rows: Any, topology: Topology | None) -> Tensor | None:
+        """The degree bucket of each row; None where rows are no nodes'."""
+        if topology is None:
+            return None
+        if site == "gradient" and rows is None and x.shape[0] == topology.nodes:
+            rows = "nodes"
+        if rows is None:
+            return None
+        if self._buckets is None or self._buckets[0] is not topology:
+            self._buckets = (topology, DegreeBuckets.of(topology.in_degree))
+        buckets = self._buckets[1]
+        return buckets.bucket[rows] if isinstance(rows, Tensor) else buckets.bucket
 
     @torch.no_grad()
     def multiplied(self, x_at: At, x: Operand, weight_at: At, weight: Tensor) -> None:
@@ -158,19 +236,23 @@ class Recorder:
         self, x: Tensor, site: str, rows: Any, kept: Tensor | None, topology: Topology | None
     ) -> Iterator[tuple[int | None, tuple[int | None, int | None], Tensor | None]]:
         yield None, (None, None), None if kept is None else kept.nonzero().squeeze(1)
-        if topology is None:
+        of_row = self._bucket_of(x, site, rows, topology)
+        if of_row is None:
             return
-        if site == "gradient" and rows is None and x.shape[0] == topology.nodes:
-            rows = "nodes"
-        if rows is None:
-            return
-        if self._buckets is None or self._buckets[0] is not topology:
-            self._buckets = (topology, DegreeBuckets.of(topology.in_degree))
-        buckets = self._buckets[1]
-        of_row = buckets.bucket[rows] if isinstance(rows, Tensor) else buckets.bucket
-        for number, degrees in enumerate(buckets.degrees):
+        assert self._buckets is not None
+        for number, degrees in enumerate(self._buckets[1].degrees):
             inside = of_row == number
             yield number, degrees, (inside if kept is None else inside & kept).nonzero().squeeze(1)
+
+
+def _is_plain(x: Tensor, quantizer: nn.Module) -> bool:
+    """Whether it is a matrix on the CPU, straight through a quantizer whose only range is the matrix' own."""
+    from engine.quantizer import Quantizer
+
+    if type(quantizer) is not Quantizer or quantizer.estimator != "ste":
+        return False
+    own = quantizer.range_name == "min-max" and quantizer.granularity == "tensor"
+    return (own or not quantizer.format.ranged) and x.dim() == 2 and x.dtype == torch.float32 and not x.is_cuda
 
 
 def _sqnr(before: Tensor, after: Tensor) -> float | None:
@@ -179,6 +261,11 @@ def _sqnr(before: Tensor, after: Tensor) -> float | None:
     for x, y in zip(before.reshape(-1).split(PART), after.reshape(-1).split(PART), strict=True):
         signal += float(x.square().sum(dtype=torch.float64))
         noise += float((x - y).square_().sum(dtype=torch.float64))
+    return decibels(signal, noise)
+
+
+def decibels(signal: float, noise: float) -> float | None:
+    """10·log10 of signal over noise; None where one of them is nothing."""
     return 10 * math.log10(signal / noise) if signal > 0 and noise > 0 else None
 
 

@@ -20,6 +20,8 @@ from engine.errors import InputError
 
 VERSION = 4
 """Version of the events' form; the store refuses a newer one."""
+OLDEST = 2
+"""Before it a change of precision had another form: such events are refused. What later versions added has defaults."""
 
 
 def _finite(value: Any) -> Any:
@@ -336,6 +338,8 @@ class WorkerHeartbeat(_Body):
 
     type: Literal["worker_heartbeat"] = "worker_heartbeat"
     worker: str
+    """Its name, unique among the workers. Empty: it is none, but the process that launched ``current_run`` and
+    trains it."""
     host: str
     pid: int
     device_class: Literal["cpu", "cuda"]
@@ -390,13 +394,15 @@ class Envelope(BaseModel):
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Envelope:
-        """Raises InputError for a newer version, ValidationError for anything else that does not fit."""
+        """Raises InputError for a version that is not known here, ValidationError for all else that does not fit."""
         try:
             version = json.loads(text).get("version")
         except RecursionError:
             raise InputError("the event is nested too deep to be read") from None
         if isinstance(version, int) and version > VERSION:
             raise InputError(f"event version {version} is newer than {VERSION}: update the store")
+        if isinstance(version, int) and version < OLDEST:
+            raise InputError(f"event version {version} is older than {OLDEST}: update the worker that said it")
         return cls.model_validate_json(text)
 
 

@@ -23,7 +23,7 @@ class FullBatch:
         self.metric, self.unit = measure.metric, measure.unit
         self.higher_is_better = measure.higher_is_better
         self.measure = measure
-        self.x = Constant.of(graph.x.to(device), graph.features_again if device.type == "cpu" else None)
+        self.x = graph.features if device.type == "cpu" else Constant.of(graph.x.to(device))
         self.topology = graph.topology.to(device)
         y = graph.y.to(device)
         self.masks = {split: masks[split].to(device) for split in SPLITS}

@@ -6,10 +6,12 @@ import contextlib
 import hashlib
 import os
 import pickle
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -22,6 +24,7 @@ from engine.datasets.known_size import keep_size, kept_file
 from engine.errors import RunError
 from engine.graph_checks import check_graph
 from engine.kernels.sparse import DENSEST
+from engine.layers.operand import Constant
 from engine.settings import Settings
 from engine.topology import Topology
 
@@ -29,6 +32,12 @@ if TYPE_CHECKING:
     from torch_geometric.data import Data
 
 SPLITS = ("train", "val", "test")
+MOST_WARM, MOST_WARM_BYTES = 4, 2 << 28
+MOST_DENSE_BYTES = 1 << 25
+"""Of a graph with dense features that is kept warm."""
+"""How many graphs a process keeps between its runs, and how much of memory they may take together."""
+ABSENT = ()
+"""The stamp of a file that there is not."""
 KEPT_FORM = 2
 """Changes whenever a loader's result does: older kept copies are then passed over."""
 
@@ -57,6 +66,16 @@ class Graph:
     def topology(self) -> Topology:
         """The structure of all graphs together, derived on first use."""
         return Topology(self.edge_index, self.size.nodes, self.graph)
+
+    @cached_property
+    def features(self) -> Constant:
+        """``x``, which is the same in every step of every run, with what is derived of it."""
+        return Constant.of(self.x, self.features_again)
+
+    @property
+    def bytes(self) -> int:
+        """What its tensors take, without what is derived of them."""
+        return sum(part.numel() * part.element_size() for part in (self.x, self.edge_index, self.y))
 
 
 def fingerprint(*tensors: Tensor) -> str:
@@ -109,6 +128,44 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     return Graph(x, edge_index, y, graph, masks, size, provenance, features_again)
 
 
+_warm: OrderedDict[tuple[Any, ...], Graph] = OrderedDict()
+
+
+def warm_graph(spec: DatasetSpec, settings: Settings) -> Graph:
+    """``load_graph``, which keeps the last graphs of this process, with what runs derived of them.
+
+    A graph counts as the same while the file that it is read from is, and what is said of it; one whose content may
+    change under the same options (a person's files) is read anew each time.
+    """
+    entry = DATASETS[spec.name]
+    if entry.changeable:
+        return load_graph(spec, settings)
+
+    def key() -> tuple[Any, ...]:
+        said = label(spec.name, settings), notes(spec.name, settings)
+        read = None if entry.synthetic else _stamp(_kept_tensors(spec, settings))
+        return spec.model_dump_json(), str(settings.data_root), str(settings.mirror), *said, read
+
+    found = _warm.pop(key(), None)
+    graph = load_graph(spec, settings) if found is None else found
+    # Large dense features are better a run's own, which may overwrite them.
+    worth = graph.size.entries_a_node is not None or graph.bytes <= MOST_DENSE_BYTES
+    # Loading may have written the file, or what is said of it.
+    if worth and graph.bytes <= MOST_WARM_BYTES and key()[-1] != ABSENT:
+        graph = _warm[key()] = graph if graph.features_again is None else replace(graph, features_again=None)
+    while len(_warm) > 1 and (len(_warm) > MOST_WARM or sum(each.bytes for each in _warm.values()) > MOST_WARM_BYTES):
+        _warm.popitem(last=False)
+    return graph
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    try:
+        found = path.stat()
+    except OSError:
+        return ABSENT
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
 def _size(x: Tensor, edge_index: Tensor, y: Tensor, graph: Tensor | None) -> GraphSize:
     counts = torch.bincount(torch.bincount(edge_index[1], minlength=x.shape[0])).tolist()
     return GraphSize(
@@ -138,8 +195,7 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     entry = DATASETS[spec.name]
     if entry.synthetic or entry.changeable:
         return _from_loader(spec, settings)
-    form = f" torch_geometric {metadata.version('torch_geometric')} form {KEPT_FORM}"
-    kept = kept_file(spec, settings, ".pt", form)
+    kept = _kept_tensors(spec, settings)
     with contextlib.suppress(OSError, EOFError, RuntimeError, pickle.UnpicklingError):
         return torch.load(kept, weights_only=True)
     tensors = _from_loader(spec, settings)
@@ -152,9 +208,21 @@ def _load_tensors(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     return tensors
 
 
+def _kept_tensors(spec: DatasetSpec, settings: Settings) -> Path:
+    return kept_file(spec, settings, ".pt", f" torch_geometric {_pyg_version()} form {KEPT_FORM}")
+
+
+@cache
+def _pyg_version() -> str:
+    return metadata.version("torch_geometric")
+
+
 def _from_loader(spec: DatasetSpec, settings: Settings) -> dict[str, Tensor]:
     found = DATASETS[spec.name].load(spec, settings)
-    tensors = _many_graphs(found) if isinstance(found, Sequence) else _one_graph(found)
+    if isinstance(found, Mapping):
+        tensors = {**found, "nodes": torch.tensor(found["x"].shape[0])}
+    else:
+        tensors = _many_graphs(found) if isinstance(found, Sequence) else _one_graph(found)
     if "x" in tensors:
         tensors["x"] = tensors["x"].float()
     if tensors["y"].dim() == 2:  # several labels or targets

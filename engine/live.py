@@ -117,6 +117,13 @@ def repeats(quantizer: nn.Module) -> bool:
     return bool(getattr(quantizer, "repeats", False))
 
 
+def _way(quantizer: nn.Module) -> Hashable:
+    """What the values of a quantizer that repeats depend on: equal ways, equal values, also of another run."""
+    if type(quantizer) is not Quantizer:
+        return quantizer
+    return quantizer.format, quantizer.granularity, quantizer.rounding, quantizer.estimator, quantizer.range_name
+
+
 class LiveScheme(nn.Module):
     """A scheme bound to a model: owns all state that its quantizers have, and what they learn."""
 
@@ -423,9 +430,9 @@ class Sites:
         return out
 
     def settle(self, x: Constant, site: str = "input") -> None:
-        """Quantize what nobody but a linear product's forward and grad_weight reads, in its own memory.
+        """Quantize what nobody but a linear product's forward and grad_weight reads, in memory of its own.
 
-        Where that cannot be (a range that moves, a protected node, memory that is somebody else's), nothing is done.
+        Where that cannot be (a range that moves, a protected node), nothing is done.
         """
         live = self.live
         if live is None or not live.enabled or live.recorder is not None or live.tally is not None:
@@ -438,7 +445,7 @@ class Sites:
         places = [_kept_as(bound[0], bound[1], axis) for axis, bound in zip(axes, (forward, backward), strict=True)]
         if not isinstance(quantizer, Quantizer) or backward[1] is not quantizer or x.has(*places[0]):
             return
-        for place, held in zip(places, quantizer.quantize_in_place(x, paired=axes[0] != axes[1]), strict=False):
+        for place, held in zip(places, quantizer.hold(x, paired=axes[0] != axes[1]), strict=False):
             x.keep(place[0], partial(Constant, held), place[1])
 
     def _record(
@@ -454,22 +461,45 @@ class Sites:
         assert live is not None
         assert live.recorder is not None
         where, format = (self.layer, self.part, *at), self._bound[at][2]
+        recorder = live.recorder
+        if isinstance(recorder, Recorder) and protected is None and repeats(quantizer):
+            # The same values as in the steps before: what there is to say of them is found once.
+            def found() -> Recorder:
+                fresh = Recorder()
+                self._record_with(fresh, x, out, quantizer, format, axis, None, where)
+                return fresh
+
+            recorder.take(x.keep(("recorded", where), found, (_way(quantizer), live.topology)), where)
+            return
+        self._record_with(recorder, x, out, quantizer, format, axis, protected, where)
+
+    def _record_with(
+        self,
+        recorder: Listener,
+        x: Constant,
+        out: Constant,
+        quantizer: nn.Module,
+        format: Format,
+        axis: int,
+        protected: Tensor | None,
+        where: Where,
+    ) -> None:
+        live = self.live
+        assert live is not None
         before, after = x.operand, out.operand
         if (
-            not live.recorder.dense
+            not recorder.dense
             and isinstance(before, SparseOperand)
             and isinstance(after, SparseOperand)
             and _by_entries(quantizer)
             and live.topology is not None
         ):
             values, rows = (before.values, after.values), before.entry_rows
-            live.recorder.record(
-                where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs
-            )
+            recorder.record(where, *values, quantizer, format, -1, protected, rows, live.topology, width=before.inputs)
         else:
             # Not kept: it is needed now and then only.
             dense = (before.dense(), after.dense())
-            live.recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
+            recorder.record(where, *dense, quantizer, format, axis, protected, "nodes", live.topology)
 
     def stashes(self, *, constant: bool) -> bool:
         """Whether what a linear product reads (``constant``: the dataset's features) is kept at the site "stash"."""
@@ -523,7 +553,7 @@ def _kept_as(
 ) -> tuple[Hashable, tuple[object, ...]]:
     """Under what a constant keeps its quantized values, and their version: a switched format gives others, which take
     the place of the ones before; another graph could get this one's number in memory."""
-    return (key, axis, id(graph)), (quantizer, getattr(quantizer, "format", None), graph)
+    return (key, axis, id(graph)), (_way(quantizer), graph)
 
 
 def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor | None) -> Tensor:

@@ -49,6 +49,12 @@ class Precision:
         changed = self._say(following, self._changes(), decision.signal, decision.reason)
         return [changed.model_copy(update={"value": decision.value, "threshold": decision.threshold})]
 
+    def settled_until(self, epoch: int, last: int) -> int:
+        """The last epoch, from this one to ``last``, that surely has this one's formats: after it they may change."""
+        if self.course is None or not self.live.enabled:
+            return last
+        return next((each for each in range(epoch, last) if self.course.may_decide(each)), last)
+
     @property
     def label(self) -> str:
         """The ladder's step, or the one format of all sites, or the scheme's text."""

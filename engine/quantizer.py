@@ -164,24 +164,31 @@ class Quantizer(nn.Module):
             out = estimators.clipped(x, format, axis, inclusive=inclusive, protected=protected, **settings)
         return self._watch(out)
 
-    def quantize_in_place(self, x: Constant, *, paired: bool) -> Sequence[Decoded]:
-        """A constant's values as ``forward`` gives them, in the constant's own memory: [along the columns], or
-        ``paired``: [along the columns, along the rows], of a format with boxes. Nothing, where that cannot be.
+    def hold(self, x: Constant, *, paired: bool) -> Sequence[Decoded]:
+        """A constant's values as ``forward`` gives them, in the constant's own memory, or where that is somebody's in a
+        copy of it: [along the columns], or ``paired``: [along the columns, along the rows], of a format with boxes.
+        Nothing, where that cannot be.
         """
-        format = self._format
-        if not self.repeats or self.estimator == "lsq" or not isinstance(x.source, DenseOperand):
+        format, source = self._format, x.source
+        operand = x.operand if source is None else source
+        to_nearest = (self.rounding or format.rounding) == "nearest"
+        if not (self.repeats and to_nearest and isinstance(operand, DenseOperand) and is_plain(operand.values)):
             return ()
-        values = x.source.values
+        values = operand.values
+
+        def room() -> Tensor:
+            if source is None:
+                return values.clone()
+            x.surrender()
+            return values
+
         try:
-            if isinstance(format, GridFormat) and self.granularity == "tensor" and self._rounds_to_nearest:
+            if isinstance(format, GridFormat) and self.granularity == "tensor" and self.estimator != "lsq":
                 grid, _ = format.grid(values)
-                if takes_codes(values, grid):
-                    x.surrender()
-                    return (encode_in_place(values, grid),)
-            elif isinstance(format, BlockFormat) and self._rounds_to_nearest and paired and is_plain(values):
-                x.surrender()
+                return (encode_in_place(room(), grid),) if takes_codes(values, grid) else ()
+            if isinstance(format, BlockFormat) and paired:
                 along = [partial(format.fake_quantize, axis=axis, rounding="nearest") for axis in (-1, 0)]
-                return pair_in_place(values, along[0], along[1], format.box) or ()
+                return pair_in_place(room(), along[0], along[1], format.box) or ()
         except NonFiniteError as error:
             raise error.at(self.site) from None
         return ()
@@ -204,10 +211,6 @@ class Quantizer(nn.Module):
             self.draws = draws
             return self(x, axis=-1)
         return packed
-
-    @property
-    def _rounds_to_nearest(self) -> bool:
-        return (self.rounding or self._format.rounding) == "nearest"
 
     def encode(self, x: Tensor, axis: int | None = None, *, again: bool = False) -> Encoded:
         """The packed form of what ``forward`` would give for x in evaluation; ``decode`` gives it bit for bit.

@@ -131,6 +131,10 @@ class Controller(ABC):
         """The step that the first epoch trains at."""
         return 0
 
+    def may_decide(self, course: Course, epoch: int) -> bool:
+        """Whether something may follow from this epoch, whatever its signals are; asked ahead of it."""
+        return not self.clocked or self.decide(course, Signals(epoch)) is not None
+
     @abstractmethod
     def decide(self, course: Course, signals: Signals) -> Decision | None:
         """What follows from an epoch; None: the next one trains at the same step."""
@@ -186,6 +190,10 @@ class Course:
             return None
         self.step, self.since = decision.step, signals.epoch + 1
         return decision
+
+    def may_decide(self, epoch: int) -> bool:
+        """Whether a decision may follow from this epoch, as long as none is taken before it."""
+        return epoch < self.epochs and self.schedule.controller.may_decide(self, epoch)
 
     @property
     def steps(self) -> int:

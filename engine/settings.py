@@ -65,6 +65,8 @@ class Settings(BaseSettings):
     """Token that may only read the store, where reading needs one; unset: the one kept in the home."""
     threads: Annotated[int, Field(ge=1)] = Field(default=1, validation_alias="BITFRONT_THREADS")
     """Processor threads of a run; part of what makes its numbers repeat. Raise it for large graphs."""
+    compiled: bool = Field(default=True, validation_alias="BITFRONT_COMPILED")
+    """Whether epochs run compiled where they can (engine.compiled); their numbers differ by the order of sums."""
 
     checkpoint_seconds: Annotated[float, Field(ge=0)] = Field(
         default=20, validation_alias="BITFRONT_CHECKPOINT_SECONDS"

@@ -25,12 +25,16 @@ class SignalLog:
         self.losses: list[float] = []
         self.least = math.inf
         self.least_epoch = 0
-        self.diversity = GradientDiversity()
+        self.diversity = GradientDiversity(window)
 
     def after(
         self, epoch: int, train_loss: float | None, val_loss: float | None, parameters: Iterable[nn.Parameter] = ()
     ) -> Signals:
         """The signals of an epoch (from 1); ``parameters`` still hold the gradients of its last batch."""
+        return self.hear(epoch, train_loss, val_loss, self.diversity.after(epoch, parameters))
+
+    def hear(self, epoch: int, train_loss: float | None, val_loss: float | None, diversity: float | None) -> Signals:
+        """The signals of an epoch of whose gradients ``self.diversity`` has heard already, and said this."""
         self.losses = [*self.losses[1 - 2 * PLATEAU :], math.nan if train_loss is None else train_loss]
         ratio = None
         if len(self.losses) == 2 * PLATEAU:
@@ -38,13 +42,12 @@ class SignalLog:
             ratio = sum(self.losses[PLATEAU:]) / before if before else None
         if val_loss is not None and val_loss < self.least:
             self.least, self.least_epoch = val_loss, epoch
-        self.diversity.add(parameters)
         return Signals(
             epoch=epoch,
             train_loss=train_loss,
             val_loss=val_loss,
             loss_ratio=ratio if ratio is not None and math.isfinite(ratio) else None,
-            gradient_diversity=self.diversity.close() if epoch % self.window == 0 else None,
+            gradient_diversity=diversity,
             validation_stall=float(epoch - self.least_epoch) if self.least_epoch else None,
         )
 
@@ -65,10 +68,17 @@ class SignalLog:
 
 
 class GradientDiversity:
-    """Over a window, by the parameter's place: (Σ∇, each ‖∇‖²). Nothing waits for the device before its end."""
+    """Over windows of so many epochs, by the parameter's place: (Σ∇, each ‖∇‖²). Nothing waits for the device before a
+    window's end."""
 
-    def __init__(self) -> None:
+    def __init__(self, window: int = WINDOW) -> None:
+        self.window = window
         self.sums: dict[int, tuple[Tensor, list[Tensor]]] = {}
+
+    def after(self, epoch: int, parameters: Iterable[nn.Parameter]) -> float | None:
+        """Take in an epoch's gradients; Δ where its window ends with it."""
+        self.add(parameters)
+        return self.close() if epoch % self.window == 0 else None
 
     @torch.no_grad()
     def add(self, parameters: Iterable[nn.Parameter]) -> None:

@@ -66,7 +66,9 @@ class Topology:
         return torch.bucketize(self.in_degree, points, right=True)
 
     def to(self, device: torch.device | str) -> Topology:
-        """On another device, with what was derived so far."""
+        """On another device, with what was derived so far; itself where it lies there."""
+        if self.edge_index.device == torch.device(device):
+            return self
         moved = Topology(self.edge_index.to(device), self.nodes, None if self.graph is None else self.graph.to(device))
         for name in ("looped", "plain"):
             if name in self.__dict__:

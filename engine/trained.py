@@ -58,6 +58,11 @@ class BestModel:
         self.higher_is_better = higher_is_better
         self._kept: dict[str, Any] = {}
 
+    @property
+    def value(self) -> float | None:
+        """The best validation metric so far; None where nothing validates, or nothing was heard."""
+        return self._kept.get("value")
+
     def after(self, row: EpochFinished, model: nn.Module, live: LiveScheme) -> None:
         """Hear an evaluated epoch, before anything changes for the next one."""
         if not row.counts or not self._improves(row.val_metric):

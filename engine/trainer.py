@@ -17,8 +17,10 @@ from engine.live import LiveScheme, bind
 from engine.models import MODELS
 from engine.problem import SPLITS, Batch, Problem, Values
 from engine.scheme import Phase
+from engine.signals import GradientDiversity
 from engine.spec import RunSpec
 from engine.topology import Topology
+from engine.trained import BestModel
 
 
 @dataclass
@@ -31,6 +33,15 @@ class Partial:
     diagnostics: DiagnosticsRecorded | None = None
     seconds: float = 0.0
     """What they took."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """An epoch that is done; ``diversity``: of the gradients of the window that ends with it."""
+
+    row: EpochFinished
+    diagnostics: DiagnosticsRecorded | None
+    diversity: float | None
 
 
 class Trainer:
@@ -70,14 +81,20 @@ class Trainer:
         )
         self._rates = [group["lr"] for group in self.optimizer.param_groups]
 
-    def _step_rate(self, epoch: int) -> None:
-        """The learning rates of an epoch: those of the phase's start, times lr_factor every lr_step epochs."""
+    def _rate_factor(self, epoch: int) -> float:
         training = self.spec.training
-        if not training.lr_step:
+        return training.lr_factor ** ((epoch - self.first) // training.lr_step) if training.lr_step else 1.0
+
+    def rate(self, epoch: int) -> float:
+        """The model's learning rate in an epoch: the spec's, times lr_factor every lr_step epochs of the phase."""
+        return self.spec.training.lr * self._rate_factor(epoch)
+
+    def set_rate(self, epoch: int) -> None:
+        """The learning rates of an epoch: those of the phase's start, times its factor."""
+        if not self.spec.training.lr_step:
             return
-        factor = training.lr_factor ** ((epoch - self.first) // training.lr_step)
         for group, rate in zip(self.optimizer.param_groups, self._rates, strict=True):
-            group["lr"] = rate * factor
+            group["lr"] = rate * self._rate_factor(epoch)
 
     def state(self) -> dict[str, Any]:
         """Parameters, optimizer, ranges and draws, the count of steps, and what an epoch in training has so far."""
@@ -111,6 +128,20 @@ class Trainer:
             for parameter, gradient in zip(self.model.parameters(), partial["gradients"], strict=True):
                 parameter.grad = None if gradient is None else gradient.to(parameter.device)
 
+    why_plain: str | None = "it is switched off (BITFRONT_COMPILED)"
+    """Why epochs do not run compiled (engine.compiled), in words."""
+
+    def train(
+        self, first: int, last: int, best: BestModel, diversity: GradientDiversity, *, record: bool = False
+    ) -> list[Trained]:
+        """Train the epoch ``first``, and perhaps those after it up to ``last``, which ``best`` and ``diversity`` hear.
+
+        ``record``: with diagnostics of the first one.
+        """
+        row, diagnostics = self.epoch(first, record=record)
+        best.after(row, self.model, self.live)
+        return [Trained(row, diagnostics, diversity.after(first, self.model.parameters()))]
+
     def epoch(self, epoch: int, *, record: bool = False) -> tuple[EpochFinished, DiagnosticsRecorded | None]:
         """Train on every batch of an epoch (from 1) and evaluate; ``record``: with diagnostics of its first step.
 
@@ -118,7 +149,7 @@ class Trainer:
         """
         now = self.partial or Partial(epoch, [])
         began = time.perf_counter() - now.seconds
-        self._step_rate(epoch)
+        self.set_rate(epoch)
         shares = now.shares
         for batch in islice(self.problem.batches(epoch), len(shares), None):
             if record and now.diagnostics is None:

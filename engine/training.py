@@ -13,12 +13,14 @@ import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from typing import Any, Protocol
 
 import torch
 
 from engine.checkpoint import Checkpoint
+from engine.compiled.trainer import CompiledTrainer
 from engine.counted_size import counted_size
 from engine.diagnostics import epochs_to_record
 from engine.errors import RunError
@@ -33,7 +35,7 @@ from engine.events import (
     RunStarted,
     Summary,
 )
-from engine.graph import load_graph
+from engine.graph import warm_graph
 from engine.ledger import all_densities, run_ledger
 from engine.ledger.figures import run_figures
 from engine.live import LiveScheme
@@ -121,17 +123,17 @@ class Training:
         spec, settings = self.spec, self.settings
         device = choose_device(spec.device)
         torch.set_num_threads(settings.threads)
-        graph = load_graph(spec.dataset, settings)
+        graph = warm_graph(spec.dataset, settings)
         problem = OBJECTIVES[spec.task.name].prepare(spec.task, graph, spec, device)
         self.problem = problem
         size = counted_size(spec, problem)
-        self.trainer = trainer = Trainer(spec, problem, device, self.stepped)
+        kind = CompiledTrainer if settings.compiled else Trainer
+        self.trainer = trainer = kind(spec, problem, device, self.stepped)
         self.best = BestModel(higher_is_better=problem.higher_is_better)
         phases = trainer.live.phases(spec.training.epochs)
         total = sum(phase.epochs or 0 for phase in phases)
         self.precision = Precision(spec, trainer.live, size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
-        self._parameters = list(trainer.model.parameters())
         self._started = RunStarted(
             worker="",
             host=socket.gethostname(),
@@ -145,6 +147,7 @@ class Training:
                 "batches": problem.size.batches,
                 "trained_on": {name: getattr(size, name) for name in SIZE_FIELDS},
                 "phases": [{"name": phase.name, "epochs": phase.epochs} for phase in phases],
+                "epochs": "compiled" if trainer.why_plain is None else f"plain: {trainer.why_plain}",
                 **graph.provenance,
                 **software(),
             },
@@ -168,8 +171,12 @@ class Training:
                 self._phase = index
                 trainer.enter(phase, first)
                 yield from self._say(self.precision.enter(phase, first))
-            for epoch in range(max(first, len(self.rows) + 1), last + 1):
-                heard = self._epoch(epoch, record=epoch in to_record and phase.quantized)
+            while len(self.rows) < last:
+                epoch = max(first, len(self.rows) + 1)
+                record = epoch in to_record and phase.quantized
+                # An epoch that is looked into is done alone.
+                until = min([last, *(each - 1 for each in to_record if each > epoch)]) if phase.quantized else last
+                heard = self._epochs(epoch, self.precision.settled_until(epoch, until), record=record)
                 self.elapsed = before + time.perf_counter() - began
                 # All of it is known before any of it is said, so that a checkpoint between two events is whole.
                 yield from self._say(heard)
@@ -208,25 +215,30 @@ class Training:
         _, live = self.best.trained(self.spec, self.problem.size, self.problem.measure.scaling).build()
         return best, live
 
-    def _epoch(self, epoch: int, *, record: bool) -> list[Body]:
+    def _epochs(self, first: int, last: int, *, record: bool) -> list[Body]:
+        """What the epoch ``first`` says, and those after it that the trainer has done with it, at most to ``last``."""
         # Learned formats are those of the epoch's beginning, wherever in it the run was left.
         bits = self._bits if self.trainer.partial is not None else self.precision.bits
         self._bits = bits
-        row, diagnostics = self.trainer.epoch(epoch, record=record)
-        # Before the controller may change the formats for the next epoch.
-        self.best.after(row, self.trainer.model, self.trainer.live)
-        signals = self.signals.after(epoch, row.train_loss, row.val_loss, self._parameters)
-        row = row.model_copy(
-            update={
-                "loss_ratio": signals.loss_ratio,
-                "gradient_diversity": signals.gradient_diversity,
-                "validation_stall": signals.validation_stall,
-                "average_bits": bits,
-            }
-        )
-        self.rows.append(row)
-        found: list[Body] = [row] if diagnostics is None else [row, diagnostics]
-        return [*found, *self.precision.after(signals)]
+        found: list[Body] = []
+        done = self.trainer.train(first, last, self.best, self.signals.diversity, record=record)
+        for trained in done:
+            row = trained.row
+            signals = self.signals.hear(row.epoch, row.train_loss, row.val_loss, trained.diversity)
+            row = row.model_copy(
+                update={
+                    "loss_ratio": signals.loss_ratio,
+                    "gradient_diversity": signals.gradient_diversity,
+                    "validation_stall": signals.validation_stall,
+                    "average_bits": bits,
+                }
+            )
+            self.rows.append(row)
+            found += [row] if trained.diagnostics is None else [row, trained.diagnostics]
+            changed = self.precision.after(signals)
+            assert not changed or trained is done[-1], "formats change after the last of the epochs that share them"
+            found += changed
+        return found
 
     def _say(self, bodies: Iterable[Body]) -> Iterator[Body]:
         found = list(bodies)
@@ -334,11 +346,16 @@ def summarize(
 
 def software() -> dict[str, Any]:
     """Versions that a result depends on."""
-    packages = ("bitfront", "torch", "torch_geometric", "numpy", "numba")
     return {
-        "packages": {name: metadata.version(name) for name in packages},
+        "packages": dict(_packages()),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
         "threads": torch.get_num_threads(),
     }
+
+
+@cache
+def _packages() -> tuple[tuple[str, str], ...]:
+    names = ("bitfront", "torch", "torch_geometric", "numpy", "numba")
+    return tuple((name, metadata.version(name)) for name in names)

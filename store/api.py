@@ -14,6 +14,7 @@ from typing import IO, Any
 
 import duckdb
 import pyarrow as pa
+import structlog
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
@@ -24,6 +25,7 @@ from engine.catalogue import unknown
 from engine.errors import BitfrontError, InputError
 from engine.own_data.content import Labels
 from engine.own_data.uploads import LARGEST_UPLOAD, Kind, keep_upload, list_uploads, pack
+from engine.settings import Settings
 from store import edits
 from store.access import Role, Tokens, is_known_host, role_of
 from store.artifacts import artifact_routes, delete_files
@@ -47,6 +49,10 @@ WORDS = {
     "readonly": "Reads are open; nothing can be written.",
 }
 
+INTERNAL = "the store met a fault of its own: whoever runs it finds the cause in its log"
+
+log = structlog.get_logger(__name__)
+
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 Next = Callable[[Request], Awaitable[Response]]
 
@@ -60,13 +66,14 @@ class Health(BaseModel):
     stream_position: str
     redis: str
     """"connected", "unreachable", or "none" where no queue is named."""
-    home: str
+    home: str | None
+    """The folder of its state on its machine; None for whoever may only read."""
     counts: dict[str, int]
     """Runs by state."""
     dead_letters: int
     """Events that could not be applied."""
     trouble: str | None = None
-    """Why what comes in is not remembered now, in words."""
+    """Why what comes in is not remembered now, in words; for whoever may only read without the home's path."""
 
 
 class QueryInfo(BaseModel):
@@ -121,7 +128,12 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
         given = role_of(request.headers.get("authorization"), auth, tokens)
         if given < (needed := _needed(request)):
             return _problem(*_refusal(given, needed, auth))
-        answer = await call_next(request)
+        request.state.role = given
+        try:
+            answer = await call_next(request)
+        except Exception:
+            log.exception("a request could not be answered", method=request.method, path=request.url.path)
+            answer = _problem(500, INTERNAL)
         answer.headers.update(HEADERS)
         return answer
 
@@ -138,8 +150,8 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
         return _problem(422, "the body is nested too deep to be read")
 
     @api.exception_handler(duckdb.Error)
-    async def not_kept(_: Request, error: duckdb.Error) -> Response:
-        return _problem(503, describe_failure(error))
+    async def not_kept(request: Request, error: duckdb.Error) -> Response:
+        return _problem(503, _shown(describe_failure(error), request, owner.settings))
 
     @api.exception_handler(RequestValidationError)
     async def bad_request(_: Request, error: RequestValidationError) -> Response:
@@ -157,7 +169,7 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
     api.include_router(artifact_routes(owner))
 
     @api.get("/health")
-    def health() -> Health:
+    def health(request: Request) -> Health:
         """How the store does, and how many runs are in each state."""
         counts = owner.query("counts", {}).to_pylist()
         dead = owner.query("dead_letter_count", {}).to_pylist()
@@ -167,10 +179,10 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
             schema_version=SCHEMA_VERSION,
             stream_position=owner.position,
             redis=owner.follower.state,
-            home=str(owner.settings.home),
+            home=str(owner.settings.home) if request.state.role >= Role.RUNNER else None,
             counts={row["state"]: row["n"] for row in counts},
             dead_letters=dead[0]["n"],
-            trouble=owner.trouble,
+            trouble=None if owner.trouble is None else _shown(owner.trouble, request, owner.settings),
         )
 
     @api.get("/queries")
@@ -272,6 +284,13 @@ def _answer(owner: StoreOwner, name: str, parameters: Mapping[str, Any]) -> Resp
     if name not in catalogue():
         raise HTTPException(404, str(unknown("query", name, list(catalogue()))))
     return Response(_arrow_stream(owner.query(name, parameters)), media_type=ARROW)
+
+
+def _shown(text: str, request: Request, settings: Settings) -> str:
+    """A text of ours for whoever asks: where the home lies is not for those who may only read."""
+    if request.state.role >= Role.RUNNER:
+        return text
+    return text.replace(str(settings.home.expanduser().absolute()), "BITFRONT_HOME")
 
 
 def _problem(status: int, detail: str) -> JSONResponse:

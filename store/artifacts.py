@@ -3,12 +3,14 @@
 ``BITFRONT_HOME/artifacts/<run>/<attempt>/<name>``, of three names only, so that no address leaves its folder. A file
 appears whole or not at all. Its outer form is looked at (safetensors, JSON, the archive of a checkpoint); it is never
 unpickled, and no tensor of it is read. A write needs the run's lease: an attempt that a newer one has replaced writes
-nothing, whatever a suspended worker believes.
+nothing, whatever a suspended worker believes. After a run's end its newest attempt may still send what it has announced
+(engine.events.ArtifactSaved), of the content that it has announced and no other.
 """
 
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import secrets
@@ -26,6 +28,7 @@ from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse
 
 from engine.settings import Settings
+from store.lifecycle import UNFINISHED
 from store.owner import StoreOwner
 from store.stream import redis_url
 
@@ -88,9 +91,12 @@ def artifact_routes(owner: StoreOwner) -> APIRouter:
     async def put(
         request: Request, run: Run, attempt: Number, name: str, lease: Annotated[str, Header(alias=LEASE_HEADER)] = ""
     ) -> dict[str, Any]:
-        """Keep a file of an attempt that has the run's lease; it replaces the attempt's older one of that name."""
+        """Keep a file of an attempt that has the run's lease; it replaces the attempt's older one of that name.
+
+        Of a run that is over: only what its last attempt has announced.
+        """
         kind = _kind(name)
-        await run_in_threadpool(_check_writer, owner, run, attempt, lease, ended=False)
+        await run_in_threadpool(_check_sender, owner, run, attempt, lease, name)
         folder = root / run / str(attempt)
         part = folder / f".{name}.{secrets.token_hex(4)}.part"
         try:
@@ -98,7 +104,9 @@ def artifact_routes(owner: StoreOwner) -> APIRouter:
             size = await _receive(request, part, kind)
             await run_in_threadpool(kind.check, part)
             # Again: what took minutes to come may be of an attempt that was replaced meanwhile.
-            await run_in_threadpool(_check_writer, owner, run, attempt, lease, ended=False)
+            announced = await run_in_threadpool(_check_sender, owner, run, attempt, lease, name)
+            if announced is not None and announced != await run_in_threadpool(_digest, part):
+                raise HTTPException(422, f"this {name} is not the one that the run {run!r} has announced")
             part.replace(folder / name)
         except OSError as error:
             why = "its disk is full" if error.errno == errno.ENOSPC else str(error.strerror or error).lower()
@@ -110,7 +118,7 @@ def artifact_routes(owner: StoreOwner) -> APIRouter:
     @routes.delete("/{run}/{attempt}/checkpoints")
     def clear(run: Run, attempt: Number, lease: Annotated[str, Header(alias=LEASE_HEADER)] = "") -> dict[str, int]:
         """Remove the checkpoints of this attempt and of those before it: nothing goes on from there."""
-        _check_writer(owner, run, attempt, lease, ended=True)
+        _check_writer(owner, run, attempt, lease)
         removed = 0
         for path in (root / run).glob(f"*/{CHECKPOINT}"):
             if path.parent.name.isdecimal() and int(path.parent.name) <= attempt:
@@ -153,14 +161,28 @@ async def _receive(request: Request, part: FilePath, kind: Kind) -> int:
     return size
 
 
-def _check_writer(owner: StoreOwner, run: str, attempt: int, lease: str, *, ended: bool) -> None:
-    """409 where the attempt has the run no more, or (unless ``ended`` is allowed) the run is over."""
+def _check_sender(owner: StoreOwner, run: str, attempt: int, lease: str, name: str) -> str | None:
+    """409 where the attempt may not send the file; the SHA-256 that it must have where the run is over, else None."""
+    row = _check_writer(owner, run, attempt, lease)
+    if row["state"] in UNFINISHED:
+        return None
+    announced = {file["name"]: file["sha256"] for file in owner.query("artifacts", {"run": run}).to_pylist()}
+    if attempt != row["attempt"] or name not in announced:
+        raise HTTPException(409, f"the run {run!r} is {row['state']}: nothing more is written of it")
+    return announced[name]
+
+
+def _digest(path: FilePath) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_writer(owner: StoreOwner, run: str, attempt: int, lease: str) -> dict[str, Any]:
+    """The run's row. 404 where there is none, 409 where the attempt has the run no more."""
     rows = owner.query("run", {"run": run}).to_pylist()
     if not rows:
         raise HTTPException(404, f"there is no run {run!r}")
     row = rows[0]
-    if not ended and row["state"] not in ("queued", "running", "cancelling"):
-        raise HTTPException(409, f"the run {run!r} is {row['state']}: nothing more is written of it")
     newest, holder = row["attempt"] or 0, None
     url = redis_url(owner.settings)
     if url:
@@ -174,6 +196,7 @@ def _check_writer(owner: StoreOwner, run: str, attempt: int, lease: str, *, ende
         raise HTTPException(409, f"attempt {newest} has the run {run!r} since: attempt {attempt} writes nothing more")
     if holder is not None and holder != lease:
         raise HTTPException(409, f"another worker has the run {run!r}: give its lease in {LEASE_HEADER}")
+    return row
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import pyarrow as pa
 from pydantic import ValidationError
 
 from engine.errors import InputError
-from engine.events import EPOCH_COLUMNS, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
+from engine.events import EPOCH_COLUMNS, OLDEST, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
 from store.database import read_meta, write_meta
 from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
 
@@ -120,12 +120,12 @@ def apply_batch(
 
 
 def _parse(text: str) -> Envelope:
-    """As ``Envelope.from_json``, which reads the text twice to name a newer version: here only where it must."""
+    """As ``Envelope.from_json``, which reads the text twice to name another version: here only where it must."""
     try:
         envelope = Envelope.model_validate_json(text)
     except ValidationError:
         return Envelope.from_json(text)
-    return envelope if envelope.version <= VERSION else Envelope.from_json(text)
+    return envelope if OLDEST <= envelope.version <= VERSION else Envelope.from_json(text)
 
 
 def _apply(
@@ -139,7 +139,7 @@ def _apply(
     applied = dropped = 0
     for entry, envelope in envelopes:
         try:
-            if lifecycle.apply(envelope, None if entry.age is None else now - timedelta(seconds=entry.age)):
+            if lifecycle.apply(envelope, _heard(entry, envelope, now)):
                 applied += 1
             else:
                 dropped += 1
@@ -147,6 +147,13 @@ def _apply(
             dead.append(_Dead(entry, envelope.run or None, str(error)))
     _write(connection, lifecycle, known)
     return Applied(applied, dropped, len(dead))
+
+
+def _heard(entry: Received, envelope: Envelope, now: datetime) -> datetime | None:
+    """When an event came, by the store's clock; None where only its sender can say."""
+    if entry.source == "http" and isinstance(envelope.body, WorkerHeartbeat):
+        return now  # it is posted as it is said, and never kept for later
+    return None if entry.age is None else now - timedelta(seconds=entry.age)
 
 
 def _commit(

@@ -227,8 +227,9 @@ class Lifecycle:
         at, known = self._heard, self.heartbeats.get(body.worker)
         if known is not None and at <= known <= self.now:  # one from the future is of a clock that was set back
             return False
-        self.heartbeats[body.worker] = at
-        self.changes.workers[body.worker] = body.model_dump(exclude={"type"}) | {"heard_at": at}
+        if body.worker:
+            self.heartbeats[body.worker] = at
+            self.changes.workers[body.worker] = body.model_dump(exclude={"type"}) | {"heard_at": at}
         attempt = self.attempts.get(body.current_run or "")
         if attempt is not None and attempt.attempt == body.current_attempt and attempt.state == "running":
             self._hear(attempt)

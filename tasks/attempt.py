@@ -31,7 +31,7 @@ from engine.events import (
     RunStarted,
 )
 from engine.spec import RunSpec
-from tasks.artifacts import Remote
+from tasks.artifacts import Remote, note_unsent, send
 from tasks.checkpoints import Checkpoints
 from tasks.lease import Claim, Lease
 from tasks.limits import Limits
@@ -212,13 +212,15 @@ class Attempt:
             self._log.exception("the model could not be saved")
 
     def _send(self, files: list[Path]) -> None:
-        """To the store's machine, where that is another; else, or where it cannot be, they stay here."""
+        """To the store's machine, where that is another; where it cannot be sent now, it is sent later."""
         try:
-            if all(self.remote.put(file) for file in files):
-                for file in files:
-                    file.unlink()
+            send(self.remote, files)
         except BitfrontError as error:
-            self._log.warning("the model stays on this machine", reason=str(error))
+            self._log.warning("the model waits on this machine for the store to take it", reason=str(error))
+            try:
+                note_unsent(self.remote.settings, self.run, self.attempt, files)
+            except OSError as fault:
+                self._log.warning("the model stays on this machine", reason=str(fault))
 
     def _history(self) -> History:
         return History.of(self.epochs)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 
@@ -22,6 +23,15 @@ ADVICE = "train on batches, take a smaller model or a narrower stash, or raise w
 
 _SIGNS = ("can't allocate memory", "not enough memory", "cannot allocate memory", "std::bad_alloc", "out of memory")
 """How torch's allocators and the C library say it."""
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A limit that a run has passed."""
+
+    kind: Literal["time", "memory"]
+    reason: str
+    """Why the run shall fail, in words."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +46,16 @@ class Limits:
         memory = settings.run_memory_gb
         return cls(settings.run_seconds, None if memory is None else memory * 1e9)
 
-    def broken(self, seconds: float, memory: float) -> str | None:
-        """Why a run that took so much shall fail, in words; None where it may go on."""
+    def broken(self, seconds: float, memory: float) -> Breach | None:
+        """The limit that a run which took so much has passed; None where it may go on."""
         if self.seconds is not None and seconds > self.seconds:
-            return (
+            return Breach(
+                "time",
                 f"it trained for longer than the {self.seconds:g} s that a run may take here (BITFRONT_RUN_SECONDS): "
-                "train fewer epochs, or raise what is allowed"
+                "train fewer epochs, or raise what is allowed",
             )
         if self.memory is not None and memory > self.memory:
-            return self._over(memory)
+            return Breach("memory", self._over(memory))
         return None
 
     def explain(self, error: BaseException) -> str | None:

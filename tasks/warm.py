@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import IO
 
 import engine
+from engine.datasets.progress import reporting
 from engine.settings import Settings
 from engine.spec import RunSpec
 from tasks.log import logger
 
 SCHEMES = ("int8", "msfp13")
 """One of each family of kernels."""
-TURN_SECONDS = 60.0
+EPOCHS = 7
+"""Enough that one of them is not looked into (engine.diagnostics): those run compiled (engine.compiled)."""
+TURN_SECONDS = 180.0
 """A worker that has waited so long for its turn compiles for itself."""
 
 
@@ -29,7 +32,7 @@ def compiled(settings: Settings) -> Path:
 
 
 def warm(settings: Settings) -> None:
-    """Train one epoch a scheme on the smallest graph, and measure this machine's roofline where nobody has.
+    """Train a few epochs a scheme on the smallest graph, and measure this machine's roofline where nobody has.
 
     What goes wrong is logged: a run will say it better.
     """
@@ -37,20 +40,26 @@ def warm(settings: Settings) -> None:
 
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or compiled(settings))
     try:
-        _train("fp32")  # imports most of what there is, and compiles little: side by side with the others
+        # Imports most of what there is, and compiles little: side by side with the others.
+        _train("fp32", settings.model_copy(update={"compiled": False}))
         folder.mkdir(parents=True, exist_ok=True)
         with (folder / "lock").open("w") as lock:
             _take_turn(lock)
-            for scheme in SCHEMES:
-                _train(scheme)
+            with reporting(lambda what, *_: logger.info(what)):
+                _compile(settings)
             machine_table(settings)
     except Exception:
         logger.exception("this worker could not be warmed up")
 
 
-def _train(scheme: str) -> None:
-    spec = {"dataset": "karate", "model": "gcn", "scheme": scheme, "training": {"epochs": 1}}
-    for _ in engine.train(RunSpec.parse(spec)):
+def _compile(settings: Settings) -> None:
+    for scheme in SCHEMES:
+        _train(scheme, settings, EPOCHS)
+
+
+def _train(scheme: str, settings: Settings, epochs: int = 1) -> None:
+    spec = {"dataset": "karate", "model": "gcn", "scheme": scheme, "training": {"epochs": epochs}}
+    for _ in engine.train(RunSpec.parse(spec), settings):
         pass
 
 

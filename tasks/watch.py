@@ -134,9 +134,9 @@ class Watch:
             self.told = True
             self.judge(Outcome.GIVEN_BACK, "its worker is gone")
         trained = self.trained_before + time.monotonic() - self._began
-        if why := self.limits.broken(trained, resident() if self.limits.memory is not None else 0.0):
+        if breach := self.limits.broken(trained, resident() if self.limits.memory is not None else 0.0):
             # Where memory runs out, a copy of the state would be one too much.
-            self.judge(Outcome.FAILED, why, keeps="memory" not in why)
+            self.judge(Outcome.FAILED, breach.reason, keeps=breach.kind != "memory")
         try:
             cancelled, stopped = self.redis.mget(keys.cancel(self.lease.run), keys.stop(self.lease.worker))
             if cancelled:

@@ -27,6 +27,7 @@ from redis.exceptions import RedisError
 from engine.errors import BitfrontError
 from engine.settings import Settings
 from tasks import keys
+from tasks.artifacts import Sender
 from tasks.connection import address, quick
 from tasks.devices import gpus
 from tasks.heartbeat import Heart
@@ -90,18 +91,24 @@ def describe_end(text: str) -> str:
 
 
 def _beat(heart: Heart, settings: Settings) -> None:
-    """Tie the heart to the worker's life. (Celery keeps only weak references to receivers.)"""
+    """Tie the heart, and who sends what was left, to the worker's life.
+
+    (Celery keeps only weak references to receivers.)
+    """
+    sender = Sender(settings)
 
     def ready(**_: Any) -> None:
         with suppress(RedisError):
             deliver_left(settings.spool, heart.redis)
         heart.begin()
+        sender.start()
         print(json.dumps({"ready": True, "worker": heart.worker}), flush=True)
 
     def shutting_down(**_: Any) -> None:
         heart.stopping.set()
 
     def shutdown(**_: Any) -> None:
+        sender.end()
         heart.end()
 
     def failed(task_id: str = "", exception: BaseException | None = None, **_: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import hypothesis
@@ -12,6 +13,10 @@ from engine import recipe_files
 from engine.settings import Settings
 
 ROOT = Path(__file__).parent.parent
+COMPILED = Path(tempfile.gettempdir()) / f"bitfront-tests-{os.getuid()}" / "numba"
+"""Compiled kernels that all tests share, those in other processes too: compiling them in each new home would take most
+of the time."""
+os.environ.setdefault("NUMBA_CACHE_DIR", str(COMPILED))
 
 # Fixed examples, and no deadline: kernels compile in the first one, and the machines are noisy.
 hypothesis.settings.register_profile("bitfront", deadline=None, derandomize=True)
@@ -36,8 +41,11 @@ def mirror() -> Path:
 
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One dataset root for the whole session, so that each archive is unpacked once."""
-    return tmp_path_factory.mktemp("data")
+    """One dataset root for the whole session, its parallel processes too, so that each archive is unpacked once."""
+    session = tmp_path_factory.getbasetemp()
+    root = (session.parent if os.environ.get("PYTEST_XDIST_WORKER") else session) / "data"
+    root.mkdir(exist_ok=True)
+    return root
 
 
 @pytest.fixture

@@ -156,7 +156,6 @@ def _train(
     from engine.training import Training
 
     os.environ.setdefault("NUMBA_CACHE_DIR", str(settings.home / "cache" / "numba"))
-    recorder = Recorder(spec, settings, client)
     fold = "" if spec.fold is None else f" fold {spec.fold}"
     left = TimeLeft(spec.training.epochs)
     title = f"{spec.scheme} seed {spec.seed}{fold}"
@@ -165,6 +164,7 @@ def _train(
     fetching = Fetching(progress, left)
     training = Training(spec, settings, resume=kept and kept.checkpoint(), stepped=left.step)
     unit = ""
+    recorder = Recorder(spec, settings, client)  # from here on it is a run, which ends in a word on how
     try:
         for event in _reporting(training, fetching.show):
             if isinstance(event, RunFinished):

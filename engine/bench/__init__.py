@@ -165,6 +165,23 @@ BENCHES: dict[str, Bench] = {
             "engine.bench.inference",
         ),
         Bench(
+            "throughput",
+            "runs an hour through the whole stack, and core-seconds a run, beside eager fp32 runs of PyG's own GCN",
+            {
+                "variant": "variant",
+                "runs": "runs",
+                "workers": "workers",
+                "seconds": "all, s",
+                "one": "one, s",
+                "core_seconds": "core-seconds a run",
+                "an_hour": "runs an hour",
+                "ratio": "PyG's ÷ these core-seconds",
+                "by_clock": "× PyG's, by the clock",
+                "many": "15,000 runs, h",
+            },
+            "engine.bench.throughput",
+        ),
+        Bench(
             "aggregation",
             "sums of neighbours' integer codes beside torch.sparse in fp32, on a generated graph (synthetic)",
             {

@@ -35,8 +35,8 @@ EPOCHS = 3
 """Of the models that are saved: time does not depend on how well they learned."""
 BASE = "PyG, edge_index"
 SCHEMES = ("fp32", "int8", "qat-int8")
-"""``int8`` has its ranges from the tensor at hand and leaves messages as they are; ``qat-int8``'s ranges are kept, and its
-messages are integers as well."""
+"""``int8`` has its ranges from the tensor at hand and leaves messages as they are; ``qat-int8`` keeps its ranges, and
+its messages are integers too."""
 FAKE = "fake-quantized"
 
 

@@ -61,15 +61,19 @@ def _spawn(case: tuple[str, str, str], epochs: int) -> dict[str, Any]:
 def measure(dataset: str, model: str, scheme: str, epochs: int) -> dict[str, Any]:
     """The row of a case: milliseconds an epoch, microseconds of its signals, per cent."""
     from engine.events import RunStarted
+    from engine.settings import Settings
     from engine.spec import RunSpec
     from engine.training import Training
 
     spec = RunSpec.parse({"dataset": dataset, "model": model, "scheme": scheme, "training": {"epochs": epochs}})
-    training, spent = Training(spec), [0.0] * epochs
+    # Compiled epochs hear of their gradients on the way.
+    training, spent = Training(spec, Settings().model_copy(update={"compiled": False})), [0.0] * epochs
     for event in training:
         if isinstance(event, RunStarted):
             # The real loop's own calls, each with a clock around it.
-            training.signals.after = _timed(training.signals.after, training, spent)
+            diversity = training.signals.diversity
+            diversity.after = _timed(diversity.after, training, spent)
+            training.signals.hear = _timed(training.signals.hear, training, spent)
             training.precision.after = _timed(training.precision.after, training, spent)
     seconds = median(row.seconds or 0.0 for row in training.rows)
     # The diversity's window ends every third epoch: three together are the unit.

@@ -84,8 +84,12 @@ def _group(
 def groups(dataset: str, model: str) -> list[list[Variant]]:
     """What is measured side by side; the first of each is what the others are divided by."""
     deep = [
-        Variant(dataset, model, by, scheme, layers=DEEP_LAYERS, hidden=DEEP_HIDDEN)
-        for by, scheme in (("pyg", "fp32"), ("bitfront", "fp32"), ("bitfront", STASH))
+        replace(each, layers=DEEP_LAYERS, hidden=DEEP_HIDDEN)
+        for each in (
+            Variant(dataset, model, "pyg"),
+            Variant(dataset, model, "bitfront"),
+            Variant(dataset, model, "bitfront", STASH),
+        )
     ]
     return [variants(dataset, model), *([deep] if model == "gcn" else [])]
 

@@ -43,8 +43,14 @@ class LossPlateau(Controller):
     theta: float | None = None
     check_every_epoch: bool = False
 
+    def may_decide(self, course: Course, epoch: int) -> bool:
+        return not course.at_top and (self.check_every_epoch or self._is_due(epoch))
+
+    def _is_due(self, epoch: int) -> bool:
+        return epoch >= FIRST and (epoch - FIRST) % PLATEAU == 0
+
     def decide(self, course: Course, signals: Signals) -> Decision | None:
-        due = signals.epoch >= FIRST and (signals.epoch - FIRST) % PLATEAU == 0
+        due = self._is_due(signals.epoch)
         if due:
             course.memory["ratio"] = signals.loss_ratio
         ratio = course.memory.get("ratio")

@@ -45,6 +45,9 @@ class GradientDiversity(Controller):
     def window(self) -> int:
         return self.r
 
+    def may_decide(self, course: Course, epoch: int) -> bool:
+        return not course.at_top and epoch % self.r == 0
+
     def decide(self, course: Course, signals: Signals) -> Decision | None:
         diversity, memory = signals.gradient_diversity, course.memory
         if diversity is None or diversity <= 0 or course.at_top:

@@ -39,6 +39,9 @@ class StandingLoss(Controller):
     epsilon: float = EPSILON.default
     alpha: float = ALPHA.default
 
+    def may_decide(self, course: Course, epoch: int) -> bool:
+        return not course.at_top
+
     def decide(self, course: Course, signals: Signals) -> Decision | None:
         loss, memory = signals.train_loss, course.memory
         if loss is None:

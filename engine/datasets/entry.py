@@ -100,8 +100,9 @@ class Origin:
 class Dataset:
     """A catalogue entry.
 
-    ``load`` returns a PyG Data with x, edge_index and y, or a sequence of them (a set of graphs); each with
-    ``train_mask``, ``val_mask`` and ``test_mask`` over what ``y`` is over, where the dataset brings a split.
+    ``load`` returns a PyG Data with x, edge_index and y, or a dict of them, which spares importing PyG, or a sequence
+    of Data (a set of graphs); each with ``train_mask``, ``val_mask`` and ``test_mask`` over what ``y`` is over, where
+    the dataset brings a split.
     No x: the loader of graphs makes degree features (``spec.degree_cap``). ``size`` needs no loading.
     """
 
@@ -114,7 +115,7 @@ class Dataset:
     licence: str
     spec: type[DatasetSpec]
     size: Callable[[Any], GraphSize]
-    load: Callable[[Any, Settings], Data | Sequence[Data]]
+    load: Callable[[Any, Settings], Data | Mapping[str, Tensor] | Sequence[Data]]
     splits: str = "made by the task"
     """Where the split comes from, or the rule that makes it."""
     about: Callable[[Any], str] | None = None

@@ -10,7 +10,7 @@ from engine.datasets.entry import Dataset, DatasetSpec, GraphSize
 from engine.errors import InputError
 
 if TYPE_CHECKING:
-    from torch_geometric.data import Data
+    from torch import Tensor
 
     from engine.settings import Settings
 
@@ -57,11 +57,9 @@ def size(spec: SBMSpec) -> GraphSize:
     return GraphSize(spec.nodes, 2 * round(spec.nodes * spec.degree / 2), spec.features, spec.classes)
 
 
-def load(spec: SBMSpec, settings: Settings) -> Data:
+def load(spec: SBMSpec, settings: Settings) -> dict[str, Tensor]:
     import numpy as np
     import torch
-    from torch_geometric.data import Data
-    from torch_geometric.utils import coalesce, to_undirected
 
     draw = np.random.default_rng(spec.graph_seed)
     label = draw.permutation(np.arange(spec.nodes) % spec.classes)
@@ -74,8 +72,11 @@ def load(spec: SBMSpec, settings: Settings) -> Data:
     for c in range(spec.classes):
         chosen = np.flatnonzero(inside & (label[source] == c))
         target[chosen] = draw.choice(members[c], chosen.size)
-    edges = torch.from_numpy(np.stack([source, target])[:, source != target])
-    edge_index = coalesce(to_undirected(edges, num_nodes=spec.nodes), num_nodes=spec.nodes)
+    apart = source != target
+    source, target = source[apart], target[apart]
+    # Both directions, each edge once, by source and then by target.
+    place = np.unique(np.concatenate([source * spec.nodes + target, target * spec.nodes + source]))
+    edges = np.stack(np.divmod(place, spec.nodes))
 
     share = spec.features // spec.classes
     word = draw.integers(0, spec.features, (spec.nodes, spec.words))
@@ -92,14 +93,14 @@ def load(spec: SBMSpec, settings: Settings) -> Data:
         rest = order[spec.train_per_class :]
         split[rest[: max(1, len(rest) // 5)]] = 1
     train, val, test = (torch.from_numpy(split == part) for part in range(3))
-    return Data(
-        x=torch.from_numpy(x),
-        edge_index=edge_index,
-        y=torch.from_numpy(label.astype(np.int64)),
-        train_mask=train,
-        val_mask=val,
-        test_mask=test,
-    )
+    return {
+        "x": torch.from_numpy(x),
+        "edge_index": torch.from_numpy(edges),
+        "y": torch.from_numpy(label.astype(np.int64)),
+        "train_mask": train,
+        "val_mask": val,
+        "test_mask": test,
+    }
 
 
 ENTRIES = [

@@ -173,8 +173,7 @@ class Rows:
 
     def __call__(self, out: np.ndarray, program: Program | None) -> None:
         assert program is not None
-        arrays = program.arrays
-        split(len(out), out.size, lambda first, last: finish_rows(self.sums, *arrays, out, first, last))
+        finish_rows(self.sums, program, out)
 
 
 def finished(x: Values, ops: Sequence[Op], scratch: Scratch, owner: object) -> Codes | Values:

@@ -42,8 +42,9 @@ class Plan:
         return any(not isinstance(step, str) for step in self.steps)
 
     def runs(self, topology: Topology) -> bool:
-        """Whether a pass over this structure is the plan's: a sampled part weighs its edges, sums of codes do not."""
-        return self.integers and topology.plain.weights is None
+        """Whether a pass over this structure is the plan's: sums of codes have no weights, which a sampled part gives
+        its edges, and no nodes have no range."""
+        return self.integers and topology.nodes > 0 and topology.plain.weights is None
 
     @property
     def said(self) -> list[str]:
@@ -83,13 +84,13 @@ def plan_of(model: nn.Module, weights: Weights, settings: Settings) -> Plan:
 
 
 def _step(model: Stack, index: int, layer: nn.Module, weights: Weights, settings: Settings) -> Layer | str:
+    make = LAYERS.get(type(layer))
+    if make is None:
+        return f"{type(layer).__name__} has no integer form"
     if model.residual:
         return "its input is added to its output"
     if model.activation not in (None, torch.relu):
         return "its activation is no ReLU"
-    make = LAYERS.get(type(layer))
-    if make is None:
-        return f"{type(layer).__name__} has no integer form"
     if not weights:
         return "its weight is not quantized"
     try:

@@ -157,6 +157,18 @@ def spread_scales(scale: Tensor, block: Block, length: int) -> Tensor:
 def count_saturated(x: Tensor, block: Block, axis: int, rounding: Rounding) -> Tensor:
     """How many elements are clamped, as an int64 tensor without dimensions."""
     source = around(x.detach().contiguous(), axis)
+    if (
+        x.device.type == "cpu"
+        and x.dtype == torch.float32
+        and not block.element.floating
+        and rounding.mode == "nearest"
+    ):
+        from engine.kernels.blocks_cpu import count_clamped
+
+        steps, maximum, *_ = block.element.kernel_arguments
+        values = source.numpy()
+        settings = (block.box, np.int64(block.emax), steps, maximum, 1 if block.thesis else None)
+        return torch.tensor(count_clamped(values, values.view(np.int32), *settings))
     count = torch.zeros((), dtype=torch.int64, device=x.device)
     for o, r, start in chunks(tuple(source.shape), x.device.type, block.box):  # pyright: ignore[reportArgumentType]
         part = source[o, r]
@@ -182,6 +194,8 @@ def _quantize_cpu(x: Tensor, out: Tensor, block: Block, rounding: Rounding) -> i
         settings = (*settings, block.element.single_arguments)
         if length % block.box == 0:  # no box crosses a row's end: one long row costs least
             return _quantize_row_cpu(source.reshape(-1), target.reshape(-1), settings)
+        if length < block.box:  # each row is a box, and again they make one long row
+            return _quantize_row_cpu(source.reshape(-1), target.reshape(-1), (length, *settings[1:]))
         rows, into = source[..., 0], target[..., 0]
         bits = rows.view(np.int32)
 

@@ -181,6 +181,28 @@ def quantize_box_columns(x, bits, out, start, box, emax, steps, maximum, zero, l
 
 
 @kernel
+def count_clamped(x, bits, box, emax, steps, maximum, thesis):
+    """How many elements of boxes of integers along the middle axis of x [outer, length, width] are clamped, rounded to
+    nearest."""
+    outer, length, width = x.shape
+    worst = np.empty(width, np.int32)
+    scale = np.empty(width, np.float64)
+    count = 0
+    for o in range(outer):
+        for a in range(0, length, box):
+            z = min(a + box, length)
+            worst[:] = 0
+            for r in range(a, z):
+                for i in range(width):
+                    worst[i] = max(worst[i], np.int32(bits[o, r, i] & MAGNITUDE))
+            _set_scales(worst, scale, emax, steps, thesis)
+            for r in range(a, z):
+                for i in range(width):
+                    count += abs(np.rint(np.float64(x[o, r, i]) * scale[i])) > maximum
+    return count
+
+
+@kernel
 def _elements(x, out, u, maximum, least, drop, floor):
     for i in range(x.size):
         out[i] = round_element(np.float64(x[i]), u, i, floor, least, drop, maximum)

@@ -17,6 +17,7 @@ import numpy as np
 from engine.kernels.grid import Grid
 from engine.kernels.jit import kernel
 from engine.kernels.rounding import clamp
+from engine.kernels.threads import split
 
 ROUND, CODES, ADD, MULTIPLY, RELU, ROWS = range(6)
 """Steps: to a grid's values; to a grid's codes (the last step); a vector added; multiplied; ReLU; the row's factor."""
@@ -79,10 +80,29 @@ def _to_grid(x, inverse, least, most, c, d):
         x[k] = clamp(np.rint(np.float64(x[k]) * inverse), least, most) * c + d
 
 
+Outs = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""Where rows go: the sums as they are, int8 codes, float32 values; two of the three have no rows. One type of arguments
+for each kernel, which takes seconds to compile."""
+
+
+def targets(out: np.ndarray, program: Program | None, sums: type[np.generic]) -> tuple[Any, Outs]:
+    """(the program's arrays, where its rows go) for ``out``, which is of the sums' type without a program."""
+    width = out.shape[1]
+    kept, codes, values = (np.empty((0, width), kind) for kind in (sums, np.int8, np.float32))
+    if program is None:
+        return Program(np.ones(width)).arrays, (out, codes, values)
+    return program.arrays, (kept, out, values) if out.dtype == np.int8 else (kept, codes, out)
+
+
 @kernel
-def finish_block(sums, start, rows, room, scale, factor, kinds, numbers, vectors, out):
-    """``rows`` rows of out from ``start`` on, from their sums, which lie flat; ``room`` for them, float32."""
-    count, width = rows * out.shape[1], out.shape[1]
+def finish_block(sums, start, rows, width, room, program, outs):
+    """Some rows of one of ``outs`` from ``start`` on, from their sums, which lie flat; ``room``: for their values."""
+    scale, factor, kinds, numbers, vectors = program
+    kept, codes, values = outs
+    count = rows * width
+    if kept.shape[0]:
+        kept[start : start + rows].reshape(-1)[:] = sums[:count]
+        return
     x, half = room[:count], np.float32(0.5)
     for k in range(count):
         x[k] = np.float64(sums[k]) * scale[k]
@@ -106,29 +126,28 @@ def finish_block(sums, start, rows, room, scale, factor, kinds, numbers, vectors
                 f, row = factor[start + r], x[r * width : (r + 1) * width]
                 for k in range(width):
                     row[k] *= f
-    target = out[start : start + rows].reshape(-1)
-    for k in range(count):
-        target[k] = x[k]
-
-
-@kernel
-def finish_or_keep(sums, start, rows, room, program, out):
-    """``finish_block`` by ``Program.arrays``; without a program the sums themselves."""
-    if program is None:
-        out[start : start + rows].reshape(-1)[:] = sums[: rows * out.shape[1]]
+    if codes.shape[0]:
+        target = codes[start : start + rows].reshape(-1)
+        for k in range(count):
+            target[k] = x[k]
     else:
-        finish_block(sums, start, rows, room, program[0], program[1], program[2], program[3], program[4], out)
+        values[start : start + rows].reshape(-1)[:] = x
 
 
 @kernel
-def finish_rows(sums, scale, factor, kinds, numbers, vectors, out, first, last):
-    """Rows of sums that lie in memory already."""
-    together = scale.size // out.shape[1]
-    room = np.empty(scale.size, np.float32)
+def _finish_rows(sums, program, outs, first, last):
+    width = sums.shape[1]
+    together = rows_together(width)
+    room = np.empty(together * width, np.float32)
     for i in range(first, last, together):
         rows = min(together, last - i)
-        block = sums[i : i + rows].reshape(-1)
-        finish_block(block, i, rows, room, scale, factor, kinds, numbers, vectors, out)
+        finish_block(sums[i : i + rows].reshape(-1), i, rows, width, room, program, outs)
+
+
+def finish_rows(sums: np.ndarray, program: Program, out: np.ndarray) -> None:
+    """Rows of sums that lie in memory already, float32 [N, width]."""
+    arrays, outs = targets(out, program, np.int32)
+    split(len(sums), sums.size, lambda first, last: _finish_rows(sums, arrays, outs, first, last))
 
 
 @kernel

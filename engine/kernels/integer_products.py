@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.kernels.finish import TILE_ROWS, Program, finish_or_keep, rows_together
+from engine.kernels.finish import TILE_ROWS, Program, finish_block, rows_together, targets
 from engine.kernels.jit import kernel
 from engine.kernels.sparse import SparseOperand
 from engine.kernels.threads import split
@@ -61,7 +61,7 @@ class Kernel:
 
 
 @kernel
-def _multiply_dense(codes, inputs, offset, tiles, program, out, first, last):
+def _multiply_dense(codes, inputs, offset, tiles, program, outs, first, last):
     length = 2 * tiles.shape[1]
     width = tiles.shape[0] * TILE_COLUMNS
     x = np.zeros((TILE_ROWS, length), np.int16)
@@ -79,11 +79,11 @@ def _multiply_dense(codes, inputs, offset, tiles, program, out, first, last):
             for block in range(tiles.shape[0]):
                 place = sums[i * width + block * TILE_COLUMNS :]
                 multiply_tile(flat, length, tiles[block].reshape(-1), place, width)  # pyright: ignore[reportCallIssue]
-        finish_or_keep(sums, start, rows, room, program, out)
+        finish_block(sums, start, rows, width, room, program, outs)
 
 
 @kernel
-def _multiply_entries(starts, columns, values, kernel, width, program, out, first, last):
+def _multiply_entries(starts, columns, values, kernel, width, program, outs, first, last):
     together = rows_together(width)
     sums = np.empty(together * width, np.int32)
     room = np.empty(sums.size, np.float32)
@@ -101,15 +101,15 @@ def _multiply_entries(starts, columns, values, kernel, width, program, out, firs
                 k += 32
             if k < width:
                 add_products_16(values, columns, kernel, width, begin, end, row, k)
-        finish_or_keep(sums, start, rows, room, program, out)
+        finish_block(sums, start, rows, width, room, program, outs)
 
 
 def multiply_dense(
     codes: np.ndarray, offset: int, kernel: Kernel, out: np.ndarray, program: Program | None = None
 ) -> None:
     """out = the finished (codes + offset)·weightᵀ: int8 [rows, ≥ inputs] → [rows, width], int32 without a program."""
-    inputs, steps = kernel.rows.shape[0], None if program is None else program.arrays
-    arguments = (codes, inputs, np.int16(offset), kernel.tiles, steps, out)
+    inputs = kernel.rows.shape[0]
+    arguments = (codes, inputs, np.int16(offset), kernel.tiles, *targets(out, program, np.int32))
     # 16 products cost what the threads' threshold counts as an element.
     elements = len(codes) * inputs * kernel.width // 16
     split(len(codes), elements, lambda first, last: _multiply_dense(*arguments, first, last))
@@ -120,7 +120,7 @@ def multiply_entries(
 ) -> None:
     """The same of a sparse matrix: ``values`` int16 [entries] are code + offset, which is 0 everywhere else."""
     starts, columns = places.starts.numpy(), places.columns.numpy()
-    steps = None if program is None else program.arrays
-    arguments = (starts, columns, values, kernel.rows.reshape(-1), kernel.width, steps, out)
+    sides = targets(out, program, np.int32)
+    arguments = (starts, columns, values, kernel.rows.reshape(-1), kernel.width, *sides)
     elements = values.size * kernel.width // 8
     split(places.shape[0], elements, lambda first, last: _multiply_entries(*arguments, first, last))

@@ -2,7 +2,8 @@
 
     sum_codes      a_i = Σ over edges j→i of (q_j + d)           int8 codes, int16 partial sums, int32 results
     sum_nibbles    the same of codes of at most 4 bits, two in a byte
-    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point, exact in float64
+    sum_weighted   a_i = Σ w_j·(q_j + d)                          w_j: a node's factor in fixed point; exact in
+                                                                 float64 up to an in-degree of 65,793
 
 Sums are finished (engine.kernels.finish) while they are at hand, or kept.
 """
@@ -17,7 +18,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.csr import Csr
-from engine.kernels.finish import Program, finish_or_keep, rows_together
+from engine.kernels.finish import Program, finish_block, rows_together, targets
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
 from engine.kernels.vectors import (
@@ -40,7 +41,7 @@ FIXED_POINT = 29
 
 
 @kernel
-def _sum_codes(starts, columns, codes, width, offset, program, out, first, last):
+def _sum_codes(starts, columns, codes, width, offset, program, outs, first, last):
     together = rows_together(width)
     sums = np.empty(together * width, np.int32)
     room = np.empty(sums.size, np.float32)
@@ -63,11 +64,11 @@ def _sum_codes(starts, columns, codes, width, offset, program, out, first, last)
                     k += 32
                 if k < width:
                     add_rows_16(codes, width, columns, p, stop, row, k)
-        finish_or_keep(sums, start, rows, room, program, out)
+        finish_block(sums, start, rows, width, room, program, outs)
 
 
 @kernel
-def _sum_nibbles(starts, columns, packed, width, offset, program, out, first, last):
+def _sum_nibbles(starts, columns, packed, width, offset, program, outs, first, last):
     together = rows_together(2 * width)
     sums = np.empty(together * 2 * width, np.int32)
     room = np.empty(sums.size, np.float32)
@@ -87,11 +88,11 @@ def _sum_nibbles(starts, columns, packed, width, offset, program, out, first, la
                     k += 64
                 if k < width:
                     add_nibbles_32(packed, width, columns, p, stop, row, k)
-        finish_or_keep(sums, start, rows, room, program, out)
+        finish_block(sums, start, rows, 2 * width, room, program, outs)
 
 
 @kernel
-def _sum_weighted(starts, columns, codes, width, offset, weights, totals, program, out, first, last):
+def _sum_weighted(starts, columns, codes, width, offset, weights, totals, program, outs, first, last):
     together = rows_together(width)
     sums = np.empty(together * width, np.float64)
     room = np.empty(sums.size, np.float32)
@@ -108,15 +109,15 @@ def _sum_weighted(starts, columns, codes, width, offset, weights, totals, progra
                     k += 32
                 if k < width:
                     add_weighted_rows_16(codes, width, columns, weights, p, stop, row, k)
-        finish_or_keep(sums, start, rows, room, program, out)
+        finish_block(sums, start, rows, width, room, program, outs)
 
 
 def _over_rows(work: Any, matrix: Csr, width: int, out: np.ndarray, program: Program | None, *arguments: Any) -> None:
     starts, columns = matrix.starts.numpy(), matrix.columns.numpy()
-    steps = None if program is None else program.arrays
+    arrays, outs = targets(out, program, np.float64 if work is _sum_weighted else np.int32)
     # A code's addition costs a quarter of what the threads' threshold counts as an element.
     elements = (columns.size // 4 + matrix.rows) * width
-    split(matrix.rows, elements, lambda first, last: work(starts, columns, *arguments, steps, out, first, last))
+    split(matrix.rows, elements, lambda first, last: work(starts, columns, *arguments, arrays, outs, first, last))
 
 
 def sum_codes(matrix: Csr, codes: np.ndarray, offset: int, out: np.ndarray, program: Program | None = None) -> None:

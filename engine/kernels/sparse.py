@@ -26,12 +26,22 @@ DENSEST = 0.15
 def _multiply(starts, columns, values, kernel, out):
     width = kernel.shape[1]
     for i in range(starts.size - 1):
+        row = out[i]
         for k in range(width):
-            out[i, k] = 0
-        for p in range(starts[i], starts[i + 1]):
-            v, j = values[p], columns[p]
+            row[k] = 0
+        p, end = starts[i], starts[i + 1]
+        # Four entries a pass, added in their order: one load and one store of the row's sum for four.
+        while p + 4 <= end:
+            v, w, x, y = values[p], values[p + 1], values[p + 2], values[p + 3]
+            a, b, c, d = kernel[columns[p]], kernel[columns[p + 1]], kernel[columns[p + 2]], kernel[columns[p + 3]]
             for k in range(width):
-                out[i, k] += v * kernel[j, k]
+                row[k] = (((row[k] + v * a[k]) + w * b[k]) + x * c[k]) + y * d[k]
+            p += 4
+        while p < end:
+            v, a = values[p], kernel[columns[p]]
+            for k in range(width):
+                row[k] += v * a[k]
+            p += 1
 
 
 @numba.njit(cache=True, nogil=True)

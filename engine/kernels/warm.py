@@ -14,8 +14,7 @@ from engine.kernels.aggregate import Adjacency, aggregate, weighted_aggregate
 from engine.kernels.attention import edge_softmax
 from engine.kernels.edges import dot_edges, gather_sources
 from engine.kernels.extremum import max_aggregate
-from engine.kernels.finish import CODES, Program, Step, column_extremes, finish_rows
-from engine.kernels.grid import Grid
+from engine.kernels.finish import Program, column_extremes, finish_rows
 from engine.kernels.integer_products import Kernel, multiply_dense, multiply_entries
 from engine.kernels.integer_sums import FixedPoint, pack_nibbles, sum_codes, sum_nibbles, sum_weighted
 from engine.kernels.partition import partition
@@ -81,23 +80,20 @@ def warm_graph() -> None:
 
 
 def warm_integers() -> None:
-    """Call each kernel that sums or multiplies codes, with its sums kept and finished."""
+    """Call each kernel that sums or multiplies codes."""
     matrix = Adjacency.from_edges(torch.tensor([[1, 0], [2, 1]]), 3).incoming
     codes, kernel = np.ones((3, 64), np.int8), Kernel.of(np.ones((64, 64), np.int64))
     sparse = SparseOperand(torch.tensor([0, 1, 1, 1]), torch.tensor([0]), torch.ones(1), 64)
     packed, fixed = pack_nibbles(codes.view(np.uint8)), FixedPoint.of(torch.ones(3, 1), matrix)
-    coded = [Step(CODES, grid=Grid(0.0, 1.0, 0.0, 1.0, -128, 127))]
-    ways = ((None, np.int32), (Program(np.ones(64)), np.float32), (Program(np.ones(64), coded), np.int8))
-    for program, kind in ways:
-        out = np.empty((3, 64), kind)
-        sum_codes(matrix, codes, 0, out, program)
-        sum_nibbles(matrix, packed, 0, out, program)
-        multiply_dense(codes, 0, kernel, out, program)
-        multiply_entries(sparse, np.ones(1, np.int16), kernel, out, program)
-        sum_weighted(matrix, codes, 0, fixed, out if program is not None else np.empty((3, 64)), program)
-        if program is not None:
-            finish_rows(np.ones((3, 64), np.float32), *program.arrays, out, 0, 3)
-    column_extremes(np.ones((3, 64), np.float32), np.ones(64, np.float32), np.ones(64, np.float32), 0, 3)
+    out = np.empty((3, 64), np.int32)
+    sum_codes(matrix, codes, 0, out)
+    sum_nibbles(matrix, packed, 0, out)
+    multiply_dense(codes, 0, kernel, out)
+    multiply_entries(sparse, np.ones(1, np.int16), kernel, out)
+    sum_weighted(matrix, codes, 0, fixed, np.empty((3, 64)))
+    values = np.ones((3, 64), np.float32)
+    finish_rows(values, Program(np.ones(64)), values)
+    column_extremes(values, np.ones(64, np.float32), np.ones(64, np.float32), 0, 3)
 
 
 if __name__ == "__main__":

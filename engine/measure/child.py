@@ -39,8 +39,8 @@ MODEL = "model.safetensors"
 
 
 def measure_allocated(spec: RunSpec, folder: Path) -> Values:
-    """Trained under the profiler; then one more step is looked into."""
-    training = Training(spec)
+    """Trained under the profiler, which follows torch's allocations only; then one more step is looked into."""
+    training = Training(spec, Settings().model_copy(update={"compiled": False}))
     events = iter(training)
     started = next(events)
     assert isinstance(started, RunStarted)

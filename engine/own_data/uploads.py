@@ -36,6 +36,8 @@ LARGEST_UPLOAD = 200 * 2**20
 LARGEST_ARRAYS = 2**30
 """Bytes of the arrays of an upload's .npz files together, which are packed once more."""
 MOST_FILES = 20_000
+LARGEST_DIRECTORY = 256 * MOST_FILES
+"""Bytes of an archive's list of its files, which Python's zipfile reads whole, and makes an object of each entry."""
 MOST_NODES = 20_000_000
 """Nodes of all graphs together: an .npz without features may name more than any memory holds, in a few bytes."""
 DAMAGE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, ValueError, struct.error)
@@ -113,10 +115,32 @@ def keep_upload(packed: IO[bytes], kind: Kind, name: str, labels: Labels, settin
         return found
 
 
+class _Bounded:
+    """An archive's file of which no one read takes more than the longest list of files may be."""
+
+    def __init__(self, file: IO[bytes], what: str) -> None:
+        self._file, self._what = file, what
+
+    def read(self, size: int = -1) -> bytes:
+        # zipfile reads the list in one piece, of the length that the archive names; members and the rest in small ones.
+        if size > LARGEST_DIRECTORY:
+            raise InputError(f"{self._what} lists too many files: at most {MOST_FILES}")
+        return self._file.read(size)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def seekable(self) -> bool:
+        return True
+
+
 def unpack(packed: IO[bytes], target: Path) -> int:
     """Write the files of a zip into an empty folder; gives their bytes. Raises InputError."""
     try:
-        with zipfile.ZipFile(packed) as archive:
+        with zipfile.ZipFile(_Bounded(packed, "the upload")) as archive:
             members = archive.infolist()
             if len(members) > MOST_FILES:
                 raise InputError(f"the upload has {len(members)} files: at most {MOST_FILES}")
@@ -149,8 +173,10 @@ def _check_arrays(files: Path) -> None:
     total = 0
     for file in sorted(files.glob("*.npz")):
         try:
-            with zipfile.ZipFile(file) as archive:
+            with file.open("rb") as opened, zipfile.ZipFile(_Bounded(opened, file.name)) as archive:
                 total += sum(member.file_size for member in archive.infolist())
+        except InputError:
+            raise
         except DAMAGE:
             continue  # reading it says what is wrong
         if total > LARGEST_ARRAYS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -52,11 +52,25 @@ def test_a_state_is_a_coloured_chip() -> None:
     assert state_badge("queued", 3) == ":gray-badge[3 queued]"
 
 
+UNSAID = dict.fromkeys(
+    ("fold", "best_val", "test_at_best_val", "submitted_at", "worker", "sweep", "name", "heard_at")
+) | {"dataset": "karate", "model": "gcn", "synthetic": False}
+
+
+def test_it_says_when_a_run_was_last_heard_from_until_it_is_over() -> None:
+    now = datetime.now(UTC)
+    heard = UNSAID | {"heard_at": now - timedelta(seconds=40)}
+    rows = [
+        row(is_silent=True, **heard),
+        row(is_silent=False, **UNSAID | {"heard_at": now}),
+        row(is_silent=False, **UNSAID),
+        row(is_silent=False, state="finished", **heard),
+    ]
+    assert run_table(rows, now)["Heard from"].tolist() == ["40 s ago", "now", "", ""]
+
+
 def test_a_run_that_is_silent_is_marked_beside_its_state() -> None:
-    unsaid = dict.fromkeys(
-        ("fold", "best_val", "test_at_best_val", "submitted_at", "worker", "sweep", "name", "heard_at")
-    ) | {"dataset": "karate", "model": "gcn", "synthetic": False}
-    rows = [row(is_silent=True, **unsaid), row(is_silent=False, **unsaid)]
+    rows = [row(is_silent=True, **UNSAID), row(is_silent=False, **UNSAID)]
     assert run_table(rows, datetime.now(UTC))["State"].tolist() == [["running", "silent"], ["running"]]
 
 

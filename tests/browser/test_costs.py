@@ -9,8 +9,10 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Page, expect
 
+from tasks.submit import submit
 from tests.browser.pages import axis_title
-from tests.system.up import Up, bitfront
+from tests.system.up import Up, rows
+from tests.tasks.stack import karate, wait_for
 
 pytestmark = [pytest.mark.browser, pytest.mark.system]
 
@@ -20,10 +22,8 @@ MEASURING = 180_000
 
 def test_the_card_is_looked_at_measured_and_exported(up: Up, page: Page, tmp_path: Path) -> None:
     address = up.start("--workers", "1")["dashboard"]
-    said = bitfront(
-        up.home, "run", "--dataset", "karate", "--model", "gcn", "--scheme", "int8", "--epochs", "5", "--json"
-    )
-    run = json.loads(said.stdout)["runs"][0]["run"]
+    [run] = submit(up.settings, [karate(epochs=5, scheme="int8")])
+    wait_for(lambda: rows(up.settings, runs=run, states="finished"), "the run finishes", every=0.2)
 
     page.goto(f"{address}/runs?run={run}")
     expect(page.get_by_role("cell", name="Memory density", exact=True).first).to_be_visible()

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from engine.settings import Settings
 from tests.browser.conftest import PATIENCE, Dashboard
 from tests.store.conftest import Service
-from tests.store.lives import finished
+from tests.store.lives import finished, remember
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # the provider's own imports are deprecated ones
@@ -34,17 +34,14 @@ PEOPLE = {
 
 @contextmanager
 def hosted(folder: Path, **environment: str) -> Iterator[Dashboard]:
-    """A store with one finished run, and a dashboard before it, both in a mode."""
+    """A store with one finished run, and a dashboard before it that is yet to be started, both in a mode."""
     settings = Settings(home=folder / "home")
-    before = Service(settings)
-    before.start().post_events(finished("run1"))
-    before.stop()
+    remember(settings, finished("run1"))
     store = Service(settings)
     store.environment |= environment
     store.start()
     dashboard = Dashboard(store, **environment)
     try:
-        dashboard.start()
         yield dashboard
     finally:
         dashboard.stop()
@@ -61,10 +58,9 @@ def oidc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dashboard]:
             "BITFRONT_OIDC_METADATA_URL": f"http://127.0.0.1:{server.server_port}/.well-known/openid-configuration",
             "BITFRONT_OIDC_CLIENT_ID": "bitfront",
             "BITFRONT_OIDC_CLIENT_SECRET": "the-clients-secret",
-            "BITFRONT_PUBLIC_URL": "http://127.0.0.1",  # with its port once that is known
+            "BITFRONT_PUBLIC_URL": "http://127.0.0.1",  # the dashboard's has its port
         }
         with hosted(tmp_path_factory.mktemp("oidc"), **settings) as dashboard:
-            dashboard.stop()
             dashboard.environment["BITFRONT_PUBLIC_URL"] = dashboard.url
             dashboard.start()
             yield dashboard
@@ -145,6 +141,7 @@ def test_the_secrets_lie_where_only_their_owner_reads_them(oidc: Dashboard) -> N
 
 def test_a_showcase_is_looked_at_by_everybody_and_changed_by_nobody(page: Page, tmp_path: Path) -> None:
     with hosted(tmp_path, BITFRONT_AUTH="readonly") as dashboard:
+        dashboard.start()
         page.goto(dashboard.url)
         expect(page.get_by_text("Read-only: look, compare and share; nothing is launched here.")).to_be_visible()
         expect(page.get_by_role("button", name=re.compile(r"^Launch"))).to_be_disabled()
@@ -154,7 +151,6 @@ def test_a_showcase_is_looked_at_by_everybody_and_changed_by_nobody(page: Page, 
 
 def test_a_dashboard_that_was_started_by_hand_on_an_open_address_shows_nothing(page: Page, tmp_path: Path) -> None:
     with hosted(tmp_path, BITFRONT_PUBLISHED="127.0.0.1") as dashboard:
-        dashboard.stop()
         dashboard.environment["BITFRONT_PUBLISHED"] = "203.0.113.5"
         dashboard.start_by_hand()
         page.goto(f"{dashboard.url}/runs")

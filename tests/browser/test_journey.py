@@ -73,7 +73,7 @@ def test_launch_watch_compare_share_and_restart(
     # Restart: all of it is still there.
     assert bitfront(up.home, "down").returncode == 0
     up.wait()
-    again = up.start(*arguments)["dashboard"]
+    again = up.start("--workers", "0")["dashboard"]
     assert see(chromium, elsewhere(link, again)) == view
     page.goto(f"{again}/runs")
     expect(page.get_by_text("12 finished", exact=True)).to_be_visible()

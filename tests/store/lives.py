@@ -27,8 +27,10 @@ from engine.events import (
     Summary,
     WorkerHeartbeat,
 )
+from engine.settings import Settings
 from engine.spec import RunSpec
-from store.ingest import Received
+from store.database import open_for_writing
+from store.ingest import Received, apply_batch
 
 BEGAN = 1_780_000_000.0
 """Unix time of the tests' first event."""
@@ -263,6 +265,14 @@ def heartbeat(worker: str, at: float, run: str | None = None, attempt: int | Non
         worker=worker, host="here", pid=7, device_class="cpu", device="cpu", current_run=run, current_attempt=attempt
     )
     return event("", 0, 0, body, at)
+
+
+def remember(settings: Settings, events: Sequence[Envelope]) -> None:
+    """A home whose database has these events, as a store that has ended would have left it."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    connection = open_for_writing(settings.database)
+    apply_batch(connection, [Received(item.to_json(), "http") for item in events])
+    connection.close()
 
 
 def received(events: Sequence[Envelope], first: int = 1) -> list[Received]:

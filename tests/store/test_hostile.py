@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
+import struct
 import tempfile
 import zipfile
 from contextlib import suppress
@@ -14,6 +16,7 @@ import duckdb
 import httpx
 import numpy as np
 import pytest
+import structlog
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,8 +26,10 @@ from engine.own_data import uploads
 from engine.own_data.uploads import keep_upload, uploads_folder
 from engine.settings import Settings
 from engine.spec import RunSpec
-from store.access import read_token
+from store.access import ensure_tokens, read_token
 from store.ingest import Received, apply_batch
+from store.owner import StoreOwner
+from store.service import create_app
 from tests.engine.own_data.files import edge_table, node_table
 from tests.store import lives
 from tests.store.conftest import Service
@@ -299,3 +304,77 @@ def test_arrays_that_unpack_to_too_much_are_refused_too(tmp_path: Path, monkeypa
         "graph.npz is too large: 2 MiB unpacked, at most 1 MiB; train larger data by its path with `bitfront run`"
     )
     assert list(uploads_folder(Settings(home=tmp_path)).iterdir()) == []
+
+
+def _crowd(name: str, entries: int) -> bytes:
+    """A zip whose list names one and the same small file so often: 46 bytes and the name for each."""
+    packed = _zip({name: b"id\n"})
+    start = packed.index(b"PK\x01\x02")
+    end = packed.index(b"PK\x05\x06")
+    entry = packed[start:end]
+    count = min(entries, 2**16 - 1)
+    closing = struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, len(entry) * entries, start, 0)
+    return packed[:start] + entry * entries + closing
+
+
+CROWD = uploads.LARGEST_DIRECTORY // (46 + len("nodes.csv")) + 1
+
+
+def test_a_list_of_more_files_than_may_be_is_not_even_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An entry costs its sender 55 bytes, and us a Python object."""
+    made: list[str] = []
+    plain = zipfile.ZipInfo.__init__
+    monkeypatch.setattr(
+        zipfile.ZipInfo, "__init__", lambda info, *given, **more: (made.append(""), plain(info, *given, **more))[1]
+    )
+    crowd = _crowd("nodes.csv", CROWD)
+    made.clear()
+    with pytest.raises(InputError) as refusal:
+        keep_upload(io.BytesIO(crowd), "file", "mine", "classes", Settings(home=tmp_path))
+    assert str(refusal.value) == "the upload lists too many files: at most 20000"
+    assert made == []
+    assert list(uploads_folder(Settings(home=tmp_path)).iterdir()) == []
+
+
+def test_a_list_that_is_short_enough_is_read_and_counted(tmp_path: Path) -> None:
+    with pytest.raises(InputError) as refusal:
+        keep_upload(io.BytesIO(_crowd("nodes.csv", 20_001)), "file", "mine", "classes", Settings(home=tmp_path))
+    assert str(refusal.value) == "the upload has 20001 files: at most 20000"
+
+
+def test_an_arrays_list_is_bounded_as_well(tmp_path: Path) -> None:
+    packed = _zip({"graph.npz": _crowd("nodes.csv", CROWD)})
+    with pytest.raises(InputError) as refusal:
+        keep_upload(io.BytesIO(packed), "file", "mine", "classes", Settings(home=tmp_path))
+    assert str(refusal.value) == "graph.npz lists too many files: at most 20000"
+
+
+def test_a_fault_of_the_stores_own_is_one_sentence_and_in_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner = StoreOwner(Settings(home=tmp_path))
+    try:
+        api = create_app(owner, ensure_tokens(owner.settings))
+
+        def broken(*_: object) -> None:
+            raise RuntimeError("the secret of the table")
+
+        monkeypatch.setattr(owner, "query", broken)
+
+        async def ask() -> list[httpx.Response]:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(api), base_url="http://localhost") as client:
+                return [await client.get("/health"), await client.get("/query/runs"), await client.get("/alive")]
+
+        with structlog.testing.capture_logs() as logged:
+            *faulty, alive = asyncio.run(ask())
+    finally:
+        owner.close()
+    for answer in faulty:
+        assert (answer.status_code, answer.json()) == (
+            500,
+            {"detail": "the store met a fault of its own: whoever runs it finds the cause in its log"},
+        )
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert alive.status_code == 200
+    event = {"event": "a request could not be answered", "log_level": "error", "exc_info": True, "method": "GET"}
+    assert logged == [event | {"path": path} for path in ("/health", "/query/runs")]

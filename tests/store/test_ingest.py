@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -10,6 +12,7 @@ import pytest
 
 from engine.errors import InputError
 from engine.events import (
+    OLDEST,
     VERSION,
     CancelRequested,
     Envelope,
@@ -406,6 +409,39 @@ def test_a_finished_run_is_never_resumed(connection: duckdb.DuckDBPyConnection) 
     assert one(connection)["state"] == "finished"
 
 
+def _as_said_by(version: int, events: Sequence[Envelope]) -> list[str]:
+    """The events as a worker of an older version says them: without what later ones brought."""
+    texts = []
+    for number, event in enumerate(event for event in events if version > 2 or event.body.type != "artifact_saved"):
+        said = json.loads(event.to_json()) | {"version": version, "seq": number}  # the launch is 0
+        if version == 2:
+            for row in said["body"].get("rows", []) if event.body.type == "ledger_recorded" else []:
+                del row["partner"], row["written"], row["protected"], row["held_bytes"]
+            said["body"].get("summary", {}).pop("figures", None)
+        texts.append(json.dumps(said))
+    return texts
+
+
+@pytest.mark.parametrize("version", range(OLDEST, VERSION + 1))
+def test_a_worker_of_an_older_version_is_understood(connection: duckdb.DuckDBPyConnection, version: int) -> None:
+    texts = _as_said_by(version, lives.finished(RUN))
+    assert apply_batch(connection, [Received(text) for text in texts]) == Applied(applied=len(texts))
+    assert (one(connection)["state"], one(connection)["gap"]) == ("finished", False)
+    assert [row["epoch"] for row in rows(connection, "epochs")] == [1, 2, 3]
+    assert len(rows(connection, "ledger")) == 1
+
+
+@pytest.mark.parametrize("version", [OLDEST - 1, 0, -1])
+def test_a_worker_of_a_version_before_those_is_refused_by_it(
+    connection: duckdb.DuckDBPyConnection, version: int
+) -> None:
+    apply(connection, lives.queued(RUN))
+    texts = _as_said_by(version, lives.attempt_of(RUN))
+    assert apply_batch(connection, [Received(text) for text in texts]) == Applied(dead=len(texts))
+    assert set(reasons(connection)) == {f"event version {version} is older than 2: update the worker that said it"}
+    assert one(connection)["state"] == "queued"
+
+
 def _heard(connection: duckdb.DuckDBPyConnection, event: Envelope, now: datetime, age: float) -> dict:
     apply_batch(connection, [Received(event.to_json(), "stream", "1-0", age)], now=now)
     (worker,) = rows(connection, "workers")
@@ -429,6 +465,18 @@ def test_a_worker_is_heard_after_its_clock_and_the_stores_were_set_back(
     _heard(connection, lives.heartbeat("w1", later.timestamp()), later, age=0.0)
     beat = lives.heartbeat("w1", now.timestamp())
     assert _heard(connection, beat, now, age=0.0)["heard_at"] == now
+
+
+@pytest.mark.parametrize("jump", [-86400.0, 0.0, 86400.0], ids=["behind", "right", "ahead"])
+def test_a_beat_of_a_runs_own_process_is_heard_as_it_is_posted_and_lists_no_worker(
+    connection: duckdb.DuckDBPyConnection, jump: float
+) -> None:
+    now = datetime.now(UTC)
+    apply_batch(connection, [Received(event.to_json(), "http") for event in (lives.queued("a"), lives.started("a"))])
+    beat = lives.heartbeat("", now.timestamp() + jump, "a", 1)
+    assert apply_batch(connection, [Received(beat.to_json(), "http")], now=now) == Applied(applied=1)
+    assert [row["heard_at"] for row in rows(connection, "attempts")] == [now]
+    assert rows(connection, "workers") == []
 
 
 def test_a_running_run_that_is_not_heard_from_for_15_seconds_is_silent(connection: duckdb.DuckDBPyConnection) -> None:

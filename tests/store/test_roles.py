@@ -13,7 +13,8 @@ from engine.settings import Settings
 from store.access import read_token, read_viewer_token
 from store.client import StoreError, connect
 from tests.store.conftest import Service
-from tests.store.lives import finished
+from tests.store.lives import finished, remember
+from tests.store.waiting import until
 
 WRITES = [
     ("POST", "/events"),
@@ -41,9 +42,7 @@ class Hosted(Service):
 def _started(folder: Path, auth: str) -> Iterator[Hosted]:
     """A store with one run, written before the mode was set."""
     settings = Settings(home=folder / "home")
-    before = Service(settings)
-    before.start().post_events(finished("run1"))
-    before.stop()
+    remember(settings, finished("run1"))
     running = Hosted(settings, auth)
     running.start()
     yield running
@@ -132,6 +131,31 @@ def test_off_reads_openly_and_writes_with_the_token_only(shared_service: Service
                 401,
                 {"detail": "writing to the store needs its token: set BITFRONT_STORE_TOKEN"},
             ), path
+
+
+def test_where_the_home_lies_is_told_only_to_whoever_may_write(oidc: Hosted, readonly: Hosted) -> None:
+    assert oidc.ask("GET", "/health", read_token(oidc.settings)).json()["home"] == str(oidc.settings.home)
+    seen = oidc.ask("GET", "/health", read_viewer_token(oidc.settings))
+    assert seen.json()["home"] is None
+    assert str(oidc.settings.home) not in seen.text
+    for token in (None, read_viewer_token(readonly.settings), read_token(readonly.settings)):
+        assert readonly.ask("GET", "/health", token).json()["home"] is None
+
+
+def test_what_the_store_lacks_is_told_to_viewers_without_the_homes_path(tmp_path: Path) -> None:
+    """A Redis that is not there, at a socket in the home."""
+    settings = Settings(home=tmp_path / "home")
+    service = Service(settings, f"unix://{settings.home}/run/redis.sock")
+    service.start()
+    try:
+        url = service.client.url
+        until(lambda: service.client.health()["trouble"], "the store misses its queue")
+        assert str(settings.home) in service.client.health()["trouble"]
+        seen = httpx.get(f"{url}/health", trust_env=False)
+        assert "BITFRONT_HOME/run/redis.sock" in seen.json()["trouble"]
+        assert str(settings.home) not in seen.text
+    finally:
+        service.stop(signal.SIGKILL)
 
 
 def test_answers_are_not_guessed_at_or_kept_by_browsers(shared_service: Service) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,103 +19,129 @@ from tests.tasks.stack import ENDLESS, karate, wait_for
 
 pytestmark = pytest.mark.system
 BARE = ("--workers", "0", "--no-dashboard")
+WHOLE = ("--workers", "1")
 
 
-def test_everything_starts_trains_ends_and_remembers(up: Up) -> None:
-    endpoints = up.start("--workers", "1")
-    assert set(endpoints) == {"store", "redis", "dashboard", "pid"}
-    assert f"Bitfront runs at {endpoints['dashboard']} (1 worker, " in up.output()
-    assert httpx.get(endpoints["dashboard"], trust_env=False).status_code == 200
-    [run] = submit(up.settings, [karate(epochs=5)])
-    wait_for(lambda: rows(up.settings, runs=run, states="finished"), "the run finishes")
-
-    up.send(signal.SIGTERM)
-    assert up.wait() == 0
-    assert processes_of(up.home) == []
-    assert not up.settings.endpoints.exists()
-
-    up.start(*BARE)
-    [row] = rows(up.settings)
-    assert (row["run"], row["state"], row["epoch"]) == (run, "finished", 5)
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    """One home for the tests that start a whole Bitfront: each takes it as the one before has left it."""
+    shared = Up(tmp_path_factory.mktemp("up") / "home")
+    try:
+        yield shared
+    finally:
+        shared.end_all()
 
 
-def test_a_second_start_says_where_the_first_runs(up: Up) -> None:
-    address = up.start(*BARE)["dashboard"]
-    second = bitfront(up.home, "up")
+@pytest.fixture
+def going(home: Up) -> Up:
+    """It runs, with one worker."""
+    if not home.is_running or home.arguments == BARE:
+        _restart(home, "--workers", "1", "--no-dashboard")
+    return home
+
+
+@pytest.fixture
+def whole(home: Up) -> Up:
+    """It runs, with one worker and the dashboard."""
+    if not home.is_running or home.arguments != WHOLE:
+        _restart(home, *WHOLE)
+    return home
+
+
+def _restart(home: Up, *arguments: str) -> None:
+    if home.is_running:
+        home.send(signal.SIGTERM)
+        home.wait()
+    home.start(*arguments)
+
+
+def test_a_second_start_says_where_the_first_runs(whole: Up) -> None:
+    address = whole.endpoints()["dashboard"]
+    second = bitfront(whole.home, "up")
     assert second.stdout == f"Bitfront is already running at {address} (`bitfront down` ends it)\n"
     assert second.returncode == 0
 
 
-def test_down_ends_everything(up: Up) -> None:
-    up.start(*BARE)
-    down = bitfront(up.home, "down")
-    assert (down.stdout, down.returncode) == (f"Bitfront on {up.home} has ended\n", 0)
-    assert up.wait() == 0
-    assert processes_of(up.home) == []
+@pytest.mark.chaos
+def test_a_killed_dashboard_and_a_killed_store_lose_nothing_of_the_runs_that_go_on(whole: Up) -> None:
+    epochs = 400
+    specs = [karate(epochs=epochs, model="sage"), karate(epochs=epochs, model="sage", lr=1e30)]
+    sound, broken = submit(whole.settings, specs)
+    wait_for(lambda: [row for row in rows(whole.settings, runs=sound) if row["epoch"] > 0], "the run trains")
+    store = whole.service("store.service")
+    for name, module in (("dashboard", "streamlit"), ("store", "store.service")):
+        whole.service(module).kill()
+        told = f"{name} was ended by SIGKILL: it is started again"
+        wait_for(lambda told=told: told in whole.output(), f"the death of the {name} is told")
+    wait_for(lambda: _answers(whole), "the store answers again")
+    assert whole.service("store.service").pid != store.pid
+
+    def ended() -> list[dict[str, Any]]:
+        return [row for row in rows(whole.settings, runs=[sound, broken]) if row["ended_at"] is not None]
+
+    wait_for(lambda: len(ended()) == 2, "both runs end")
+    found = {row["run"]: row for row in ended()}
+    assert (found[sound]["state"], found[sound]["epoch"], found[sound]["gap"]) == ("finished", epochs, False)
+    assert found[broken]["state"] == "failed"
+    assert "loss is no longer a finite number at epoch" in found[broken]["reason"]
+    with connect(whole.settings) as client:
+        kept = client.query("epochs", runs=sound).to_pydict()["epoch"]
+    assert kept == list(range(1, epochs + 1))
+    wait_for(lambda: _is_up(whole.endpoints()["dashboard"]), "the dashboard answers again")
 
 
-def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
-    down = bitfront(tmp_path, "down")
-    assert (down.stdout, down.returncode) == (f"Bitfront is not running on {tmp_path}\n", 0)
+def test_everything_starts_trains_ends_and_remembers(whole: Up) -> None:
+    endpoints = whole.endpoints()
+    assert set(endpoints) == {"store", "redis", "dashboard", "pid"}
+    assert f"Bitfront runs at {endpoints['dashboard']} (1 worker, " in whole.output()
+    assert httpx.get(endpoints["dashboard"], trust_env=False).status_code == 200
+    [run] = submit(whole.settings, [karate(epochs=5)])
+    wait_for(lambda: rows(whole.settings, runs=run, states="finished"), "the run finishes")
+
+    whole.send(signal.SIGTERM)
+    assert whole.wait() == 0
+    assert processes_of(whole.home) == []
+    assert not whole.settings.endpoints.exists()
+
+    whole.start("--workers", "1", "--no-dashboard")
+    [row] = rows(whole.settings, runs=run)
+    assert (row["run"], row["state"], row["epoch"]) == (run, "finished", 5)
 
 
-def test_ctrl_c_hands_the_running_run_to_the_next_start(up: Up) -> None:
-    up.start("--workers", "1", "--no-dashboard")
-    [run] = submit(up.settings, [karate(epochs=ENDLESS)])
-    wait_for(lambda: [row for row in rows(up.settings, runs=run) if row["epoch"] > 0], "the run trains")
-    up.send(signal.SIGINT)
-    assert up.wait() == 0
-    assert processes_of(up.home) == []
-    up.start("--workers", "1", "--no-dashboard")
+def test_ctrl_c_hands_the_running_run_to_the_next_start(going: Up) -> None:
+    [run] = submit(going.settings, [karate(epochs=ENDLESS)])
+    wait_for(lambda: [row for row in rows(going.settings, runs=run) if row["epoch"] > 0], "the run trains")
+    going.send(signal.SIGINT)
+    assert going.wait() == 0
+    assert processes_of(going.home) == []
+    going.start("--workers", "1", "--no-dashboard")
     [row] = wait_for(
-        lambda: [row for row in rows(up.settings, runs=run) if row["attempt"] == 2 and row["epoch"] > 0],
+        lambda: [row for row in rows(going.settings, runs=run) if row["attempt"] == 2 and row["epoch"] > 0],
         "the run trains again",
     )
     assert row["state"] == "running"
 
 
-def test_a_killed_supervisor_takes_its_children_along_and_blocks_nobody(up: Up) -> None:
-    up.start("--workers", "1", "--no-dashboard")
-    first = processes_of(up.home)
-    assert len(first) >= 5  # the supervisor, the store, the dispatcher, the worker and its child
-    up.send(signal.SIGKILL)
-    up.wait()
-    up.start(*BARE)
+def test_a_killed_supervisor_takes_its_children_along_and_blocks_nobody(going: Up) -> None:
+    first = wait_for(lambda: found if len(found := processes_of(going.home)) >= 5 else None, "everything runs")
+    going.send(signal.SIGKILL)  # the supervisor, the store, the dispatcher, the worker and its child
+    going.wait()
+    going.start(*BARE)
     assert not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in first)
 
 
-def test_a_service_that_dies_is_started_again(up: Up) -> None:
-    up.start(*BARE)
-    store = up.service("store.service")
-    store.kill()
-    wait_for(lambda: "store was ended by SIGKILL: it is started again" in up.output(), "the death is told")
-    assert wait_for(lambda: _answers(up), "the store answers again")
-    assert up.service("store.service").pid != store.pid
+def test_down_ends_everything(home: Up) -> None:
+    if not home.is_running:
+        home.start(*BARE)
+    down = bitfront(home.home, "down")
+    assert (down.stdout, down.returncode) == (f"Bitfront on {home.home} has ended\n", 0)
+    assert home.wait() == 0
+    assert processes_of(home.home) == []
 
 
-@pytest.mark.chaos
-def test_a_killed_dashboard_and_a_killed_store_lose_nothing_of_the_runs_that_go_on(up: Up) -> None:
-    endpoints = up.start("--workers", "1")
-    epochs = 400
-    whole, broken = submit(up.settings, [karate(epochs=epochs), karate(epochs=epochs, lr=1e30)])
-    wait_for(lambda: [row for row in rows(up.settings, runs=whole) if row["epoch"] > 0], "the run trains")
-    for name in ("streamlit", "store.service"):
-        up.service(name).kill()
-        wait_for(lambda name=name: "was ended by SIGKILL" in up.output(), f"the death of {name} is told")
-    wait_for(lambda: _answers(up), "the store answers again")
-
-    def ended() -> list[dict[str, Any]]:
-        return [row for row in rows(up.settings) if row["ended_at"] is not None]
-
-    wait_for(lambda: len(ended()) == 2, "both runs end")
-    found = {row["run"]: row for row in ended()}
-    assert (found[whole]["state"], found[whole]["epoch"], found[whole]["gap"]) == ("finished", epochs, False)
-    assert found[broken]["state"] == "failed"
-    assert "loss is no longer a finite number at epoch" in found[broken]["reason"]
-    with connect(up.settings) as client:
-        kept = client.query("epochs", runs=whole).to_pydict()["epoch"]
-    assert kept == list(range(1, epochs + 1))
-    wait_for(lambda: _is_up(endpoints["dashboard"]), "the dashboard answers again")
+def test_down_where_nothing_runs_says_so(tmp_path: Path) -> None:
+    down = bitfront(tmp_path, "down")
+    assert (down.stdout, down.returncode) == (f"Bitfront is not running on {tmp_path}\n", 0)
 
 
 def _is_up(address: str) -> bool:

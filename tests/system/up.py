@@ -15,7 +15,7 @@ import psutil
 
 from app.services.child import die_with_parent
 from engine.settings import Settings
-from tests.tasks.stack import COMPILED, wait_for
+from tests.tasks.stack import wait_for
 
 BITFRONT = [sys.executable, "-c", "from app.cli import main; main()"]
 
@@ -48,14 +48,21 @@ class Up:
         self.home = home
         self.settings = Settings(home=home)
         self.process: subprocess.Popen[str] | None = None
+        self.arguments: tuple[str, ...] = ()
+        """Those of the last start."""
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
 
     def start(self, *arguments: str) -> dict[str, str]:
         """Start and wait until it says that it runs; gives the endpoints."""
         self.home.mkdir(parents=True, exist_ok=True)
+        self.arguments = arguments
         with self._output.open("w") as out:
             self.process = subprocess.Popen(
                 [*BITFRONT, "up", "--port", "0", *arguments],
-                env=os.environ | {"BITFRONT_HOME": str(self.home), "NUMBA_CACHE_DIR": COMPILED},
+                env=os.environ | {"BITFRONT_HOME": str(self.home)},
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 text=True,

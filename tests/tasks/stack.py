@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -29,7 +28,7 @@ from tasks import keys
 from tasks.submit import cancel, submit
 
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *, every: float = 0.02) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *, every: float = 0.05) -> Any:
     """The condition's first true value, looked at ``every`` so often; fails with ``what`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     pause = threading.Event()
@@ -37,10 +36,6 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 120.0, *,
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         pause.wait(every)
     return value
-
-
-COMPILED = str(Path(tempfile.gettempdir()) / f"bitfront-tests-{os.getuid()}" / "numba")
-"""Compiled kernels that all tests share: compiling them in each new home would take most of the time."""
 
 
 TOKEN = "the tests' token"
@@ -102,7 +97,7 @@ class Stack:
             "REDIS_URL": str(self.settings.redis_url),
             "BITFRONT_STORE_URL": str(self.settings.store_url),
             "BITFRONT_STORE_TOKEN": TOKEN,
-            "NUMBA_CACHE_DIR": COMPILED,
+            "BITFRONT_CHECKPOINT_SECONDS": "0.2",
         }
 
     def alive(self, name: str) -> bool:

@@ -24,7 +24,7 @@ from tasks.attempt import Attempt
 from tasks.checkpoints import Checkpoints
 from tasks.connection import hasty
 from tasks.lease import Lease
-from tasks.limits import ADVICE, Limits
+from tasks.limits import ADVICE, Breach, Limits
 from tasks.outcome import Outcome
 from tasks.spool import deliver_left
 from tests.tasks.stack import Stack, karate, wait_for
@@ -148,9 +148,25 @@ def test_a_run_that_asks_for_more_memory_than_it_may_take_fails_as_that(queue: S
 
 def test_a_run_whose_memory_grows_over_the_limit_fails_as_that() -> None:
     assert Limits(memory=2e9).broken(1, 1.9e9) is None
-    assert Limits(memory=2e9).broken(1, 2.1e9) == (
-        f"out of memory: it took 2.10 of the 2.00 GB that a run may take here (BITFRONT_RUN_MEMORY_GB); {ADVICE}"
+    assert Limits(memory=2e9).broken(1, 2.1e9) == Breach(
+        "memory",
+        f"out of memory: it took 2.10 of the 2.00 GB that a run may take here (BITFRONT_RUN_MEMORY_GB); {ADVICE}",
     )
+
+
+@pytest.mark.parametrize(("limits", "left"), [(Limits(memory=1.0), []), (Limits(seconds=0.01), ["1/checkpoint.pt"])])
+def test_a_run_over_its_memory_keeps_no_copy_of_its_state_and_one_over_its_time_does(
+    queue: Stack, limits: Limits, left: list[str]
+) -> None:
+    """Where memory runs out, the copy would be one too much."""
+
+    def step(epoch: int) -> None:
+        wait_for(lambda: attempt.watch.verdict, "the watch has seen it", 5)
+
+    attempt = _attempt(queue.settings, queue.redis, step, limits=limits)
+    attempt.limits = Limits()  # the system refuses nothing: this is the watch's own judgement
+    assert attempt.carry_out(karate().to_json()) is Outcome.FAILED
+    assert _files(queue.settings) == left
 
 
 def test_other_errors_are_not_taken_for_memory() -> None:

@@ -41,7 +41,6 @@ class CommandLine:
             "BITFRONT_HOME": str(home),
             "BITFRONT_DATA": str(data),
             "BITFRONT_MIRROR": str(mirror or ""),
-            "NUMBA_CACHE_DIR": str(data / "numba"),  # compiled once, not once a home
             "COLUMNS": "200",
         }
 
@@ -461,7 +460,7 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (
             ("bench", "fromats"),
             "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, train, "
-            "memory, inference, large",
+            "memory, inference, aggregation, large",
         ),
         (
             ("bench", "large", "--set", "fracton=1"),

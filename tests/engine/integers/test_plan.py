@@ -16,7 +16,7 @@ from engine.integers.dispatch import WIDTHS, Dispatch
 from engine.integers.sites import Site
 from engine.kernels.csr import Csr
 from engine.kernels.sparse import SparseOperand
-from engine.layers.operand import DenseOperand
+from engine.layers.operand import Constant, DenseOperand
 from engine.predicting import Predictor
 from engine.problem import View
 from engine.settings import Settings
@@ -70,7 +70,8 @@ class Boundaries:
 
 def both(found: Exported, view: View) -> tuple[torch.Tensor, torch.Tensor, Boundaries]:
     """(on integers, fake-quantized, what the latter's sites saw)."""
-    found.live.recorder = heard = Boundaries()
+    heard = Boundaries()
+    found.live.recorder = heard  # pyright: ignore[reportAttributeAccessIssue]
     fake = found.outputs(view)
     found.live.recorder = None
     return found.outputs(view), fake, heard
@@ -96,6 +97,16 @@ def test_outputs_are_the_fake_quantized_ones_where_no_value_lies_at_a_boundary(
         assert torch.equal(outputs.argmax(1), fake.argmax(1))
 
 
+def same_but_at_boundaries(outputs: torch.Tensor, fake: torch.Tensor, heard: Boundaries) -> torch.Tensor:
+    """Rows that are the same, bool [N]; the others are no more than values at a boundary can have moved."""
+    # float32's sums are as near to the exact ones as float32 is; one code more or less is a hundred times as much.
+    same = torch.isclose(outputs, fake, rtol=1e-5, atol=1e-6 * float(fake.abs().max())).all(1)
+    # A moved code reaches the neighbours' outputs.
+    assert int((~same).sum()) <= 12 * heard.near
+    assert torch.equal(outputs[same].argmax(1), fake[same].argmax(1))
+    return same
+
+
 @pytest.mark.parametrize("dataset", ["cora", "citeseer"])
 @pytest.mark.parametrize("scheme", ["int8", "qat-int8", "dq-int4", "w4a8"])
 def test_labels_on_real_graphs_are_the_same(
@@ -104,13 +115,13 @@ def test_labels_on_real_graphs_are_the_same(
     result = train(settings, scheme, dataset=dataset)
     found = saved(result, tmp_path, settings)
     view = view_of(found)
-    fake = Predictor.outputs(found, view)
-    outputs = found.outputs(view)
-    assert torch.equal(outputs.argmax(1), fake.argmax(1))
-    differing = (outputs - fake).abs() > 1e-5 * fake.abs().max()
-    assert float(differing.double().mean()) < 1e-4
-    dense = View(type(view.x).of(torch.zeros(1, 1)), view.topology)
-    dense.x.operand = DenseOperand(view.x.dense())  # pyright: ignore[reportAttributeAccessIssue]
+    outputs, fake, heard = both(found, view)
+    same = same_but_at_boundaries(outputs, fake, heard)
+    if scheme != "dq-int4":  # whose 16 codes make quotients of exactly ½, which float32's sums round either way
+        assert float(same.double().mean()) > 0.998
+        assert torch.equal(outputs.argmax(1), fake.argmax(1))
+    assert isinstance(view.x, Constant)
+    dense = View(Constant(DenseOperand(view.x.dense())), view.topology)
     assert torch.equal(found.outputs(dense), outputs), "sparse and dense codes have the same sums"
     measured(FLOATS)
     other = saved(result, tmp_path / "other", settings)
@@ -186,9 +197,17 @@ def test_a_plan_says_what_runs_on_what(settings: Settings, tmp_path: Path, schem
     assert torch.equal(found.outputs(view).argmax(1), Predictor.outputs(found, view).argmax(1))
 
 
-def test_a_model_may_run_on_integers_in_part(settings: Settings, tmp_path: Path):
-    found = exported(settings, tmp_path, "qat-int8", "gin(hidden=16,readout=mean)", dataset="sbm(nodes=150)")
-    assert found.plan.integers
+def test_a_model_may_run_on_integers_in_part(settings: Settings, tmp_path: Path, mirror: Path):
+    changes = {"dataset": "mutag", "training": {"epochs": 1, "batch_size": 60}}
+    found = exported(settings, tmp_path, "qat-int8", "gin(hidden=16,layers=2)", **changes)
+    assert [layer.partition(" (")[0] for layer in found.plan.said] == [
+        "layer 1: integers: products of codes, sum of the messages' codes",
+        "layer 2: integers: products of codes, sum of the messages' codes",
+        "layer 3: fp32: Readout has no integer form",
+    ]
+    for view in found.views():
+        outputs, fake, heard = both(found, view)
+        assert torch.allclose(outputs, fake, rtol=1e-4) or heard.near
 
 
 def test_a_second_graph_has_sums_of_its_own(settings: Settings, tmp_path: Path):

@@ -174,14 +174,15 @@ def test_columns_extremes_are_followed_through_each_step():
     values = random.normal(size=(200, 16)).astype(np.float32)
     grid = get_format("int4").make_grid(-1.0, 1.0)  # pyright: ignore[reportAttributeAccessIssue]
     vector = random.normal(size=16).astype(np.float32)
+
+    def rounded(v: np.ndarray) -> np.ndarray:
+        return get_format("int4").fake_quantize(torch.from_numpy(v), range=(-1.0, 1.0)).numpy()
+
     for step, apply in (
         (Step(ADD, vector=vector), lambda v: v + vector),
         (Step(MULTIPLY, vector=vector), lambda v: v * vector),
         (Step(RELU), lambda v: np.maximum(v, 0)),
-        (
-            Step(ROUND, grid=grid),
-            lambda v: get_format("int4").fake_quantize(torch.from_numpy(v), range=(-1.0, 1.0)).numpy(),
-        ),
+        (Step(ROUND, grid=grid), rounded),
     ):
         low, high = follow_extremes(values.min(0), values.max(0), step)
         after = apply(values)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -31,7 +33,7 @@ def packed(x: torch.Tensor, name: str, rounding: str = "stochastic") -> PackedRo
     st.sampled_from(["int1", "int2", "int3", "int4", "int5", "int7", "int8", "int4-symmetric", "binary"]),
     st.sampled_from(["stochastic", "nearest", "floor"]),
 )
-def test_what_is_unpacked_is_fake_quantizations_own(rows: int, width: int, name: str, rounding: str) -> None:
+def test_what_is_unpacked_is_fake_quantizations_own(rows: int, width: int, name: str, rounding: Any) -> None:
     x = torch.randn(rows, width, generator=torch.Generator().manual_seed(rows * width))
     settings = {"generator": KEY} if rounding == "stochastic" else {}
     expected = get_format(name).fake_quantize(x, 1, granularity="row", rounding=rounding, **settings)

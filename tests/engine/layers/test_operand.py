@@ -70,6 +70,16 @@ def test_what_somebody_else_reads_too_stays() -> None:
     assert x.source is not None
 
 
+def test_memory_that_is_somebody_elses_is_copied() -> None:
+    values = features()
+    x, sites = Constant(DenseOperand(values)), attached("int8")
+    found, expected = product(x, sites, alone=True), product(Constant.of(features()), attached("int8"), alone=False)
+    assert isinstance(sites(x, "input").operand, Decoded)
+    assert torch.equal(values, features())
+    for ours, plain in zip(found, expected, strict=True):
+        assert (ours - plain).norm() <= 1e-5 * plain.norm()
+
+
 def test_a_switched_format_starts_from_the_values_again() -> None:
     x, sites, others = Constant.of(features(), features), attached("int8"), attached("int4")
     product(x, sites, alone=True)

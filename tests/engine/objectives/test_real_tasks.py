@@ -29,13 +29,13 @@ def test_gin_on_mutag_by_ten_folds_is_the_check_value(settings: Settings, mirror
     assert statistics.fmean(last) == pytest.approx(86.7, abs=6.3)  # pyright: ignore[reportArgumentType]
 
 
-@pytest.mark.parametrize(("dataset", "seeds", "epochs"), [("cora", 2, None), ("pubmed", 1, 80)])
+@pytest.mark.parametrize(("dataset", "seeds", "epochs"), [("cora", 2, None), ("pubmed", 1, 45)])
 def test_links_are_predicted_and_int8_stays_within_half_a_point(
     dataset: str, seeds: int, epochs: int | None, settings: Settings, mirror: Path
 ) -> None:
     """``bitfront sweep studies/link-prediction.toml --wait`` gives ten seeds of 150 epochs on both graphs.
 
-    On PubMed 80 epochs of them do: 95.9 %, where 150 give 96.7.
+    On PubMed 45 epochs of them do: 93.2 %, where 150 give 96.7.
     """
     found: dict[str, list[float]] = {"fp32": [], "qat-int8": []}
     for run in study("link-prediction", seeds, epochs):
