@@ -22,6 +22,7 @@ from engine.diagnostics import Recorder
 from engine.errors import InputError
 from engine.formats import Format
 from engine.kernels.aggregate import Adjacency
+from engine.kernels.coded import Decoded
 from engine.kernels.packed_rows import PackedRows
 from engine.kernels.sparse import SparseOperand
 from engine.layers.operand import Activation, Constant, DenseOperand, Operand, make_operand
@@ -443,10 +444,14 @@ class Sites:
         quantizer = forward[1]
         axes = [axis if bound[3] else 0 for axis, bound in ((-1, forward), (0, backward))]
         places = [_kept_as(bound[0], bound[1], axis) for axis, bound in zip(axes, (forward, backward), strict=True)]
-        if not isinstance(quantizer, Quantizer) or backward[1] is not quantizer or x.has(*places[0]):
+        if not isinstance(quantizer, Quantizer) or backward[1] is not quantizer:
             return
-        for place, held in zip(places, quantizer.hold(x, paired=axes[0] != axes[1]), strict=False):
-            x.keep(place[0], partial(Constant, held), place[1])
+        paired, (first, version) = axes[0] != axes[1], places[0]
+        make = partial(quantizer.hold, x, paired=paired)
+        held: tuple[Decoded, ...] = x.keep(("held", first, paired), make, version)
+        for (place, version), each in zip(places, held, strict=False):
+            # What was looked into before lies there in full.
+            x.put(place, Constant(each), version)
 
     def _record(
         self,

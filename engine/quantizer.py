@@ -29,8 +29,6 @@ from engine.ranges.learned import Learned
 from engine.scheme import ESTIMATORS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from engine.formats.encoded import Encoded
     from engine.layers.operand import Constant
 
@@ -164,7 +162,7 @@ class Quantizer(nn.Module):
             out = estimators.clipped(x, format, axis, inclusive=inclusive, protected=protected, **settings)
         return self._watch(out)
 
-    def hold(self, x: Constant, *, paired: bool) -> Sequence[Decoded]:
+    def hold(self, x: Constant, *, paired: bool) -> tuple[Decoded, ...]:
         """A constant's values as ``forward`` gives them, in the constant's own memory, or where that is somebody's in a
         copy of it: [along the columns], or ``paired``: [along the columns, along the rows], of a format with boxes.
         Nothing, where that cannot be.

@@ -142,6 +142,13 @@ class Quantization:
         return 4 * elements if self.estimator == "lsq" else 0
 
     @property
+    def codes(self) -> bool:
+        """Whether a dense constant is held as its codes (engine.quantizer.Quantizer.hold)."""
+        grid = isinstance(self.format, GridFormat) and self.format.width <= 8
+        nearest = (self.rounding or self.format.rounding) == "nearest"
+        return grid and nearest and self.granularity == "tensor" and self.range == "min-max" and self.estimator != "lsq"
+
+    @property
     def stashes_constants(self) -> bool:
         """At the site "stash": whether features, which are in memory anyway, are kept there as activations are."""
         return True

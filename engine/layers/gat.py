@@ -99,7 +99,8 @@ class GATLayer(nn.Module):
         attention_dropout: Dropout | None = None,
     ) -> Tensor:
         sites, adjacency = self.sites, topology.looped
-        feature = sites(linear(x, self.weight, sites, dropout, alone=True), "feature", "aggregate", rows="nodes")
+        alone = self.residual is None
+        feature = sites(linear(x, self.weight, sites, dropout, alone=alone), "feature", "aggregate", rows="nodes")
         source, target = self.attention(feature)
         score = functional.leaky_relu(
             gather_sources(source, adjacency) + gather_targets(target, adjacency), self.negative_slope

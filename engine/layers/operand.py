@@ -71,10 +71,9 @@ class Constant:
     def of(cls, x: Tensor, again: Callable[[], Tensor] | None = None) -> Constant:
         return cls(make_operand(x), None if again is None else lambda: make_operand(again()))
 
-    def has(self, key: Hashable, version: object = None) -> bool:
-        """Whether this is kept, in this version."""
-        kept = self._kept.get(key)
-        return kept is not None and kept[0] == version
+    def put(self, key: Hashable, value: Any, version: object = None) -> None:
+        """What ``keep`` gives from now on for this key and version."""
+        self._kept[key] = (version, value)
 
     def keep(self, key: Hashable, make: Callable[[], Any], version: object = None) -> Any:
         """``make()``, once for each key; anew where ``version`` is another than that of the last time."""

@@ -41,6 +41,8 @@ class Operand:
     otherwise: Operand | None = None
     only_covered: bool = False
     """Counted only where a rule covers it: a copy that exists for quantization alone."""
+    constant: bool = False
+    """The dataset's features, which a rule may leave out of the stash."""
 
     @property
     def elements(self) -> int:
@@ -96,7 +98,7 @@ def linear_products(
     x, weight = Operand(("input",), rows, inputs, of), Operand(("weight",), outputs, inputs)
     gradient = Operand(("gradient",), rows, outputs, of)
     # What the backward pass finds of x, where it is kept in a format of its own.
-    stash = Operand(("stash",), rows, inputs, of, only_covered=True)
+    stash = Operand(("stash",), rows, inputs, of, only_covered=True, constant=not input_gradient)
     feature = Operand(("feature",), rows, outputs, of, only_covered=True)
     if dense:
         then = (("feature", "forward", layer), *then)

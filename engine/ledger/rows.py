@@ -195,7 +195,8 @@ class _Resolver:
         return [_Part(operand.sites[-1], FP32, Fraction(1), operand.elements, covered=False)]
 
     def covers(self, operand: Operand, product: Product) -> bool:
-        return any(self.scheme.covering(site, product.name, product.layer) for site in operand.sites)
+        found = [self.scheme.covering(site, product.name, product.layer) for site in operand.sites]
+        return any(rules and (not operand.constant or rules[0].quantization.stashes_constants) for rules in found)
 
     def _rules(self, operand: Operand | Written, place: tuple[str, str, int]) -> tuple[Rule, ...]:
         rules = self.scheme.covering(*place)

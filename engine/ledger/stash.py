@@ -220,14 +220,15 @@ def linear(
     features: Features | None = None,
     moves: bool = False,
     dense: bool = True,
+    alone: bool = False,
     weight_gradient_only: bool | None = None,
 ) -> Iterator[Kept]:
     """A linear layer: its input, its weight, and the masks of both.
 
     ``activated``: the activation (or whatever comes) before it holds its input already. ``features``: how a
     constant is kept. ``moves``: a derived constant has other values in every step even in fp32 (dropout before the
-    sum). ``dense``: its result is a site of its own. ``weight_gradient_only``: no gradient goes to its input
-    (default: of constants).
+    sum). ``dense``: its result is a site of its own. ``alone``: nobody else reads its input.
+    ``weight_gradient_only``: no gradient goes to its input (default: of constants).
     """
     n, weights = rows * inputs, outputs * inputs
     constant = source != "step"
@@ -242,14 +243,13 @@ def linear(
         rules = f.rules("stash", "grad_weight", layer)
         stash = bool(rules) and (not constant or rules[0].quantization.stashes_constants)
         again = f.again("input", "grad_weight", layer) or stash
-        covered = bool(f.rules("input", "forward", layer))
+        found = f.rules("input", "forward", layer)
+        covered = bool(found)
         if not constant:
             itself = (again and not stash) or not (again or covered or dropout)
             there = activated if isinstance(activated, bool) else activated(f)
             by_row = stash and (of is None or not f.protects_nodes) and not f.by_bucket("stash", "grad_weight", layer)
-            packed = (
-                f.rules("stash", "grad_weight", layer)[0].quantization.packed_bytes(rows, inputs) if by_row else None
-            )
+            packed = rules[0].quantization.packed_bytes(rows, inputs) if by_row else None
             return packed if packed is not None else 0 if itself and there else 4 * n
         repeats = f.repeats("input", "forward", layer)
         anew = moves or features.fresh
@@ -259,7 +259,9 @@ def linear(
             return copy if anew or not f.repeats("stash", "grad_weight", layer) else 0
         if not again:
             own = anew and (covered or source == "derived")
-            return copy if dropout or own or not repeats else 0
+            # Dropout falls on codes as they are decoded (engine.kernels.coded).
+            coded = alone and not sparse and repeats and all(rule.quantization.codes for rule in found) and bool(found)
+            return copy if (dropout and not coded) or own or not repeats else 0
         if not anew:
             return 0
         # The constant itself, what it remembers of the forward product, and the dense form that was made for it.

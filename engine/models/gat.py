@@ -106,6 +106,7 @@ def kept(spec: GATSpec, size: GraphSize) -> Iterator[Kept]:
                 activated=number > 0,
                 features=stash.features(size),
                 dense=number > 0,
+                alone=not spec.residual,
             )
         yield from stash.attention(
             layer, nodes, edges, heads, channels, vectors=True, dropout=spec.attention_dropout > 0

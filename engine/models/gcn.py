@@ -97,6 +97,7 @@ def kept(spec: GCNSpec, size: GraphSize) -> Iterator[Kept]:
             activated=shared,
             features=stash.features(size),
             dense=False,
+            alone=True,
         )
         by_edge = spec.message == "edge"
         yield from stash.results(layer, nodes, outputs, ("feature", "aggregate"), ("aggregate", "aggregate"))
