@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.kernels.hashing import hash_uniform
+from engine.kernels.jit import kernel
 from engine.randomness import Key, uniform
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _drop(x, out, rate, scale, first, second):
     for i in range(x.size):
         out[i] = x[i] * scale if hash_uniform(i, first, second) >= rate else np.float32(0)
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _drop_in_place(x, start, rate, scale, first, second):
     for i in range(x.size):
         x[i] = x[i] * scale if hash_uniform(start + i, first, second) >= rate else np.float32(0)

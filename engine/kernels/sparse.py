@@ -10,19 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
 from engine.kernels.hashing import hash_uniform
+from engine.kernels.jit import kernel
 from engine.randomness import Key
 
 DENSEST = 0.15
 """Share of non-zeros up to which the sparse products are the faster ones."""
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _multiply(starts, columns, values, kernel, out):
     width = kernel.shape[1]
     for i in range(starts.size - 1):
@@ -44,7 +44,7 @@ def _multiply(starts, columns, values, kernel, out):
             p += 1
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _multiply_transposed(starts, columns, values, gradient, out):
     width = gradient.shape[1]
     for i in range(starts.size - 1):
@@ -54,7 +54,7 @@ def _multiply_transposed(starts, columns, values, gradient, out):
                 out[j, k] += v * gradient[i, k]
 
 
-@numba.njit(cache=True, nogil=True)
+@kernel
 def _drop(numbers, values, rate, scale, first, second, out):
     for p in range(values.size):
         out[p] = values[p] * scale if hash_uniform(numbers[p], first, second) >= rate else np.float32(0)
