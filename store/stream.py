@@ -23,7 +23,10 @@ STREAM = "bitfront:events"
 FIELD = b"e"
 
 BATCH_EVENTS = 5000
-BATCH_SECONDS = 0.2
+BATCH_SECONDS, MOST_SECONDS = 0.2, 1.0
+"""From one batch to the next: at least, and at most for the sake of ``SHARE``."""
+SHARE = 0.2
+"""Of the time that applying batches may take: a batch of few events costs nearly what one of many does."""
 _BLOCK_SECONDS = 1.0
 _TRIM_EVERY_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -106,13 +109,15 @@ class Follower:
                 began = time.monotonic()
                 entries = _read(server, position)
                 if entries:
+                    read = time.monotonic()
                     self._apply(entries)
                     position = entries[-1].position or position
                     if time.monotonic() - trimmed > _TRIM_EVERY_SECONDS or len(entries) < BATCH_EVENTS:
                         server.xtrim(STREAM, minid=position, approximate=False)
                         trimmed = time.monotonic()
                     if len(entries) < BATCH_EVENTS:
-                        self._stop.wait(max(0.0, BATCH_SECONDS - (time.monotonic() - began)))
+                        now = time.monotonic()
+                        self._stop.wait(pause_after(now - began, applying=now - read))
 
     def _start_position(self, server: redis.Redis) -> str:
         """The tables' position; the stream's beginning where the stream is another one, younger than the tables."""
@@ -125,6 +130,11 @@ class Follower:
             log.warning("the stream is younger than the tables: reading it from its beginning", last=last)
             return BEGINNING
         return position
+
+
+def pause_after(seconds: float, *, applying: float) -> float:
+    """How long to gather events after a batch that took so long from its beginning, and so long to be applied."""
+    return max(0.0, BATCH_SECONDS - seconds, min(applying / SHARE, MOST_SECONDS) - applying)
 
 
 def _in_words(error: Exception) -> str:

@@ -23,10 +23,16 @@ from engine.kernels.threads import split
 def _row_sums(starts, columns, x, out, first, last):
     width = x.shape[1]
     for i in range(first, last):
-        for k in range(width):
-            out[i, k] = 0
         p, end = starts[i], starts[i + 1]
-        # Four neighbours a pass: one load and one store of the row's sum for four messages.
+        # Four neighbours a pass: one load and one store of the row's sum for four messages; the first sets it.
+        if p + 4 <= end:
+            a, b, c, d = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
+            for k in range(width):
+                out[i, k] = (x[a, k] + x[b, k]) + (x[c, k] + x[d, k])
+            p += 4
+        else:
+            for k in range(width):
+                out[i, k] = 0
         while p + 4 <= end:
             a, b, c, d = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
             for k in range(width):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import signal
 from typing import Any
 
+import pytest
 import redis
 
 from engine.events import Envelope
 from engine.settings import Settings
 from store.reader import open_read_only
-from store.stream import STREAM
+from store.stream import BATCH_SECONDS, MOST_SECONDS, SHARE, STREAM, pause_after
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
 from tests.store.waiting import until
@@ -121,3 +122,16 @@ def test_kill_9_amid_ingest_loses_and_doubles_nothing(streaming: Service, valkey
         assert reader.query("dead_letters").num_rows == 0
         assert not any(row["healed"] for name in names for row in reader.query("attempts", run=name).to_pylist())
     assert {path.stem for path in settings.records.glob("*.json")} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("applying", "pause"),
+    [
+        (0.01, BATCH_SECONDS - 0.01),  # so quick that the least time rules
+        (0.1, 0.1 / SHARE - 0.1),
+        (0.5, MOST_SECONDS - 0.5),  # nobody waits longer than that
+        (2.0, 0.0),
+    ],
+)
+def test_applying_takes_a_share_of_the_time_and_nobody_waits_long(applying: float, pause: float) -> None:
+    assert pause_after(applying, applying=applying) == pytest.approx(pause)
