@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "val", "test")
 MOST_WARM, MOST_WARM_BYTES = 4, 2 << 28
+"""How many graphs a process keeps between its runs, and how much of memory their own tensors may take together."""
 MOST_DENSE_BYTES = 1 << 25
 """Of a graph with dense features that is kept warm."""
-"""How many graphs a process keeps between its runs, and how much of memory they may take together."""
 ABSENT = ()
 """The stamp of a file that there is not."""
 KEPT_FORM = 2
@@ -147,6 +147,8 @@ def warm_graph(spec: DatasetSpec, settings: Settings) -> Graph:
         return spec.model_dump_json(), str(settings.data_root), str(settings.mirror), *said, read
 
     found = _warm.pop(key(), None)
+    if found is None and settings.run_memory_gb is not None:
+        _warm.clear()  # what other runs left would count against this one's limit
     graph = load_graph(spec, settings) if found is None else found
     # Large dense features are better a run's own, which may overwrite them.
     worth = graph.size.entries_a_node is not None or graph.bytes <= MOST_DENSE_BYTES

@@ -420,7 +420,8 @@ class Sites:
         assert live is not None
         if protected is None and repeats(quantizer):
             # The structure is kept with the values where nodes are quantized by their degree.
-            place, version = _kept_as(key, quantizer, kept_axis, live.topology if bucket is not None else None)
+            graph = live.topology if bucket is not None else None
+            place, version = _kept_as(key, quantizer, kept_axis, axis, graph)
             out: Constant = x.keep(place, lambda: _quantize_constant(x, quantizer, axis, None, bucket), version)
         else:
             out = _quantize_constant(x, quantizer, axis, protected, bucket)
@@ -430,28 +431,39 @@ class Sites:
             self._record(x, out, quantizer, axis, protected, at)
         return out
 
-    def settle(self, x: Constant, site: str = "input") -> None:
-        """Quantize what nobody but a linear product's forward and grad_weight reads, in memory of its own.
+    def alone(self, x: Constant, product: str, site: str = "input") -> Constant | None:
+        """x as its linear product ("forward", "grad_weight") reads it where nobody else does: quantized once, and held
+        as engine.kernels.coded does. None where that cannot be (a range that moves, a protected node).
 
-        Where that cannot be (a range that moves, a protected node), nothing is done.
+        Kept apart from what others read, so that a run's numbers do not depend on who was there before.
         """
         live = self.live
-        if live is None or not live.enabled or live.recorder is not None or live.tally is not None:
-            return
-        forward, backward = (self._bound.get((site, product)) for product in ("forward", "grad_weight"))
-        if forward is None or backward is None or (live.training and live.scheme.protection is not None):
-            return
-        quantizer = forward[1]
-        axes = [axis if bound[3] else 0 for axis, bound in ((-1, forward), (0, backward))]
-        places = [_kept_as(bound[0], bound[1], axis) for axis, bound in zip(axes, (forward, backward), strict=True)]
-        if not isinstance(quantizer, Quantizer) or backward[1] is not quantizer:
-            return
-        paired, (first, version) = axes[0] != axes[1], places[0]
-        make = partial(quantizer.hold, x, paired=paired)
-        held: tuple[Decoded, ...] = x.keep(("held", first, paired), make, version)
-        for (place, version), each in zip(places, held, strict=False):
-            # What was looked into before lies there in full.
-            x.put(place, Constant(each), version)
+        if live is None or not live.enabled or (live.training and live.scheme.protection is not None):
+            return None
+        forward, backward = (self._bound.get((site, name)) for name in ("forward", "grad_weight"))
+        if forward is None or backward is None or backward[1] is not forward[1]:
+            return None
+        key, quantizer, _, blocked = forward
+        if not isinstance(quantizer, Quantizer) or blocked != backward[3]:
+            return None
+        make = partial(self._hold, x, quantizer, site, paired=blocked)
+        held: tuple[Decoded, ...] = x.keep(("held", key, blocked), make, _way(quantizer))
+        if not held:
+            return None
+        out, axis = Constant(held[-1] if product == "grad_weight" else held[0]), 0 if product == "grad_weight" else -1
+        if live.tally is not None:
+            at = (self.layer, self.part, site, product)
+            live.tally.note(at, quantizer, tuple(x.shape), axis, None, None)
+        if live.recorder is not None:
+            self._record(x, out, quantizer, axis, None, (site, product))
+        return out
+
+    def _hold(self, x: Constant, quantizer: Quantizer, site: str, *, paired: bool) -> tuple[Decoded, ...]:
+        if self.live is not None and isinstance(self.live.recorder, Recorder) and quantizer.holds(x, paired=paired):
+            # Looked into while the values are there; what is found is kept.
+            for product, axis in (("forward", -1), ("grad_weight", 0)) if paired else (("forward", -1),):
+                self._found(x, _quantize_constant(x, quantizer, axis, None, None), quantizer, axis, (site, product))
+        return quantizer.hold(x, paired=paired)
 
     def _record(
         self,
@@ -468,15 +480,21 @@ class Sites:
         where, format = (self.layer, self.part, *at), self._bound[at][2]
         recorder = live.recorder
         if isinstance(recorder, Recorder) and protected is None and repeats(quantizer):
-            # The same values as in the steps before: what there is to say of them is found once.
-            def found() -> Recorder:
-                fresh = Recorder()
-                self._record_with(fresh, x, out, quantizer, format, axis, None, where)
-                return fresh
-
-            recorder.take(x.keep(("recorded", where), found, (_way(quantizer), live.topology)), where)
+            recorder.take(self._found(x, out, quantizer, axis, at), where)
             return
         self._record_with(recorder, x, out, quantizer, format, axis, protected, where)
+
+    def _found(self, x: Constant, out: Constant, quantizer: nn.Module, axis: int, at: tuple[str, str]) -> Recorder:
+        """What there is to say of a constant's values, which are the same in every step: found once."""
+        where, format = (self.layer, self.part, *at), self._bound[at][2]
+
+        def found() -> Recorder:
+            fresh = Recorder()
+            self._record_with(fresh, x, out, quantizer, format, axis, None, where)
+            return fresh
+
+        live = self.live
+        return x.keep(("recorded", where), found, (_way(quantizer), axis, live and live.topology))
 
     def _record_with(
         self,
@@ -527,8 +545,10 @@ class Sites:
 
     def step(self, x: Tensor, site: str, product: str) -> float | None:
         """c where what the site gives for x is c·integers; None where it is not, or c is not one number."""
-        bound = self._bound.get((site, product)) if self.live is not None and self.live.enabled else None
-        if bound is None or not x.numel() or (site == "weight" and self.live.scheme.weight_probability is not None):  # pyright: ignore[reportOptionalMemberAccess]
+        live, bound = self.live, self._bound.get((site, product))
+        if live is None or not live.enabled or bound is None or not x.numel():
+            return None
+        if site == "weight" and live.scheme.weight_probability is not None:
             return None
         found = step_of(x, bound[1], 0, None)
         return found if isinstance(found, float) else None
@@ -554,11 +574,11 @@ class Sites:
 
 
 def _kept_as(
-    key: str, quantizer: nn.Module, axis: int, graph: Topology | None = None
+    key: str, quantizer: nn.Module, kept_axis: int, axis: int, graph: Topology | None = None
 ) -> tuple[Hashable, tuple[object, ...]]:
     """Under what a constant keeps its quantized values, and their version: a switched format gives others, which take
     the place of the ones before; another graph could get this one's number in memory."""
-    return (key, axis, id(graph)), (_way(quantizer), graph)
+    return (key, kept_axis, id(graph)), (_way(quantizer), axis, graph)
 
 
 def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor | None) -> Tensor:

@@ -163,15 +163,16 @@ class Quantizer(nn.Module):
         return self._watch(out)
 
     def hold(self, x: Constant, *, paired: bool) -> tuple[Decoded, ...]:
-        """A constant's values as ``forward`` gives them, in the constant's own memory, or where that is somebody's in a
-        copy of it: [along the columns], or ``paired``: [along the columns, along the rows], of a format with boxes.
-        Nothing, where that cannot be.
+        """A constant's values as ``forward`` gives them, in its own memory, or, where others read that, in a copy.
+
+        [along the columns], or ``paired``: [along the columns, along the rows], of a format with boxes. Nothing, where
+        that cannot be.
         """
+        if not self.holds(x, paired=paired):
+            return ()
         format, source = self._format, x.source
         operand = x.operand if source is None else source
-        to_nearest = (self.rounding or format.rounding) == "nearest"
-        if not (self.repeats and to_nearest and isinstance(operand, DenseOperand) and is_plain(operand.values)):
-            return ()
+        assert isinstance(operand, DenseOperand)
         values = operand.values
 
         def room() -> Tensor:
@@ -181,15 +182,25 @@ class Quantizer(nn.Module):
             return values
 
         try:
-            if isinstance(format, GridFormat) and self.granularity == "tensor" and self.estimator != "lsq":
+            if isinstance(format, GridFormat):
                 grid, _ = format.grid(values)
                 return (encode_in_place(room(), grid),) if takes_codes(values, grid) else ()
-            if isinstance(format, BlockFormat) and paired:
+            if isinstance(format, BlockFormat):
                 along = [partial(format.fake_quantize, axis=axis, rounding="nearest") for axis in (-1, 0)]
                 return pair_in_place(room(), along[0], along[1], format.box) or ()
         except NonFiniteError as error:
             raise error.at(self.site) from None
         return ()
+
+    def holds(self, x: Constant, *, paired: bool) -> bool:
+        """Whether ``hold`` may give something."""
+        format = self._format
+        operand = x.operand if x.source is None else x.source
+        plain = isinstance(operand, DenseOperand) and is_plain(operand.values)
+        if not (plain and self.repeats and (self.rounding or format.rounding) == "nearest"):
+            return False
+        by_tensor = self.granularity == "tensor" and self.estimator != "lsq"
+        return (isinstance(format, GridFormat) and by_tensor) or (isinstance(format, BlockFormat) and paired)
 
     def pack(self, x: Tensor) -> PackedRows | Tensor:
         """What ``forward`` gives for x [rows, width] without a gradient, packed where each row has its own range of at

@@ -48,7 +48,7 @@ class Trainer:
     """What one run holds in memory. ``steps`` counts the optimizer's steps, and those of phases that learn nothing.
 
     The gradients of an epoch's last batch stay in the parameters' ``.grad`` until the next step. ``stepped`` hears of
-    each step: its number in the epoch, from 1, and how many the epoch has.
+    each step: its number in the epoch, from 1, and how many the epoch has (of compiled epochs it does not).
     """
 
     def __init__(

@@ -95,8 +95,8 @@ class Training:
     An epoch says EpochFinished, DiagnosticsRecorded after a few, and PrecisionChanged where the next one has other
     formats. ``resume``: go on after a checkpoint's last epoch, bit for bit as if the run had not been left; what it
     had said before comes first. ``stepped`` hears of each step: its number in the epoch, from 1, and how many the
-    epoch has; it may ask for a checkpoint, and leave by an exception. Raises RunError where the checkpoint is another
-    spec's.
+    epoch has; it may ask for a checkpoint, and leave by an exception. Compiled epochs say only their events.
+    Raises RunError where the checkpoint is another spec's.
     """
 
     def __init__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fcntl
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -86,11 +87,18 @@ class Remote:
             return None
 
 
+HELD_SECONDS = 120.0
+"""So long after a note was written its attempt may hold the run's lease: a refusal is not for good yet."""
+
+
 def note_unsent(settings: Settings, run: str, attempt: int, files: Sequence[Path]) -> None:
     """Remember that the store has yet to get these files of an attempt, which stay where they are. Raises OSError."""
     settings.spool.mkdir(parents=True, exist_ok=True)
     names = "\n".join(path.name for path in files)
-    (settings.spool / f"{run}.{attempt}.unsent").write_text(f"{names}\n", encoding="utf-8")
+    note = settings.spool / f"{run}.{attempt}.unsent"
+    part = note.with_suffix(".part")
+    part.write_text(f"{names}\n", encoding="utf-8")
+    part.replace(note)  # whole, or not there: others look while it is written
 
 
 def send_left(settings: Settings) -> int:
@@ -113,6 +121,8 @@ def send_left(settings: Settings) -> int:
                     count += 1
                     log.info("the store has the model now")
             except InputError as error:
+                if time.time() - note.stat().st_mtime < HELD_SECONDS:
+                    continue
                 log.warning("the model stays on this machine", reason=str(error))
             note.unlink(missing_ok=True)
     return count

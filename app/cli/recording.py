@@ -54,8 +54,8 @@ class Recorder:
         self._settings = settings
         self._file = self._path.open("a+")
         fcntl.flock(self._file, fcntl.LOCK_EX)
-        self._lock = threading.Lock()
-        """Held by the one thread that writes or sends."""
+        self._lock, self._sending = threading.Lock(), threading.Lock()
+        """Held by the one thread that writes, and by the one that sends."""
         self._over = threading.Event()
         queued = RunQueued(spec=spec.model_dump(mode="json"), sweep=sweep, origin="local")
         self._put(Envelope(run=self.run, at=time.time(), body=queued))
@@ -63,12 +63,15 @@ class Recorder:
         self._beating.start()
 
     def record(self, body: Body) -> None:
-        """Number an event, write it down, and send what has gathered twice a second."""
+        """Number an event, write it down, and send what has gathered twice a second, unless the beat is at it."""
         with self._lock:
             self._seq += 1
             self._put(Envelope(run=self.run, attempt=1, seq=self._seq, at=time.time(), body=body))
-            if time.monotonic() - self._sent_at > FLUSH_SECONDS:
+        if time.monotonic() - self._sent_at > FLUSH_SECONDS and self._sending.acquire(blocking=False):
+            try:
                 self._send()
+            finally:
+                self._sending.release()
 
     def close(self) -> None:
         """Send the rest, or all of it to a store that came up meanwhile; only then does the file go."""
@@ -91,7 +94,8 @@ class Recorder:
         from store.client import StoreUnavailable
 
         self._sent_at = time.monotonic()
-        sent, self._pending = [*self._pending, *more], []
+        with self._lock:  # a store that is slow to answer keeps nobody from recording
+            sent, self._pending = [*self._pending, *more], []
         if self.client is None or not sent:
             return
         try:
@@ -105,8 +109,9 @@ class Recorder:
         """Everything from the beginning, where a store answers: numbers keep what it has from counting twice."""
         self.client = find_store(self._settings)
         if self.client is not None:
-            self._file.seek(0)
-            self._pending = [Envelope.from_json(line) for line in self._file]
+            with self._lock:
+                self._file.seek(0)
+                self._pending = [Envelope.from_json(line) for line in self._file]
             self._send(*more)
 
     def _beat(self) -> None:
@@ -123,7 +128,8 @@ class Recorder:
                 state="busy",
             )
             envelope = Envelope(run="", at=time.time(), body=life)
-            with self._lock:
+            # Whatever is wrong with the store's address is said where the run begins and ends.
+            with self._sending, contextlib.suppress(BitfrontError):
                 if self._is_away:
                     self._send_all(envelope)
                 else:

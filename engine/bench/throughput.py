@@ -60,8 +60,8 @@ def run(
     notes = [
         f"Cora, GCN of two layers with 16 hidden units, {epochs} epochs a run, each evaluated; {cores} workers on "
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f} at the end",
-        "what is promised is judged by the processor's time, which other programs on the machine change less than the "
-        "clock's: PyG's core-seconds a run ÷ these, and so many core-seconds for 15,000 runs on these workers' cores",
+        "runs an hour are judged by the lesser of two ratios: the clock's, and PyG's core-seconds a run ÷ these, which "
+        "other programs on the machine change less; 15,000 runs by their core-seconds on these workers' cores",
         "an hour: by the clock from the launch to the last run's end; one: a run's training; core-seconds: of all "
         "processes of the stack from before the launch until the table is there, by the runs",
     ]
@@ -74,11 +74,12 @@ def judge(rows: Sequence[Mapping[str, Any]]) -> list[Goal]:
     for row in rows:
         if row["variant"] == BASE:
             continue
+        least = min(row["ratio"], row["by_clock"])
         goals += [
             Goal(
                 f"{row['variant']}: runs an hour at least {LEAST_RATIO:g} × PyG's eager fp32 runs",
-                f"{row['ratio']:.1f}",
-                row["ratio"] >= LEAST_RATIO,
+                f"{least:.1f}",
+                least >= LEAST_RATIO,
             ),
             Goal(
                 f"{row['variant']}: {MANY:,} runs in at most {MOST_HOURS:g} hour",

@@ -533,6 +533,7 @@ def train_epochs(
     layers, nodes = network.layers.shape[0], graph.scale.size
     classes = network.layers[layers - 1, OUTPUTS]
     drawn = quantizers.draws.copy()
+    quantizers.failed[0] = 0
     place, size = -1, learned.theta.size
     for e in range(rates.size):
         drawn[:] = quantizers.draws

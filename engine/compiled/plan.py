@@ -132,9 +132,10 @@ def _is_simple(module: torch.nn.Module) -> bool:
 
 def work(problem: FullBatch, layers: list[GCNLayer]) -> float:
     """Multiply-adds of an epoch, roughly."""
-    operand = problem.x.operand
-    rows, inputs = operand.shape
-    entries = operand.values.numel() if isinstance(operand, SparseOperand) else rows * inputs
+    # Not the features themselves: their memory may be given away, and asking for them would load them again.
+    rows, inputs = problem.x.shape
+    by_node = problem.size.entries_a_node
+    entries = rows * inputs if by_node is None else by_node * rows
     nodes, edges = problem.size.nodes, problem.topology.looped.sources.numel()
     total = 0.0
     for index, layer in enumerate(layers):

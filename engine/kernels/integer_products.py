@@ -56,8 +56,8 @@ class Kernel:
         return self.rows.shape[1]
 
     def holds(self, largest: int) -> bool:
-        """Whether no sum leaves 32 bits for operands of at most this magnitude."""
-        return largest * self.largest * max(self.rows.shape[0], 1) <= MOST
+        """Whether the integers fit 16 bits, and no sum leaves 32 for operands of at most this magnitude."""
+        return self.largest < 2**15 and largest * self.largest * max(self.rows.shape[0], 1) <= MOST
 
 
 @kernel

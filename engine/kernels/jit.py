@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.core.config
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 """Without Python's error model: its check for a zero divisor keeps loops from being vectorized."""
@@ -42,7 +43,7 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     In the folder that NUMBA_CACHE_DIR names each version of the sources has one of its own.
     """
     if folder := os.environ.get("NUMBA_CACHE_DIR"):
-        numba.config.CACHE_DIR = str(Path(folder) / digest())  # pyright: ignore[reportAttributeAccessIssue]
+        numba.core.config.CACHE_DIR = str(Path(folder) / digest())  # pyright: ignore[reportAttributeAccessIssue]
     try:
         return numba.njit(cache=True, **OPTIONS)(function)
     except RuntimeError:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from engine.kernels.coded import CodedOperand
+from engine.kernels.coded import CodedOperand, Decoded
 from engine.kernels.packed_rows import PackedRows
 from engine.layers.operand import Activation, Constant, DenseOperand, Dropout, Operand
 from engine.live import Rows, Sites
@@ -44,6 +44,7 @@ class _Product(torch.autograd.Function):
         operand: Operand = constant.operand if constant is not None else DenseOperand(x_hat)  # pyright: ignore[reportArgumentType]
         operand = _dropped(operand, dropout)
         ctx.sites, ctx.dropout, ctx.rows = sites, dropout, rows
+        ctx.alone = constant is not None and isinstance(constant.operand, Decoded)
         again = sites.requantizes("input", "grad_weight") or sites.stashes(constant=constant is not None)
         # Kept is what the backward pass reads, and nothing else: X̂ or X, and W where X has a gradient.
         ctx.operand = None if again else operand
@@ -74,7 +75,8 @@ class _Product(torch.autograd.Function):
             operand = ctx.operand
             if operand is None:
                 if ctx.constant is not None:
-                    operand = sites(ctx.constant, "input", "grad_weight", 0, ctx.rows).operand
+                    held = sites.alone(ctx.constant, "grad_weight") if ctx.alone else None
+                    operand = (held or sites(ctx.constant, "input", "grad_weight", 0, ctx.rows)).operand
                 elif ctx.packed is not None and not sites.covers("input", "grad_weight"):
                     operand = ctx.packed
                 else:
@@ -108,9 +110,9 @@ def linear(
     weight_hat = sites(weight, "weight", "forward", -1)
     if isinstance(x, Constant):
         stashed = sites.stashes(constant=True)
-        if alone and not stashed:
-            sites.settle(x)
-        constant = sites(x, "input", "forward", -1, rows)
+        constant = sites.alone(x, "forward") if alone and not stashed else None
+        if constant is None:
+            constant = sites(x, "input", "forward", -1, rows)
         sites.multiplied(constant, weight_hat)
         kept = sites(x, "stash", "grad_weight", -1, rows) if stashed and torch.is_grad_enabled() else x
         return _Product.apply(None, weight_hat, kept, constant, weight.detach(), sites, dropout, rows)

@@ -66,14 +66,11 @@ class Constant:
         """Leave the memory of the ``source`` to be overwritten."""
         assert self._again is not None, "nobody can make the values again"
         self._operand = None
+        self._kept.pop("dense", None)  # the same memory
 
     @classmethod
     def of(cls, x: Tensor, again: Callable[[], Tensor] | None = None) -> Constant:
         return cls(make_operand(x), None if again is None else lambda: make_operand(again()))
-
-    def put(self, key: Hashable, value: Any, version: object = None) -> None:
-        """What ``keep`` gives from now on for this key and version."""
-        self._kept[key] = (version, value)
 
     def keep(self, key: Hashable, make: Callable[[], Any], version: object = None) -> Any:
         """``make()``, once for each key; anew where ``version`` is another than that of the last time."""
@@ -84,7 +81,7 @@ class Constant:
 
     def dense(self) -> Tensor:
         """The values as one tensor, kept."""
-        return cast(Tensor, self.keep("dense", self.operand.dense))
+        return cast(Tensor, self.keep("dense", lambda: self.operand.dense()))
 
 
 Activation = Tensor | Constant

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -91,6 +92,9 @@ def test_another_model_than_the_announced_one_is_refused_and_stays(queue: Stack,
     with pytest.raises(InputError) as refusal:
         remote.put(own)
     assert str(refusal.value) == f"this model.json is not the one that the run {run!r} has announced"
+    assert send_left(elsewhere) == 0
+    [note] = elsewhere.spool.iterdir()  # its attempt may still have the lease: not for good yet
+    os.utime(note, (0, 0))
     assert send_left(elsewhere) == 0
     assert own.read_text() == "{}"
     assert list(elsewhere.spool.iterdir()) == []

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 from app.phrases import literal
 from engine.events import CancelRequested, ResumeRequested, RunCancelled, RunQueued, new_run_id
+from store.stream import STREAM
 from tests.app.views.conftest import Dashboard, stream
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
@@ -344,9 +345,12 @@ def test_a_queue_that_does_not_answer_is_said_and_the_page_recovers(
     assert not dashboard.open("runs").warning
 
 
-def test_workers_are_shown(dashboard: Dashboard, store: Service) -> None:
-    store.client.post_events([lives.heartbeat("worker-of-old", time.time() - 60)])
-    dashboard.use(store)
+def test_workers_are_shown(dashboard: Dashboard, streaming: Service, valkey: Valkey) -> None:
+    beat = lives.heartbeat("worker-of-old", time.time())
+    # When it was heard goes by the queue's clock, which made the entry's id.
+    valkey.client().xadd(STREAM, {"e": beat.to_json()}, id=f"{int(1000 * time.time()) - 60_000}-0")
+    until(lambda: streaming.client.query("workers").num_rows == 1, "the store has heard of it")
+    dashboard.use(streaming, valkey)
     page = dashboard.open("runs")
     workers = page.dataframe[-1].value
     assert workers[["Worker", "State"]].to_numpy().tolist() == [["worker-of-old", "gone"]]

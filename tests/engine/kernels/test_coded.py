@@ -147,3 +147,13 @@ def test_what_cannot_hold_its_codes() -> None:
     wide = get_format("int16")
     assert isinstance(wide, GridFormat)
     assert not takes_codes(x, wide.grid(x)[0])
+
+
+def test_integers_of_more_than_16_bits_are_multiplied_in_float() -> None:
+    held, wide = coded(matrix(50, 20), "int8"), get_format("int16")
+    assert isinstance(wide, GridFormat)
+    kernel = torch.linspace(-0.9, 1.1, 5 * 20).view(5, 20)
+    step = float(wide.grid(kernel)[0].c)
+    rounded = wide.fake_quantize(kernel)
+    assert float(rounded.abs().max()) / step > 2**15
+    torch.testing.assert_close(held.multiply(rounded, step), held.dense() @ rounded.t())
