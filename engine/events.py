@@ -18,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 
 from engine.errors import InputError
 
-VERSION = 4
+VERSION = 5
 """Version of the events' form; the store refuses a newer one."""
 OLDEST = 2
 """Before it a change of precision had another form: such events are refused. What later versions added has defaults."""
@@ -47,6 +47,8 @@ class RunQueued(_Body):
     """Name of the sweep that the run belongs to."""
     origin: Literal["queue", "local"] = "queue"
     """"local": trained in the process that launched it; no dispatcher sends it to a worker."""
+    parent: Annotated[str, Field(max_length=64)] | None = None
+    """The run that it was cloned from."""
 
 
 class CancelRequested(_Body):
