@@ -50,9 +50,9 @@ def submit(
 ) -> list[str]:
     """Launch runs, all of them or none; gives their run ids in the order of the specs.
 
-    ``priority``: 0 is served first, 9 last. ``parent``: the run that they were cloned from. Raises InputError for a
-    wrong priority, no spec, a scheme that names a recipe file, or a dataset that names a path, QueueUnavailable if Redis
-    does not answer within about two seconds.
+    ``priority``: 0 is served first, 9 last. ``parent``: the run they were cloned from. Raises InputError for a
+    wrong priority, no spec, a scheme that names a recipe file, or a dataset that names a path, QueueUnavailable if
+    Redis does not answer within about two seconds.
     """
     if not specs:
         raise InputError("there is nothing to launch: give at least one run")

@@ -25,7 +25,7 @@ def test_a_result_says_which_run_counts_and_holds_one_scope(connection: duckdb.D
     assert len({row["group_id"] for row in found.values()}) == 1
     row = found["r1"]
     assert [row[name] for name in ("test", "last", "max", "val")] == [70, 69, 72, 71]
-    assert (row["memory_density"], row["state"], row["task"], row["fold"]) == (4, "finished", "nodes", None)
+    assert (row["memory_density"], row["state"], row["task"], row["fold"]) == (4, "finished", "node-classification", None)
     assert found["r2"]["test"] is None
     assert {row["memory_density"] for row in ask(connection, "results", scope="inference")} == {5, None}
     assert {row["memory_density"] for row in ask(connection, "results", coverage="whole step")} == {2, None}
