@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from app.comparison.results import KnownSpecs
 from engine.settings import Settings
 from store.client import StoreClient, StoreUnavailable, connect
 
@@ -39,6 +40,12 @@ def ask(query: str, **parameters: Any) -> pa.Table:
 def ask_rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
     """The same as rows by column; what the store does not know is None."""
     return ask(query, **parameters).to_pylist()
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def known_specs() -> KnownSpecs:
+    """The specs of groups that any visitor has seen: a group's id is a hash of its spec."""
+    return KnownSpecs()
 
 
 def ask_frame(query: str, **parameters: Any) -> pd.DataFrame:

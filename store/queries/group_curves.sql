@@ -1,10 +1,10 @@
--- Learning curves of groups over their seeds and folds: of each epoch the mean, sample standard deviation and ends of the
--- counted runs that have it (the newest finished run of each seed and fold), one row a group, quantity and epoch.
--- $groups list: group ids
+-- Learning curves of groups of runs: of each epoch the mean, sample standard deviation and ends of the runs that have it,
+-- one row a group and epoch.
+-- $members list: pairs of a group's name and a run of it, group:run
 -- $quantity text=val_loss {train_loss|val_loss|test_loss|train_metric|val_metric|test_metric|average_bits}: which column
 WITH chosen AS (
-    SELECT group_id, run FROM counted_runs
-    WHERE group_id IN (SELECT unnest(string_split($groups, ',')))
+    SELECT split_part(pair, ':', 1) AS group_id, split_part(pair, ':', 2) AS run
+    FROM (SELECT unnest(string_split($members, ',')) AS pair)
 ),
 measured AS (
     SELECT
@@ -16,7 +16,6 @@ measured AS (
         END AS value
     FROM chosen c
     JOIN epochs e ON e.run = c.run
-    WHERE e.run IN (SELECT run FROM chosen)
 )
 SELECT
     group_id, epoch, count(value) AS n, avg(value) AS mean, stddev_samp(value) AS std, min(value) AS low,
