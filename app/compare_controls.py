@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from app.charts.pareto import MEANS
 from app.comparison.groups import GROUPINGS, WHOLE
@@ -36,8 +37,8 @@ def cost_tables() -> tuple[dict[str, CostTable], list[str]]:
     return {table.title: table for table in known}, faults
 
 
-def show_filters(options: dict[str, list[str]]) -> Said:
-    """What is shown: a row of the usual filters, the others behind a button."""
+def show_filters(options: dict[str, list[str]], buttons: DeltaGenerator) -> Said:
+    """What is shown: a row of the usual filters, the others behind one of the ``buttons``."""
     said: Said = {}
 
     def several(label: str, name: str) -> None:
@@ -61,31 +62,30 @@ def show_filters(options: dict[str, list[str]]) -> Said:
             )
             or ""
         ]
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        with st.popover("More filters", icon=":material/filter_alt:", width="content"):
-            for label, name in (("Scheme", "scheme"), ("Task", "task"), ("Tag", "tag"), ("Sweep", "sweep")):
-                several(label, name)
-            said["state"] = st.multiselect(
-                "State",
-                list(STATE_COLORS),
-                key="state",
-                bind="query-params",
-                placeholder="All",
-                help="Groups with a run in one of these states.",
-            )
-            with st.container(horizontal=True):
-                for label, name in (("Submitted from", "since"), ("to", "until")):
-                    day = st.date_input(label, value=None, key=name, bind="query-params", format="YYYY-MM-DD")
-                    said[name] = [day.isoformat()] if day else []
-            st.caption("A filter chooses groups that have a run that fits; it never changes which seeds a mean counts.")
-        hidden = [name for name in ("scheme", "task", "tag", "from", "state", "since", "until") if said.get(name)]
-        if hidden:
-            st.caption("Filtered also by " + literal("; ".join(f"{name}: {', '.join(said[name])}" for name in hidden)))
+    with buttons, st.popover("More filters", icon=":material/filter_alt:", width="content"):
+        for label, name in (("Scheme", "scheme"), ("Task", "task"), ("Tag", "tag"), ("Sweep", "sweep")):
+            several(label, name)
+        said["state"] = st.multiselect(
+            "State",
+            list(STATE_COLORS),
+            key="state",
+            bind="query-params",
+            placeholder="All",
+            help="Groups with a run in one of these states.",
+        )
+        with st.container(horizontal=True):
+            for label, name in (("Submitted from", "since"), ("to", "until")):
+                day = st.date_input(label, value=None, key=name, bind="query-params", format="YYYY-MM-DD")
+                said[name] = [day.isoformat()] if day else []
+        st.caption("A filter chooses groups that have a run that fits; it never changes which seeds a mean counts.")
+    hidden = [name for name in ("scheme", "task", "tag", "from", "state", "since", "until") if said.get(name)]
+    if hidden:
+        st.caption("Filtered also by " + literal("; ".join(f"{name}: {', '.join(said[name])}" for name in hidden)))
     return said
 
 
-def show_axes(metrics: Sequence[str], schemes: Sequence[str], fields: Sequence[str]) -> Said:
-    """The chart's axes, how runs are grouped, the table's columns."""
+def show_axes(metrics: Sequence[str], schemes: Sequence[str], fields: Sequence[str], buttons: DeltaGenerator) -> Said:
+    """The chart's axes; behind one of the ``buttons`` how runs are grouped, and the table's columns."""
 
     def segments(label: str, names: Sequence[str], key: str, **options: Any) -> list[str]:
         chosen = st.segmented_control(
@@ -120,10 +120,7 @@ def show_axes(metrics: Sequence[str], schemes: Sequence[str], fields: Sequence[s
             )
         said["log"] = [str(st.toggle("Log axis", key="log", bind="query-params")).lower()]
     said |= _figure(said)
-    with (
-        st.container(horizontal=True),
-        st.popover("Groups and columns", icon=":material/table_chart:", width="content"),
-    ):
+    with buttons, st.popover("Groups and columns", icon=":material/table_chart:", width="content"):
         said |= _groups(schemes, fields)
     return said
 
