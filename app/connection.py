@@ -72,6 +72,26 @@ def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dic
     return _client(as_viewer=False).upload(files, kind, name, labels)
 
 
+def edit_run(run: str, **changes: Any) -> None:
+    """Change a run's name, tags or notes. Raises InputError, StoreUnavailable."""
+    _client(as_viewer=False).edit_run(run, **changes)
+
+
+def add_view(title: str, page: str, query: str, note: str | None) -> str:
+    """Keep a view of a page; its id. Raises InputError, StoreUnavailable."""
+    return _client(as_viewer=False).add_view(title, page, query, note)
+
+
+def edit_view(view: str, **changes: Any) -> None:
+    """Change a saved view's title or note. Raises InputError, StoreUnavailable."""
+    _client(as_viewer=False).edit_view(view, **changes)
+
+
+def delete_view(view: str) -> None:
+    """Forget a saved view. Raises InputError, StoreUnavailable."""
+    _client(as_viewer=False).delete_view(view)
+
+
 def artifacts(run: str) -> list[dict[str, Any]]:
     """{attempt, name, bytes} of each file that the store has of a run, newest attempt first."""
     return _client().artifacts(run)
