@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from app.live import redraw
 from engine.settings import Settings
 from store.client import StoreClient, StoreUnavailable, connect
 
@@ -90,4 +91,4 @@ def _watch() -> None:
     except StoreUnavailable:
         return
     _client.clear()
-    st.rerun()
+    redraw()
