@@ -10,6 +10,7 @@ import pyarrow as pa
 import streamlit as st
 
 from app.comparison.results import KnownSpecs
+from app.live import redraw
 from engine.settings import Settings
 from store.client import StoreClient, StoreUnavailable, connect
 
@@ -117,4 +118,4 @@ def _watch() -> None:
     except StoreUnavailable:
         return
     _client.clear()
-    st.rerun()
+    redraw()
