@@ -13,6 +13,7 @@ from app import acts
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.precision import schedule_chart
+from app.clone import PARENT
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
@@ -332,7 +333,7 @@ def launch(plan: LaunchPlan, priority: int) -> None:
     """Launch all the runs or none, and say which."""
     name = f"{plan.dataset['name']}-{plan.model['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if plan.size > 1 else None
     try:
-        runs = acts.launch(plan.specs(), priority=priority, sweep=name)
+        runs = acts.launch(plan.specs(), priority=priority, sweep=name, parent=st.query_params.get(PARENT))
     except BitfrontError as error:
         st.session_state["launch_fault"] = str(error)
         st.session_state.pop("launched", None)
@@ -369,6 +370,10 @@ def show_equivalents(plan: LaunchPlan, priority: int) -> None:
 
 
 st.title("Launch")
+if parent := st.query_params.get(PARENT):
+    st.caption(
+        f":material/content_copy: Filled in from run {literal(parent)}, the parent of what is launched."
+    )
 form, estimate = st.columns([6, 5], gap="large")
 with form:
     plan, priority = choose()
