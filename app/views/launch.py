@@ -371,9 +371,7 @@ def show_equivalents(plan: LaunchPlan, priority: int) -> None:
 
 st.title("Launch")
 if parent := st.query_params.get(PARENT):
-    st.caption(
-        f":material/content_copy: Filled in from run {literal(parent)}, the parent of what is launched."
-    )
+    st.caption(f":material/content_copy: Filled in from run {literal(parent)}, the parent of what is launched.")
 form, estimate = st.columns([6, 5], gap="large")
 with form:
     plan, priority = choose()
