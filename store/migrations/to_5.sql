@@ -1,0 +1,23 @@
+-- Sweeps with their grids. Older ones were a name that their runs bear.
+CREATE TABLE sweeps (
+    sweep VARCHAR PRIMARY KEY,
+    name VARCHAR NOT NULL,
+    plan JSON NOT NULL,
+    most_runs BIGINT,
+    most_hours DOUBLE,
+    launched_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE sweep_cells (
+    sweep VARCHAR NOT NULL,
+    place INTEGER NOT NULL,
+    hash VARCHAR NOT NULL,
+    group_id VARCHAR NOT NULL,
+    dataset VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    scheme VARCHAR NOT NULL,
+    seed INTEGER NOT NULL,
+    fold INTEGER,
+    run VARCHAR,
+    own BOOLEAN NOT NULL
+);
