@@ -23,7 +23,7 @@ from engine.events import Envelope, SweepCell, SweepLaunched
 from engine.settings import Settings
 from engine.spec import RunSpec
 from engine.sweep import Sweep
-from store.client import connect
+from store.client import StoreUnavailable, connect
 from tasks import submit
 
 Query = Callable[..., pa.Table]
@@ -109,14 +109,11 @@ def _rank(row: Mapping[str, Any]) -> int | None:
 def launch(settings: Settings, sweep: Sweep, *, again: bool = False) -> Launched:
     """Launch what is missing of a sweep, all of it or nothing, and have the store know its whole grid.
 
-    ``again``: train all of it, whatever is there. Raises StoreUnavailable where nobody can say what is there,
-    QueueUnavailable, and InputError where the budget's hours are spent, or where ``tasks.submit.submit`` does.
+    ``again``: train all of it, whatever is there. Raises StoreUnavailable where nobody can say what is there (but for
+    ``again``), QueueUnavailable, and InputError where the budget's hours are spent, or where ``tasks.submit.submit``
+    does.
     """
-    with connect(settings) as store:
-        submit.catch_up(settings, store, "launched")
-        decided = decide(store.query, sweep, again=again)
-        _check_hours(store.query, sweep, decided)
-        measured = set(store.query("measurements", runs=[one.run for one in decided if one.run])["run"].to_pylist())
+    decided, measured = _look(settings, sweep, again)
     new = [one for one in decided if one.act == "launch"]
     resumed = {one.run: one.attempt for one in decided if one.act == "resume" and one.run is not None}
     if new:
@@ -156,6 +153,22 @@ def launch(settings: Settings, sweep: Sweep, *, again: bool = False) -> Launched
         left_out=sum(one.act == "leave out" for one in decided),
         measured=asked,
     )
+
+
+def _look(settings: Settings, sweep: Sweep, again: bool) -> tuple[list[Decided], set[str]]:
+    """What is to be done with each cell, and the runs among them that were measured."""
+    try:
+        store = connect(settings)
+    except StoreUnavailable:
+        if not again:
+            raise
+        return [Decided(*pair, "launch") for pair in zip(sweep.runs, sweep.hashes, strict=True)], set()
+    with store:
+        submit.catch_up(settings, store, "launched")
+        decided = decide(store.query, sweep, again=again)
+        _check_hours(store.query, sweep, decided)
+        runs = [one.run for one in decided if one.run]
+        return decided, set(store.query("measurements", runs=runs)["run"].to_pylist()) if runs else set()
 
 
 def _check_hours(query: Query, sweep: Sweep, decided: Sequence[Decided]) -> None:

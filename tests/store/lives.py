@@ -63,8 +63,18 @@ def launched(
     cells = []
     for seed, (run, own) in enumerate(runs):
         found = RunSpec.parse(spec(seed=seed, **changes))
-        names = {"dataset": found.dataset.name, "model": found.model.name, "scheme": found.scheme}
-        cells.append(SweepCell(group=found.group, hash=found.hash, seed=seed, run=run, own=own, **names))
+        cells.append(
+            SweepCell(
+                group=found.group,
+                dataset=found.dataset.name,
+                model=found.model.name,
+                scheme=found.scheme,
+                seed=seed,
+                hash=found.hash,
+                run=run,
+                own=own,
+            )
+        )
     body = SweepLaunched(sweep=sweep, name=sweep, table={"spec": {}}, cells=cells, most_hours=hours)
     return event("", 0, 0, body, at)
 
