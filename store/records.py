@@ -19,7 +19,7 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-FORMAT = 4
+FORMAT = 5
 """Version of the files' form. Older ones are read, with what they lack filled in; a newer one is refused."""
 
 PARTS = (
@@ -138,6 +138,8 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
             _fill_in_third(record)
         if version < 4:
             _fill_in_fourth(record)
+        if version < 5:
+            record["parent"] = None  # none was kept
         run = record["run"]
         tables = {
             "attempts": record.pop("attempts_detail"),

@@ -14,13 +14,13 @@ import streamlit as st
 
 from app import acts
 from app.connection import ask_rows
+from app.live import live, redraw
 from app.phrases import count, duration, literal, sentence_case
 from app.sweep_grid import OVER, Grid, budget_text, counts_text, left_text, make_grid
 from app.theme import faded
 from engine.errors import BitfrontError, InputError
 from engine.spec import RunSpec
 from engine.sweep import Sweep, expand
-from store.client import StoreUnavailable
 
 Row = dict[str, Any]
 
@@ -239,12 +239,9 @@ def specs_of(plan: Sweep | None) -> tuple[RunSpec, ...]:
 
 def sweep_card(sweep: str, going: bool) -> None:
     """The live part: progress, what can be done, the grid; draws the page again when the sweep begins or ends."""
-    try:
-        rows = ask_rows("sweeps", sweep=sweep)
-        cells = ask_rows("sweep_cells", sweep=sweep)
-        workers = workers_alive()
-    except StoreUnavailable:
-        st.rerun()
+    rows = ask_rows("sweeps", sweep=sweep)
+    cells = ask_rows("sweep_cells", sweep=sweep)
+    workers = workers_alive()
     if not rows:
         st.info(f"There is no sweep {literal(sweep)} here.", icon=":material/search_off:")
         return
@@ -261,7 +258,7 @@ def sweep_card(sweep: str, going: bool) -> None:
     show_cell(grid, sweep)
     show_failures(cells)
     if is_going(row) != going:
-        st.rerun()
+        redraw()
 
 
 st.title("Sweeps")
@@ -278,4 +275,4 @@ else:
                 "views/runs.py", label="All runs", icon=":material/monitoring:", query_params={"sweep": chosen}
             )
         going = any(is_going(row) for row in sweeps if row["sweep"] == chosen)
-        st.fragment(run_every=LIVE_SECONDS if going else IDLE_SECONDS)(sweep_card)(chosen, going)
+        live(LIVE_SECONDS if going else IDLE_SECONDS, sweep_card)(chosen, going)

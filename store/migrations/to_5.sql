@@ -1,4 +1,15 @@
--- Sweeps with their grids. Older ones were a name that their runs bear.
+-- The run that another was cloned from; saved views of the dashboard's pages; sweeps with their grids, of which older ones
+-- were a name that their runs bear.
+ALTER TABLE runs ADD COLUMN parent VARCHAR;
+CREATE TABLE views (
+    view VARCHAR PRIMARY KEY,
+    title VARCHAR NOT NULL,
+    note VARCHAR,
+    page VARCHAR NOT NULL,
+    query VARCHAR NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL
+);
+
 CREATE TABLE sweeps (
     sweep VARCHAR PRIMARY KEY,
     name VARCHAR NOT NULL,
