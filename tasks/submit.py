@@ -57,12 +57,14 @@ def submit(
     if not specs:
         raise InputError("there is nothing to launch: give at least one run")
     check_room(settings, len(specs))
-    envelopes = queued(specs, [priority] * len(specs), sweep)
+    envelopes = queued(specs, [priority] * len(specs), sweep, parent)
     write(settings, lambda pipe: say(pipe, envelopes), "launched")
     return [envelope.run for envelope in envelopes]
 
 
-def queued(specs: Sequence[RunSpec], priorities: Sequence[int], sweep: str | None) -> list[Envelope]:
+def queued(
+    specs: Sequence[RunSpec], priorities: Sequence[int], sweep: str | None, parent: str | None = None
+) -> list[Envelope]:
     """What launches these runs, each with an id of its own; saying it is all that is left to do.
 
     Raises InputError as ``submit`` does.
