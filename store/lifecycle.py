@@ -10,6 +10,7 @@ out for ``store.ingest`` to write in bulk. The rules:
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
 - A terminal event ends the run; its history heals a gap. Nothing changes a run after that, but ``ResumeRequested``:
   it queues a cancelled or failed run again, for another attempt; what its ended attempt may still say is dropped.
+- A sweep's launch says which runs stand for its cells; a newer launch replaces an older one.
 - A measurement, whenever it comes, replaces an older one and changes no state.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
   verdict from outside (the dispatcher gives up; a claimed run turns out to be cancelled): it ends the run and
@@ -42,6 +43,7 @@ from engine.events import (
     RunMeasured,
     RunQueued,
     RunStarted,
+    SweepLaunched,
     WorkerHeartbeat,
 )
 from engine.objectives import OBJECTIVES
@@ -165,6 +167,7 @@ class Changes:
     finished: dict[str, RunFinished] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sweeps: dict[str, tuple[datetime, SweepLaunched]] = field(default_factory=dict)
 
 
 class Lifecycle:
@@ -194,6 +197,8 @@ class Lifecycle:
         body = envelope.body
         if isinstance(body, WorkerHeartbeat):
             return self._heartbeat(body)
+        if isinstance(body, SweepLaunched):
+            return self._launch(body, at)
         if isinstance(body, RunQueued):
             return self._queue(envelope, body, at)
         run = self.runs.get(envelope.run)
@@ -252,6 +257,13 @@ class Lifecycle:
         }
         self.changes.new_runs[envelope.run] = row
         self.runs[envelope.run] = Run(**{name: row[name] for name in _GIVEN})
+        return True
+
+    def _launch(self, body: SweepLaunched, at: datetime) -> bool:
+        known = self.changes.sweeps.get(body.sweep)
+        if known is not None and at <= known[0]:
+            return False
+        self.changes.sweeps[body.sweep] = at, body
         return True
 
     def _cancel(self, run: Run, at: datetime) -> bool:

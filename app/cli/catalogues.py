@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli.reading import open_reader
 from engine.datasets import DATASETS, GraphSize
 from engine.datasets.archives import missing_packages, notes, whereabouts
 from engine.datasets.entry import default_spec
@@ -19,7 +20,7 @@ from engine.models import MODELS
 from engine.schemes import RECIPES
 from engine.settings import Settings
 
-Kind = Literal["datasets", "models", "schemes", "formats"]
+Kind = Literal["datasets", "models", "schemes", "formats", "sweeps"]
 
 
 def list_(
@@ -28,7 +29,7 @@ def list_(
     *,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """List datasets, models, schemes or formats with what they are and where they come from.
+    """List datasets, models, schemes or formats with their sources, or sweeps with how far they are.
 
     Parameters
     ----------
@@ -37,9 +38,9 @@ def list_(
     json_
         Print a JSON list, with everything that is known of each, instead of a table.
     """
-    rows = {"datasets": datasets, "models": models, "schemes": schemes, "formats": formats}[kind]()
+    rows = {"datasets": datasets, "models": models, "schemes": schemes, "formats": formats, "sweeps": sweeps}[kind]()
     if json_:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows, indent=2, default=str))
         return
     columns = COLUMNS[kind]
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -65,6 +66,7 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
     "models": ("name", "summary", "options"),
     "schemes": ("name", "summary", "examples", "source"),
     "formats": ("name", "bits_an_element", "memory_density", "arithmetic_density", "arithmetic_density_is"),
+    "sweeps": ("name", "total", "finished", "running", "queued", "failed", "cancelled", "missing", "hours", "launched"),
 }
 """What the tables show; --json has the rest."""
 
@@ -158,6 +160,20 @@ def formats() -> list[dict[str, Any]]:
             "arithmetic_density_is": format.arithmetic_density.label,
         }
         for format in list_formats()
+    ]
+
+
+def sweeps() -> list[dict[str, Any]]:
+    """What was launched, newest first; ``plan`` is the table that gives its runs, as JSON."""
+    found = open_reader(Settings()).query("sweeps").to_pylist()
+    return [
+        {
+            **row,
+            "name": row["sweep"],
+            "hours": round(row["hours"], 2),
+            "launched": f"{row['first_submitted']:%Y-%m-%d %H:%M} UTC",
+        }
+        for row in found
     ]
 
 
