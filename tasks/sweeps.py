@@ -109,9 +109,9 @@ def _rank(row: Mapping[str, Any]) -> int | None:
 def launch(settings: Settings, sweep: Sweep, *, again: bool = False, parent: str | None = None) -> Launched:
     """Launch what is missing of a sweep, all of it or nothing, and have the store know its whole grid.
 
-    ``again``: train all of it, whatever is there. ``parent``: the run that new ones were cloned from. Raises StoreUnavailable where nobody can say what is there (but for
-    ``again``), QueueUnavailable, and InputError where the budget's hours are spent, or where ``tasks.submit.submit``
-    does.
+    ``again``: train all of it, whatever is there. ``parent``: the run that new ones were cloned from. Raises
+    StoreUnavailable where nobody can say what is there (but for ``again``), QueueUnavailable, and InputError where the
+    budget's hours are spent, or where ``tasks.submit.submit`` does.
     """
     decided, measured = _look(settings, sweep, again)
     new = [one for one in decided if one.act == "launch"]
