@@ -15,7 +15,7 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """Version of schema.sql. An older database is brought up to it, step by step, by migrations/to_N.sql as it is opened;
 a newer one is refused."""
 

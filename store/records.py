@@ -19,7 +19,7 @@ import duckdb
 
 from engine.errors import BitfrontError
 
-FORMAT = 4
+FORMAT = 5
 """Version of the files' form. Older ones are read, with what they lack filled in; a newer one is refused."""
 
 PARTS = (
@@ -138,6 +138,8 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
             _fill_in_third(record)
         if version < 4:
             _fill_in_fourth(record)
+        if version < 5:
+            _fill_in_fifth(record)
         run = record["run"]
         tables = {
             "attempts": record.pop("attempts_detail"),
@@ -231,6 +233,12 @@ def _fill_in_fourth(record: dict[str, Any]) -> None:
     if record["diagnostics"]:
         record["diagnostics"]["accumulator_bits"] = [None] * len(record["diagnostics"]["epoch"])
     record |= {"figures": {}, "artifacts": [], "measurements": []}
+
+
+def _fill_in_fifth(record: dict[str, Any]) -> None:
+    """What a record of version 4 lacks, as migrations/to_5.sql has it."""
+    for row in record["artifacts"]:
+        row["content"] = None
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

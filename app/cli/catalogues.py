@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -10,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from app.cli.reading import open_reader
 from engine.datasets import DATASETS, GraphSize
 from engine.datasets.archives import missing_packages, notes, whereabouts
 from engine.datasets.entry import default_spec
@@ -19,7 +21,7 @@ from engine.models import MODELS
 from engine.schemes import RECIPES
 from engine.settings import Settings
 
-Kind = Literal["datasets", "models", "schemes", "formats"]
+Kind = Literal["datasets", "models", "schemes", "formats", "searches"]
 
 
 def list_(
@@ -28,7 +30,7 @@ def list_(
     *,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """List datasets, models, schemes or formats with what they are and where they come from.
+    """List datasets, models, schemes or formats with what they are and where they come from; or the searches launched.
 
     Parameters
     ----------
@@ -37,7 +39,14 @@ def list_(
     json_
         Print a JSON list, with everything that is known of each, instead of a table.
     """
-    rows = {"datasets": datasets, "models": models, "schemes": schemes, "formats": formats}[kind]()
+    listing: dict[Kind, Callable[[], list[dict[str, Any]]]] = {
+        "datasets": datasets,
+        "models": models,
+        "schemes": schemes,
+        "formats": formats,
+        "searches": searches,
+    }
+    rows = listing[kind]()
     if json_:
         print(json.dumps(rows, indent=2))
         return
@@ -65,6 +74,7 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
     "models": ("name", "summary", "options"),
     "schemes": ("name", "summary", "examples", "source"),
     "formats": ("name", "bits_an_element", "memory_density", "arithmetic_density", "arithmetic_density_is"),
+    "searches": ("search", "name", "dataset", "model", "state", "asked", "winner", "saving"),
 }
 """What the tables show; --json has the rest."""
 
@@ -167,3 +177,15 @@ def _options(spec: Any) -> list[str]:
         for name, field in spec.model_fields.items()
         if name != "name"
     ]
+
+
+def searches() -> list[dict[str, Any]]:
+    """What was searched for on this home, newest first."""
+    found = open_reader(Settings()).query("searches").to_pylist()
+    rows = []
+    for row in found:
+        result = json.loads(row.pop("result") or "{}")
+        del row["file"]
+        times = {name: value and value.isoformat() for name, value in row.items() if name.endswith("_at")}
+        rows.append({**row, **times, "winner": result.get("scheme"), "saving": result.get("saving")})
+    return rows

@@ -91,7 +91,7 @@ def cancel(
     Parameters
     ----------
     runs
-        Ids of runs.
+        Ids of runs, or of searches: a search asks for nothing more, and its runs are cancelled.
     all_queued
         Cancel everything that is still queued.
     all_
@@ -108,7 +108,13 @@ def cancel(
         Console().print(said, highlight=False)
         return
     reader = open_reader(settings)
-    chosen = {run: one_run(reader, run)["state"] for run in runs}
+    searched = [each for each in runs if reader.query("searches", search=each).num_rows]
+    for each in searched:
+        tasks.submit.cancel_search(settings, each)
+        Console().print(f"{each}: the search ends, and its runs are cancelled", highlight=False)
+    chosen = {run: one_run(reader, run)["state"] for run in runs if run not in searched}
+    if searched and not chosen and not all_queued:
+        return
     if all_queued:
         queued = reader.query("runs", states="queued", limit=1_000_000).to_pylist()
         chosen |= {row["run"]: row["state"] for row in queued}
