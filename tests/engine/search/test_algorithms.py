@@ -1,4 +1,4 @@
-"""What to measure next: the known optimum is found, budgets are equal, the first batch is shared, nothing is forgotten."""
+"""What to measure next: the known optimum is found, budgets are equal, the first batch is shared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_the_guided_search_finds_the_known_optimum_and_random_search_does_not():
     guided = [least(spend(made(Guided, SIZES, seed))) for seed in range(3)]
     random = [least(spend(made(Random, SIZES, seed))) for seed in range(3)]
     assert guided == [OPTIMUM] * 3
-    assert statistics.fmean(random) > 1.005 * OPTIMUM
+    assert min(random) > OPTIMUM
 
 
 def test_nsga2_comes_near_the_optimum():
