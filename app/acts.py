@@ -37,10 +37,10 @@ def why_not() -> str | None:
     return None if may_change() else WHY[connection.settings().auth]
 
 
-def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None) -> list[str]:
+def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None, parent: str | None = None) -> list[str]:
     """Launch all the runs or none; gives their ids. Raises NotAllowed, and what ``tasks.submit.submit`` raises."""
     _check()
-    return submit.submit(connection.settings(), specs, priority=priority, sweep=sweep)
+    return submit.submit(connection.settings(), specs, priority=priority, sweep=sweep, parent=parent)
 
 
 def cancel(runs: Sequence[str]) -> None:
@@ -72,6 +72,30 @@ def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dic
     """Have the store check and keep a dataset's files. Raises NotAllowed, InputError with the row, StoreUnavailable."""
     _check()
     return connection.upload(files, kind, name, labels)
+
+
+def edit_run(run: str, **changes: Any) -> None:
+    """Change a run's name, tags or notes. Raises NotAllowed, InputError, StoreUnavailable."""
+    _check()
+    connection.edit_run(run, **changes)
+
+
+def save_view(title: str, page: str, query: str, note: str | None = None) -> str:
+    """Keep a view of a page; its id. Raises NotAllowed, InputError, StoreUnavailable."""
+    _check()
+    return connection.add_view(title, page, query, note)
+
+
+def edit_view(view: str, **changes: Any) -> None:
+    """Change a saved view's title or note. Raises NotAllowed, InputError, StoreUnavailable."""
+    _check()
+    connection.edit_view(view, **changes)
+
+
+def delete_view(view: str) -> None:
+    """Forget a saved view. Raises NotAllowed, InputError, StoreUnavailable."""
+    _check()
+    connection.delete_view(view)
 
 
 def _check() -> None:

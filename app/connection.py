@@ -9,6 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from app.comparison.results import KnownSpecs
+from app.live import redraw
 from engine.settings import Settings
 from store.client import StoreClient, StoreUnavailable, connect
 
@@ -41,6 +43,12 @@ def ask_rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
     return ask(query, **parameters).to_pylist()
 
 
+@st.cache_resource(max_entries=1, show_spinner=False)
+def known_specs() -> KnownSpecs:
+    """The specs of groups that any visitor has seen: a group's id is a hash of its spec."""
+    return KnownSpecs()
+
+
 def ask_frame(query: str, **parameters: Any) -> pd.DataFrame:
     """The same as a data frame, for charts and sums."""
     return ask(query, **parameters).to_pandas()
@@ -63,6 +71,26 @@ def uploads() -> list[dict[str, Any]]:
 def upload(files: Mapping[str, bytes], kind: str, name: str, labels: str) -> dict[str, Any]:
     """Have the store check and keep a dataset's files. Raises InputError with the row, StoreUnavailable."""
     return _client(as_viewer=False).upload(files, kind, name, labels)
+
+
+def edit_run(run: str, **changes: Any) -> None:
+    """Change a run's name, tags or notes. Raises InputError, StoreUnavailable."""
+    _client(as_viewer=False).edit_run(run, **changes)
+
+
+def add_view(title: str, page: str, query: str, note: str | None) -> str:
+    """Keep a view of a page; its id. Raises InputError, StoreUnavailable."""
+    return _client(as_viewer=False).add_view(title, page, query, note)
+
+
+def edit_view(view: str, **changes: Any) -> None:
+    """Change a saved view's title or note. Raises InputError, StoreUnavailable."""
+    _client(as_viewer=False).edit_view(view, **changes)
+
+
+def delete_view(view: str) -> None:
+    """Forget a saved view. Raises InputError, StoreUnavailable."""
+    _client(as_viewer=False).delete_view(view)
 
 
 def artifacts(run: str) -> list[dict[str, Any]]:
@@ -90,4 +118,4 @@ def _watch() -> None:
     except StoreUnavailable:
         return
     _client.clear()
-    st.rerun()
+    redraw()

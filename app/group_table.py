@@ -1,4 +1,4 @@
-"""Seed groups as people compare them: names that tell them apart, columns that say what they hold."""
+"""Groups of runs as a table: columns that say what they hold, the usual ones, their order."""
 
 from __future__ import annotations
 
@@ -7,24 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from app.describe import spec_texts
-from app.run_table import dataset_label
-
-
-def described(groups: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The store's ``groups`` rows with ``model`` and ``dataset`` as short specs and the other ``settings``.
-
-    Two graphs of one generator with other options are two datasets here, and no chart mixes them.
-    """
-    found = []
-    for row in groups:
-        dataset, model, settings = spec_texts(row["spec"])
-        found.append({**row, "dataset": dataset_label(dataset, row["synthetic"]), "model": model, "settings": settings})
-    return found
-
-
 COLUMNS = {
     "Scheme": "scheme",
+    "Family": "family",
     "Dataset": "dataset",
     "Architecture": "model",
     "Settings": "settings",
@@ -32,26 +17,74 @@ COLUMNS = {
     "n": "n",
     "Test": "test_mean",
     "Std": "test_std",
+    "CI": "test_ci95",
+    "Difference": "difference",
+    "Difference CI": "difference_ci95",
+    "p": "p",
+    "p, Holm": "p_holm",
+    "Pairs": "pairs",
+    "Last": "last_mean",
+    "Last std": "last_std",
+    "Best test": "max_mean",
+    "Best test std": "max_std",
     "Other": "other",
     "Memory": "memory_density",
     "Arithmetic": "arithmetic_density",
     "Memory thesis": "memory_density_thesis",
     "Arithmetic thesis": "arithmetic_density_thesis",
     "Peak": "peak_memory_density",
-    "CI": "test_ci95",
-    "Last": "last_mean",
-    "Last std": "last_std",
-    "Best test": "max_mean",
-    "Validation": "val_mean",
-    "Arithmetic is": "arithmetic_label",
     "Bits": "average_bits",
+    "Validation": "val_mean",
+    "Validation std": "val_std",
+    "Arithmetic is": "arithmetic_label",
     "Seconds": "seconds_mean",
+    "Peak memory": "peak_memory_mean",
+    "Parameters": "parameters",
+    "Seeds": "seeds",
+    "Sweep": "sweep",
+    "Task": "task",
+    "Device": "device",
+    "Host": "host",
     "Not ended": "unfinished",
     "Failed": "failed",
+    "Newest": "newest",
 }
-"""The table's columns, in order, with the store's names."""
+"""The table's columns, in order, with their names in ``app.comparison.groups``."""
+
+USUAL = (
+    *("Scheme", "Dataset", "Architecture", "Settings", "Metric", "n", "Test", "Std", "CI", "Difference", "p"),
+    *("Last", "Best test", "Other", "Memory", "Arithmetic", "Memory thesis", "Arithmetic thesis", "Peak", "Bits"),
+    *("Validation", "Arithmetic is", "Seconds", "Not ended", "Failed"),
+)
+"""The columns that are shown where nobody chose others."""
 
 
-def group_table(groups: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
-    """Described groups as the table on the Compare page; same order, same length."""
-    return pd.DataFrame({title: [row.get(name) for row in groups] for title, name in COLUMNS.items()})
+def group_table(groups: Sequence[Mapping[str, Any]], *more: str) -> pd.DataFrame:
+    """Groups as the table on the Compare page; same order, same length. ``more``: further columns of theirs."""
+    columns = COLUMNS | {name: name for name in more}
+    return pd.DataFrame({title: [row.get(name) for row in groups] for title, name in columns.items()})
+
+
+def sorted_groups(groups: Sequence[dict[str, Any]], column: str, *, descending: bool) -> list[dict[str, Any]]:
+    """The groups by one of COLUMNS, those that lack it last; as they are where there is no such column."""
+    name = COLUMNS.get(column)
+    if name is None:
+        return list(groups)
+    known = [row for row in groups if row.get(name) is not None]
+    return sorted(known, key=lambda row: row[name], reverse=descending) + [
+        row for row in groups if row.get(name) is None
+    ]
+
+
+def shown_columns(groups: Sequence[Mapping[str, Any]], chosen: Sequence[str], *, other: bool) -> list[str]:
+    """The columns to show, in the table's order: the chosen, else the usual without those that say nothing here."""
+    if wanted := [name for name in COLUMNS if name in chosen]:
+        return ["Scheme", *(name for name in wanted if name != "Scheme")]
+    needed = {
+        "Settings": any(row["settings"] for row in groups),
+        "Metric": len({(row["metric"], row["unit"]) for row in groups if row["metric"]}) > 1,
+        "Other": other,
+        "Difference": any(row["difference"] is not None for row in groups),
+        "p": any(row["p"] is not None for row in groups),
+    }
+    return [name for name in USUAL if needed.get(name, True)]

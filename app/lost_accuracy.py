@@ -12,6 +12,7 @@ from app.charts.diagnostics import degree_chart, degree_verdict, site_chart
 from app.charts.layout import CONFIG
 from app.connection import ask_rows
 from app.diagnosed import degrees, place
+from app.live import live
 from app.run_table import ENDED
 
 LIVE_SECONDS = 5
@@ -22,7 +23,7 @@ def show_lost_accuracy(row: Mapping[str, Any]) -> None:
     """Draw the section of a run (a row of the query ``run``), again and again while it trains."""
     st.markdown("**Where accuracy is lost**")
     every = None if row["state"] in ENDED else LIVE_SECONDS
-    st.fragment(run_every=every)(_section)(row["run"], row["scheme"], row["state"] in ENDED)
+    live(every, _section)(row["run"], row["scheme"], row["state"] in ENDED)
 
 
 def _section(run: str, scheme: str, ended: bool) -> None:

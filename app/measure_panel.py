@@ -11,6 +11,7 @@ import streamlit as st
 
 from app import acts
 from app.connection import ask_rows, settings
+from app.live import live, redraw
 from app.measured import conditions_text, measurement_table
 from app.phrases import literal
 from engine.errors import BitfrontError
@@ -46,7 +47,7 @@ def follow(following: Following | None, asked: Asked | None, measured_at: dateti
 def show_measured(row: Mapping[str, Any]) -> None:
     """Draw the section of a run (a row of the query ``run``); again and again while it is being measured."""
     going = st.session_state.get(_key(row["run"])) is not None
-    st.fragment(run_every=LIVE_SECONDS if going else None)(_section)(row["run"], row["state"], going)
+    live(LIVE_SECONDS if going else None, _section)(row["run"], row["state"], going)
 
 
 def _key(run: str) -> str:
@@ -80,7 +81,7 @@ def _section(run: str, state: str, drawn_as_going: bool) -> None:
     if fault := st.session_state.get(_fault(run)):
         st.error(literal(fault), icon=":material/cloud_off:", title="Not asked")
     if (following is not None) != drawn_as_going:
-        st.rerun()
+        redraw()
 
 
 def _asked(run: str) -> Asked | None:

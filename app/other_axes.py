@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any, get_args
 
@@ -65,7 +65,7 @@ def with_choice(axes: Axes, choice: str, table: CostTable, *, default: bool) -> 
 
 
 def _with(axes: Axes, title: str, definition: str, *, lower: bool) -> Axes:
-    return Axes(axes.density, axes.scope, axes.coverage, axes.log_x, axes.mean, Other(title, definition, lower))
+    return replace(axes, other=Other(title, definition, lower))
 
 
 def density_choice(axes: Axes) -> str:

@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from app.connection import ask_rows
+from app.live import live
 from app.run_table import ENDED
 
 LIVE_SECONDS = 5
@@ -17,7 +18,7 @@ LIVE_SECONDS = 5
 def show_precision(row: Mapping[str, Any]) -> None:
     """Draw the section of a run (a row of the query ``run``) whose precision changes; nothing for any other."""
     every = None if row["state"] in ENDED else LIVE_SECONDS
-    st.fragment(run_every=every)(_section)(row["run"], row["epoch"])
+    live(every, _section)(row["run"], row["epoch"])
 
 
 def _section(run: str, last: int) -> None:

@@ -89,7 +89,7 @@ class Recorder:
         ``protected`` [rows]: which rows are. ``width``: x [nnz] are the entries of a sparse matrix of so many
         columns, ``rows`` their rows, and ``protected`` is of the nodes.
         """
-        layer, part, site, product = at
+        site = at[2]
         x, out = x.detach(), out.detach()
         of_rows = None if width is not None else protected
         self._steps[at] = (step_of(x, quantizer, axis, of_rows), None if protected is None else ~protected)
@@ -109,22 +109,37 @@ class Recorder:
                 # Zeros that are not stored come out as zeros: no noise, no saturation, no lost gradient.
                 elements = self._nodes(bucket, protected, topology) * width
                 saturated = None if saturated is None else saturated * before.numel() / elements
-            self.rows.append(
-                DiagnosticRow(
-                    layer=layer,
-                    part=part,
-                    site=site,
-                    product=product,
-                    format=format.name,
-                    bucket=bucket,
-                    least_degree=degrees[0],
-                    most_degree=degrees[1],
-                    elements=elements,
-                    sqnr=_sqnr(before, after),
-                    saturated=saturated,
-                    zeroed=_zeroed(site, before, after, quantizer, saturated),
-                )
+            zeroed = _zeroed(site, before, after, quantizer, saturated)
+            self._add(at, format, bucket, degrees, elements, _sqnr(before, after), saturated, zeroed)
+
+    def _add(
+        self,
+        at: At,
+        format: Format,
+        bucket: int | None,
+        degrees: tuple[int | None, int | None],
+        elements: int,
+        sqnr: float | None,
+        saturated: float | None,
+        zeroed: float | None,
+    ) -> None:
+        layer, part, site, product = at
+        self.rows.append(
+            DiagnosticRow(
+                layer=layer,
+                part=part,
+                site=site,
+                product=product,
+                format=format.name,
+                bucket=bucket,
+                least_degree=degrees[0],
+                most_degree=degrees[1],
+                elements=elements,
+                sqnr=sqnr,
+                saturated=saturated,
+                zeroed=zeroed,
             )
+        )
 
     def take(self, other: Recorder, at: At) -> None:
         """What another recorder has found of one place, as if it had been recorded here."""
@@ -144,7 +159,7 @@ class Recorder:
         topology: Topology | None,
     ) -> None:
         """``record`` of a matrix with one range of its own or none, all of whose rows are quantized: in one pass."""
-        layer, part, site, product = at
+        site = at[2]
         degrees: tuple[tuple[int, int], ...] = ()
         label = torch.zeros(x.shape[0], dtype=torch.int64)
         if (of_row := self._bucket_of(x, site, rows, topology)) is not None:
@@ -165,23 +180,9 @@ class Recorder:
             if not (elements := int(values[ROWS]) * x.shape[1]):
                 return
             saturated = float(values[OUTSIDE] / elements) if apart or bucket is None else None
-            there = values[THERE]
-            self.rows.append(
-                DiagnosticRow(
-                    layer=layer,
-                    part=part,
-                    site=site,
-                    product=product,
-                    format=format.name,
-                    bucket=bucket,
-                    least_degree=ends[0],
-                    most_degree=ends[1],
-                    elements=elements,
-                    sqnr=decibels(values[SIGNAL], values[NOISE]),
-                    saturated=saturated,
-                    zeroed=0.0 if site != "gradient" else float(values[ZEROED] / there) if there else 0.0,
-                )
-            )
+            there = values[THERE] if site == "gradient" else 0
+            zeroed = float(values[ZEROED] / there) if there else 0.0
+            self._add(at, format, bucket, ends, elements, decibels(values[SIGNAL], values[NOISE]), saturated, zeroed)
 
         row(None, total, (None, None))
         for number, ends in enumerate(degrees):

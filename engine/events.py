@@ -47,6 +47,8 @@ class RunQueued(_Body):
     """Name of the sweep that the run belongs to."""
     origin: Literal["queue", "local"] = "queue"
     """"local": trained in the process that launched it; no dispatcher sends it to a worker."""
+    parent: Annotated[str, Field(max_length=64)] | None = None
+    """The run that it was cloned from."""
 
 
 class CancelRequested(_Body):

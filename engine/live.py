@@ -7,7 +7,7 @@ no scheme; a layer's modules ask their ``sites`` to quantize each tensor, by the
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
@@ -24,7 +24,8 @@ from engine.kernels.aggregate import Adjacency
 from engine.kernels.coded import Decoded
 from engine.kernels.packed_rows import PackedRows
 from engine.kernels.sparse import SparseOperand
-from engine.layers.operand import Activation, Constant, DenseOperand, Operand, make_operand
+from engine.layers.operand import Activation, Constant, DenseOperand, Operand
+from engine.quantized_constants import apply, goes_by_entries, kept_as, quantize_constant, repeats, way
 from engine.quantizer import Quantizer
 from engine.randomness import make_key, stream_id, uniform
 from engine.schedule import Step
@@ -110,18 +111,6 @@ class ByBucket(nn.Module):
                 kept = None if protected is None else protected[rows]
                 out = out.index_copy(0, rows, part(x[rows], axis=axis, protected=kept))
         return out
-
-
-def repeats(quantizer: nn.Module) -> bool:
-    """Whether it gives the same values for the same tensor in every step."""
-    return bool(getattr(quantizer, "repeats", False))
-
-
-def _way(quantizer: nn.Module) -> Hashable:
-    """What the values of a quantizer that repeats depend on: equal ways, equal values, also of another run."""
-    if type(quantizer) is not Quantizer:
-        return quantizer
-    return quantizer.format, quantizer.granularity, quantizer.rounding, quantizer.estimator, quantizer.range_name
 
 
 class LiveScheme(nn.Module):
@@ -392,7 +381,7 @@ class Sites:
         if isinstance(x, Constant):
             return self._constant(x, key, quantizer, axis if blocked else 0, axis, protected, bucket, (site, product))
         elements = live.keep_elements(key, x) if site == "weight" else None
-        out = _apply(quantizer, x, axis, protected, bucket)
+        out = apply(quantizer, x, axis, protected, bucket)
         if elements is not None:
             out = torch.where(elements, out, x)
         if live.tally is not None:
@@ -419,10 +408,10 @@ class Sites:
         if protected is None and repeats(quantizer):
             # The structure is kept with the values where nodes are quantized by their degree.
             graph = live.topology if bucket is not None else None
-            place, version = _kept_as(key, quantizer, kept_axis, axis, graph)
-            out: Constant = x.keep(place, lambda: _quantize_constant(x, quantizer, axis, None, bucket), version)
+            place, version = kept_as(key, quantizer, kept_axis, axis, graph)
+            out: Constant = x.keep(place, lambda: quantize_constant(x, quantizer, axis, None, bucket), version)
         else:
-            out = _quantize_constant(x, quantizer, axis, protected, bucket)
+            out = quantize_constant(x, quantizer, axis, protected, bucket)
         if live.tally is not None:
             live.tally.note((self.layer, self.part, *at), quantizer, tuple(x.shape), axis, bucket, protected)
         if live.recorder is not None:
@@ -445,7 +434,7 @@ class Sites:
         if not isinstance(quantizer, Quantizer) or blocked != backward[3]:
             return None
         make = partial(self._hold, x, quantizer, site, paired=blocked)
-        held: tuple[Decoded, ...] = x.keep(("held", key, blocked), make, _way(quantizer))
+        held: tuple[Decoded, ...] = x.keep(("held", key, blocked), make, way(quantizer))
         if not held:
             return None
         out, axis = Constant(held[-1] if product == "grad_weight" else held[0]), 0 if product == "grad_weight" else -1
@@ -460,7 +449,7 @@ class Sites:
         if self.live is not None and isinstance(self.live.recorder, Recorder) and quantizer.holds(x, paired=paired):
             # Looked into while the values are there; what is found is kept.
             for product, axis in (("forward", -1), ("grad_weight", 0)) if paired else (("forward", -1),):
-                self._found(x, _quantize_constant(x, quantizer, axis, None, None), quantizer, axis, (site, product))
+                self._found(x, quantize_constant(x, quantizer, axis, None, None), quantizer, axis, (site, product))
         return quantizer.hold(x, paired=paired)
 
     def _record(
@@ -492,7 +481,7 @@ class Sites:
             return fresh
 
         live = self.live
-        return x.keep(("recorded", where), found, (_way(quantizer), axis, live and live.topology))
+        return x.keep(("recorded", where), found, (way(quantizer), axis, live and live.topology))
 
     def _record_with(
         self,
@@ -512,7 +501,7 @@ class Sites:
             not recorder.dense
             and isinstance(before, SparseOperand)
             and isinstance(after, SparseOperand)
-            and _by_entries(quantizer)
+            and goes_by_entries(quantizer)
             and live.topology is not None
         ):
             values, rows = (before.values, after.values), before.entry_rows
@@ -569,53 +558,6 @@ class Sites:
     def gradient(self, x: Tensor, product: str = "grad_aggregate") -> Tensor:
         """x itself; the gradient that comes back into it is quantized at the site "gradient", whoever is protected."""
         return _QuantizeGradient.apply(x, self, product) if self.covers("gradient", product) else x
-
-
-def _kept_as(
-    key: str, quantizer: nn.Module, kept_axis: int, axis: int, graph: Topology | None = None
-) -> tuple[Hashable, tuple[object, ...]]:
-    """Under what a constant keeps its quantized values, and their version: a switched format gives others, which take
-    the place of the ones before; another graph could get this one's number in memory."""
-    return (key, kept_axis, id(graph)), (_way(quantizer), axis, graph)
-
-
-def _apply(quantizer: nn.Module, x: Tensor, axis: int, protected: Tensor | None, bucket: Tensor | None) -> Tensor:
-    if bucket is not None:
-        return quantizer(x, axis, protected, bucket)
-    return quantizer(x, axis=axis, protected=protected)
-
-
-def _by_entries(quantizer: nn.Module) -> bool:
-    """Whether it quantizes a sparse tensor by its entries alone."""
-    return hasattr(quantizer, "quantize_sparse") or (isinstance(quantizer, Quantizer) and quantizer.spares_zeros)
-
-
-@torch.no_grad()
-def _quantize_constant(
-    x: Constant, quantizer: nn.Module, axis: int, protected: Tensor | None, bucket: Tensor | None
-) -> Constant:
-    """A sparse constant's entries alone, where its zeros stay zeros and one range serves all.
-
-    Sparse stays sparse, entry for entry, also where an entry has become 0: what the layers keep of it (where a sum
-    over neighbours lies) depends on the form and on the places.
-    """
-    operand = x.operand
-    if isinstance(operand, SparseOperand) and hasattr(quantizer, "quantize_sparse"):
-        return Constant(cast(Any, quantizer).quantize_sparse(operand, protected))
-    if isinstance(operand, SparseOperand) and _by_entries(quantizer):
-        rows = None if protected is None else protected[operand.entry_rows]
-        entries = operand.values.numel()
-        zeros = operand.shape[0] * operand.shape[1] - entries
-        if protected is not None and rows is not None:
-            zeros -= int(protected.sum()) * operand.shape[1] - int(rows.sum())
-        values = quantizer(operand.values, axis=-1, protected=rows, zeros=zeros)
-        return Constant(operand.with_values(values))
-    # A constant that comes out the same is quantized once: its dense form need not stay.
-    dense = operand.dense() if repeats(quantizer) and protected is None else x.dense()
-    out = _apply(quantizer, dense, axis, protected, bucket)
-    if isinstance(operand, SparseOperand):
-        return Constant(operand.values_of(out) or make_operand(out))
-    return Constant(DenseOperand(out))
 
 
 class _QuantizeGradient(torch.autograd.Function):

@@ -184,7 +184,7 @@ class Quantizer(nn.Module):
         try:
             if isinstance(format, GridFormat):
                 grid, _ = format.grid(values)
-                return (encode_in_place(room(), grid),) if takes_codes(values, grid) else ()
+                return (encode_in_place(room(), grid, shared=source is None),) if takes_codes(values, grid) else ()
             if isinstance(format, BlockFormat):
                 along = [partial(format.fake_quantize, axis=axis, rounding="nearest") for axis in (-1, 0)]
                 return pair_in_place(room(), along[0], along[1], format.box) or ()

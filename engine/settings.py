@@ -138,6 +138,11 @@ class Settings(BaseSettings):
         return self.home / "runs"
 
     @property
+    def saved_views(self) -> Path:
+        """One JSON file a saved view, as the records are of runs."""
+        return self.home / "views"
+
+    @property
     def database(self) -> Path:
         return self.home / "bitfront.duckdb"
 

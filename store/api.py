@@ -26,7 +26,7 @@ from engine.errors import BitfrontError, InputError
 from engine.own_data.content import Labels
 from engine.own_data.uploads import LARGEST_UPLOAD, Kind, keep_upload, list_uploads, pack
 from engine.settings import Settings
-from store import edits
+from store import edits, saved_views
 from store.access import Role, Tokens, is_known_host, role_of
 from store.artifacts import artifact_routes, delete_files
 from store.backup import backup_open
@@ -227,6 +227,26 @@ def create_api(owner: StoreOwner, tokens: Tokens, hosts: Sequence[str], lifespan
         owner.write(lambda connection: edits.delete_run(connection, run))
         delete_files(owner.settings, run)
         return {"run": run}
+
+    @api.post("/views")
+    def add_view(new: saved_views.NewView) -> dict[str, str]:
+        """Keep a view of a page, with a title and a note; gives its id."""
+        folder = owner.settings.saved_views
+        return {"view": owner.write(lambda connection: saved_views.add_view(connection, folder, new))}
+
+    @api.patch("/views/{view}")
+    def edit_view(view: str, edit: saved_views.ViewEdit) -> dict[str, str]:
+        """Change a saved view's title or note; a field that is absent stays, a note that is null is cleared."""
+        folder = owner.settings.saved_views
+        owner.write(lambda connection: saved_views.edit_view(connection, folder, view, edit))
+        return {"view": view}
+
+    @api.delete("/views/{view}")
+    def delete_view(view: str) -> dict[str, str]:
+        """Forget a saved view."""
+        folder = owner.settings.saved_views
+        owner.write(lambda connection: saved_views.delete_view(connection, folder, view))
+        return {"view": view}
 
     @api.post("/uploads")
     async def upload(request: Request, kind: Kind, name: str = "", labels: Labels = "classes") -> dict[str, Any]:

@@ -106,6 +106,21 @@ class StoreClient:
         """Delete a run that is over, with its record. Raises InputError while it is not over."""
         self._ask("DELETE", f"/runs/{quote(run, safe='')}")
 
+    def add_view(self, title: str, page: str, query: str = "", note: str | None = None) -> str:
+        """Keep a view of a page (the query ``views`` lists them); its id. Raises InputError."""
+        body = {"title": title, "note": note, "page": page, "query": query}
+        return str(self._ask("POST", "/views", json=body).json()["view"])
+
+    def edit_view(self, view: str, *, title: str | Unset = _UNSET, note: str | Unset | None = _UNSET) -> None:
+        """Change a saved view's title or note; what is not given stays. Raises InputError."""
+        given = {"title": title, "note": note}
+        changes = {key: value for key, value in given.items() if not isinstance(value, Unset)}
+        self._ask("PATCH", f"/views/{quote(view, safe='')}", json=changes)
+
+    def delete_view(self, view: str) -> None:
+        """Forget a saved view. Raises InputError for an unknown one."""
+        self._ask("DELETE", f"/views/{quote(view, safe='')}")
+
     def upload(self, files: Mapping[str, bytes], kind: str, name: str = "", labels: str = "classes") -> dict[str, Any]:
         """Have the store check and keep a dataset's files, by name; what it knows of them, with its ``id``.
 

@@ -251,6 +251,7 @@ class Lifecycle:
             "priority": body.priority,
             "sweep": body.sweep,
             "origin": body.origin,
+            "parent": body.parent,
             "submitted_at": at,
             "tags": [],
             "state": "queued",

@@ -1,4 +1,4 @@
-"""Makes the database anew from the record files of the runs that are over."""
+"""Makes the database anew from the record files of the runs that are over, and the files of saved views."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from store.backup import put_in_place
 from store.database import DatabaseError, open_for_writing
 from store.ingest import insert_rows
 from store.records import PARTS, RecordError, read_record
+from store.saved_views import read_kept
 
 _BATCH = 200
 
@@ -35,6 +36,10 @@ def rebuild(settings: Settings) -> int:
         paths = sorted(path for path in settings.records.glob("*.json") if not path.name.startswith("."))
         for start in range(0, len(paths), _BATCH):
             count += _insert(connection, paths[start : start + _BATCH])
+        views, faults = read_kept(settings.saved_views)
+        for fault in faults:
+            log.warning(fault)
+        insert_rows(connection, "views", views)
     except BaseException:
         connection.close()
         part.unlink(missing_ok=True)

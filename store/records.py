@@ -237,6 +237,7 @@ def _fill_in_fourth(record: dict[str, Any]) -> None:
 
 def _fill_in_fifth(record: dict[str, Any]) -> None:
     """What a record of version 4 lacks, as migrations/to_5.sql has it."""
+    record["parent"] = None
     for row in record["artifacts"]:
         row["content"] = None
 

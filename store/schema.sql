@@ -19,6 +19,7 @@ CREATE TABLE runs (
     priority INTEGER NOT NULL,              -- 0 is served first
     sweep VARCHAR,
     origin VARCHAR NOT NULL,                -- queue: a worker trains it; local: the process that launched it
+    parent VARCHAR,                         -- the run that it was cloned from
     metric VARCHAR,                         -- this and what follows: from the catalogue, then from the provenance
     unit VARCHAR,
     higher_is_better BOOLEAN NOT NULL,
@@ -251,6 +252,15 @@ CREATE TABLE dead_letters (                 -- events that could not be applied
     run VARCHAR,
     reason VARCHAR NOT NULL,
     text VARCHAR NOT NULL
+);
+
+CREATE TABLE views (                        -- what somebody saved of a page, for others to open
+    view VARCHAR PRIMARY KEY,               -- 14 characters, sorted by time
+    title VARCHAR NOT NULL,
+    note VARCHAR,
+    page VARCHAR NOT NULL,                  -- of the dashboard: compare, runs, launch
+    query VARCHAR NOT NULL,                 -- what follows the question mark in the page's address
+    created_at TIMESTAMPTZ NOT NULL
 );
 
 CREATE TABLE records_due (                  -- runs whose record file must be written, or removed if the run is gone

@@ -56,7 +56,7 @@ SELECT
     d.memory AS memory_density, d.arithmetic AS arithmetic_density, d.arithmetic_label, d.average_bits,
     d.arithmetic_thesis AS arithmetic_density_thesis, d.memory_thesis AS memory_density_thesis, d.peak_memory_density,
     CAST(r.spec AS VARCHAR) AS spec,
-    s.peak_memory, r.origin, s.parameters, CAST(s.also AS VARCHAR) AS also,
+    s.peak_memory, r.origin, r.parent, s.parameters, CAST(s.also AS VARCHAR) AS also,
     json_extract_string(r.spec, '$.task.name') AS task,
     -- the part of a cross-validation that tests; null where there are no folds
     CASE

@@ -110,6 +110,8 @@ def send_left(settings: Settings) -> int:
     count = 0
     for note in sorted(settings.spool.glob("*.unsent")):
         run, _, attempt = note.stem.rpartition(".")
+        if not attempt.isdecimal():
+            continue  # no note of ours
         with suppress(BlockingIOError, FileNotFoundError), note.open(encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # another worker of this machine may be at it
             folder = settings.artifacts / run / attempt

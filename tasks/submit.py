@@ -61,11 +61,19 @@ return newest
 """
 
 
-def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, sweep: str | None = None) -> list[str]:
+def submit(
+    settings: Settings,
+    specs: Sequence[RunSpec],
+    *,
+    priority: int = 5,
+    sweep: str | None = None,
+    parent: str | None = None,
+) -> list[str]:
     """Launch runs, all of them or none; gives their run ids in the order of the specs.
 
-    ``priority``: 0 is served first, 9 last. Raises InputError for a wrong priority, no spec, a scheme that names
-    a recipe file, or a dataset that names a path, QueueUnavailable if Redis does not answer within about two seconds.
+    ``priority``: 0 is served first, 9 last. ``parent``: the run they were cloned from. Raises InputError for a
+    wrong priority, no spec, a scheme that names a recipe file, or a dataset that names a path, QueueUnavailable if
+    Redis does not answer within about two seconds.
     """
     if not specs:
         raise InputError("there is nothing to launch: give at least one run")
@@ -83,7 +91,7 @@ def submit(settings: Settings, specs: Sequence[RunSpec], *, priority: int = 5, s
             # size is off by a quarter of one: at distances of one, two neighbours could round to the same time.
             # The last is now: the store cuts what lies in its future.
             at=now - (len(specs) - index) * 2e-6,
-            body=RunQueued(spec=spec.model_dump(mode="json"), priority=priority, sweep=sweep),
+            body=RunQueued(spec=spec.model_dump(mode="json"), priority=priority, sweep=sweep, parent=parent),
         )
         for index, spec in enumerate(specs)
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,15 @@ PALE = 0.32
 
 MOST_LABELS = 40
 """Beyond this many points only the front's are labelled."""
+
+MOST_DETAILED = 400
+"""Beyond this many points only the front's and the picked have error bars, and the others say little of themselves."""
+
+MOST_DRAWN = 2000
+"""Beyond this many points those that lie on the same spot of the chart are drawn once."""
+
+SPOTS = (300, 100)
+"""So many spots has a chart from left to right and from top to bottom: about four pixels each."""
 
 DENSITY_TITLES = {"memory_density": "Memory density", "arithmetic_density": "Arithmetic density"}
 
@@ -55,6 +64,9 @@ class Axes:
     """One of MEANS."""
     other: Other | None = None
     """What is shown instead of the density."""
+    selection: Literal["test", "last", "max", "val"] = "test"
+    """What stands upright: the test metric at best validation (the headline), at the last epoch, at its best, or the
+    validation's."""
 
     @property
     def column(self) -> str:
@@ -62,6 +74,17 @@ class Axes:
         if self.other is not None:
             return "other"
         return self.density if self.mean == "harmonic mean" else f"{self.density}_thesis"
+
+    @property
+    def value(self) -> str:
+        """The column of the upright axis."""
+        return f"{self.selection}_mean"
+
+    def upright(self, metric: str, unit: str | None) -> str:
+        """Title of the upright axis."""
+        split = "Validation" if self.selection == "val" else "Test"
+        how = {"last": " at last epoch", "max": ", best of all epochs (never the headline)"}.get(self.selection, "")
+        return f"{split} {titled(metric, unit)}{how}, mean ± std over seeds"
 
     @property
     def title(self) -> str:
@@ -76,6 +99,15 @@ class Axes:
 
 
 @dataclass(frozen=True)
+class Band:
+    """What counts as near enough to a baseline, drawn across the chart."""
+
+    low: float
+    high: float
+    label: str
+
+
+@dataclass(frozen=True)
 class _Mark:
     """A group on the chart, whether it is on the front, its name, and where that stands (None: nowhere)."""
 
@@ -86,29 +118,42 @@ class _Mark:
 
 
 def pareto_chart(
-    groups: Sequence[Mapping[str, Any]], axes: Axes, *, picked: str | None = None, height: int = 460
+    groups: Sequence[Mapping[str, Any]],
+    axes: Axes,
+    *,
+    picked: Collection[str] = (),
+    height: int = 460,
+    band: Band | None = None,
 ) -> go.Figure:
-    """The chart of one dataset's seed groups: the store's ``groups`` rows for ``axes``' scope and coverage.
+    """The chart of one dataset's groups of runs (``app.comparison.groups``), in ``axes``' scope and coverage.
 
     Columns used: group_id, dataset, model, scheme, settings, synthetic, n, test_mean, test_std, last_mean, val_mean,
     average_bits, both densities and their thesis means, arithmetic_label, metric, unit, higher_is_better. A point's
-    customdata[0] is its group_id.
+    customdata[0] is its group_id. The layout's ``meta`` says
+    how many points were left out because others lie on their spot.
     """
+    picked = (picked,) if isinstance(picked, str) else picked
     shown = [
         row
         for row in groups
-        if row["test_mean"] is not None
+        if row[axes.value] is not None
         and row[axes.column] is not None
         # A logarithmic axis has no place for 0 (one bit without its sign, say).
         and (row[axes.column] > 0 or not axes.log_x)
     ]
     first = shown[0] if shown else {"metric": "accuracy", "unit": "%", "higher_is_better": True}
     densities = [row[axes.column] for row in shown]
-    values = [row["test_mean"] for row in shown]
+    values = [row[axes.value] for row in shown]
     lower_x = axes.lower_is_better
     on_front = pareto_front(densities, values, higher_x=not lower_x, higher_y=first["higher_is_better"]).tolist()
     figure = go.Figure()
     _add_front(figure, densities, values, on_front, lower_x=lower_x)
+    if band is not None and shown:
+        _add_band(figure, band)
+    every = len(shown)
+    if every > MOST_DRAWN:
+        kept = _one_a_spot(shown, axes, on_front, picked)
+        shown, on_front = [shown[index] for index in kept], [on_front[index] for index in kept]
     several_models = len({row["model"] for row in shown}) > 1
     names = [f"{row['scheme']} · {row['model']}" if several_models else row["scheme"] for row in shown]
     places = _places(shown, axes, names, on_front)
@@ -118,10 +163,11 @@ def pareto_chart(
     for family, parts in sorted(families.items()):
         _add_legend(figure, family)
         for _, marks in sorted(parts.items()):
-            figure.add_scatter(**_points(marks, axes, family, picked), showlegend=False)
+            figure.add_scatter(**_points(marks, axes, family, picked, every), showlegend=False)
     better = "" if first["higher_is_better"] else ": lower is better"
     figure.update_layout(
         **chart_layout(height=height, revision=f"{axes}"),
+        meta={"left_out": every - len(shown)},
         clickmode="event+select",
         dragmode="zoom",
         xaxis=axis(
@@ -130,7 +176,7 @@ def pareto_chart(
             **_around(densities, axes),
             **({"exponentformat": "SI"} if axes.other else _ticks(densities, axes.log_x)),
         ),
-        yaxis=axis(f"Test {titled(first['metric'], first['unit'])}, mean ± std over seeds{better}"),
+        yaxis=axis(axes.upright(first["metric"], first["unit"]) + better),
     )
     return figure
 
@@ -151,6 +197,35 @@ def _add_front(
     )
 
 
+def _add_band(figure: go.Figure, band: Band) -> None:
+    """The band lies behind the points, and its label at its left end."""
+    figure.add_hrect(
+        y0=band.low,
+        y1=band.high,
+        line_width=0,
+        fillcolor=faded(ACCENT, 0.1),
+        layer="below",
+        annotation={"text": plain(band.label), "font": {"size": 11}},
+        annotation_position="bottom left",
+    )
+
+
+def _one_a_spot(
+    rows: Sequence[Mapping[str, Any]], axes: Axes, on_front: Sequence[bool], picked: Collection[str]
+) -> list[int]:
+    """Places of the points to draw: the front's, the picked, and of each family the first on each spot."""
+    x = _shares([math.log(row[axes.column]) if axes.log_x else row[axes.column] for row in rows])
+    y = _shares([row[axes.value] for row in rows])
+    seen: set[tuple[str, int, int]] = set()
+    kept = []
+    for index, row in enumerate(rows):
+        spot = scheme_family(row["scheme"]), int(x[index] * SPOTS[0]), int(y[index] * SPOTS[1])
+        if on_front[index] or row["group_id"] in picked or spot not in seen:
+            kept.append(index)
+        seen.add(spot)
+    return kept
+
+
 def _add_legend(figure: go.Figure, family: str) -> None:
     """A family's entry in the legend, in its full colour even where all its points are pale."""
     style = family_style(family)
@@ -158,16 +233,17 @@ def _add_legend(figure: go.Figure, family: str) -> None:
     figure.add_scatter(x=[None], y=[None], mode="markers", name=family, legendgroup=family, marker=marker)
 
 
-def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: str | None) -> dict[str, Any]:
+def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: Collection[str], every: int) -> dict[str, Any]:
     """A scatter trace: the points of one family that are on the front, or those that are not."""
     style = family_style(family)
     on_front = marks[0].on_front
+    detailed = on_front or every <= MOST_DETAILED
     color = style.color if on_front else faded(style.color, PALE)
     rows = [mark.row for mark in marks]
     return {
         "x": [row[axes.column] for row in rows],
-        "y": [row["test_mean"] for row in rows],
-        "mode": "markers+text",
+        "y": [row[axes.value] for row in rows],
+        "mode": "markers+text" if detailed else "markers",
         "text": [f"\u2002{plain(mark.name)}\u2002" if mark.place else "" for mark in marks],
         "textposition": [mark.place or "top right" for mark in marks],
         "textfont": {"size": 12} if on_front else {"size": 11, "color": "rgba(128,140,150,0.9)"},
@@ -177,17 +253,18 @@ def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: str | None)
             "color": color,
             "symbol": style.symbol,
             "opacity": 1,
-            "size": [15 if row["group_id"] == picked else 11 for row in rows],
-            "line": {"width": [2 if row["group_id"] == picked else 0 for row in rows], "color": ACCENT},
+            "size": [15 if row["group_id"] in picked else 11 if detailed else 6 for row in rows],
+            "line": {"width": [2 if row["group_id"] in picked else 0 for row in rows], "color": ACCENT},
         },
         "error_y": {
             "type": "data",
-            "array": [row["test_std"] or 0 for row in rows],
+            "array": [row[f"{axes.selection}_std"] or 0 for row in rows],
+            "visible": detailed,
             "color": color,
             "thickness": 1.5,
             "width": 5,
         },
-        "customdata": [[row["group_id"], _hover(row, axes)] for row in rows],
+        "customdata": [[row["group_id"], _hover(row, axes) if detailed else _brief(row, axes)] for row in rows],
         "hovertemplate": "%{customdata[1]}<extra></extra>",
         "selected": {"marker": {"opacity": 1}},
         "unselected": {"marker": {"opacity": 1}},
@@ -204,12 +281,12 @@ def _places(
     if not named:
         return places
     densities = [row[axes.column] for row in rows]
-    spreads = [row["test_std"] or 0 for row in rows]
+    spreads = [row[f"{axes.selection}_std"] or 0 for row in rows]
     x = _shares([math.log(value) for value in densities] if axes.log_x else densities)
     x = [1 - share for share in x] if axes.lower_is_better else x
-    low = min(row["test_mean"] - spread for row, spread in zip(rows, spreads, strict=True))
-    high = max(row["test_mean"] + spread for row, spread in zip(rows, spreads, strict=True))
-    y = _shares([row["test_mean"] for row in rows], low, high)
+    low = min(row[axes.value] - spread for row, spread in zip(rows, spreads, strict=True))
+    high = max(row[axes.value] + spread for row, spread in zip(rows, spreads, strict=True))
+    y = _shares([row[axes.value] for row in rows], low, high)
     found = place_names(
         [x[index] for index in named],
         [y[index] for index in named],
@@ -228,6 +305,11 @@ def _shares(values: Sequence[float], low: float | None = None, high: float | Non
     return [0.06 + 0.88 * (value - low) / (high - low) if high > low else 0.5 for value in values]
 
 
+def _brief(row: Mapping[str, Any], axes: Axes) -> str:
+    """What a point in a crowd says; the table and a click say the rest."""
+    return f"<b>{plain(row['scheme'])}</b> · {plain(row['model'])}<br>{number(row[axes.value], row['unit'])}"
+
+
 def _hover(row: Mapping[str, Any], axes: Axes) -> str:
     """What a point says of its group."""
     unit, label = row["unit"], row["arithmetic_label"]
@@ -242,13 +324,21 @@ def _hover(row: Mapping[str, Any], axes: Axes) -> str:
         f"test at best validation {mean_std(row['test_mean'], row['test_std'], unit)} {unit}, n = {row['n']}",
         *other,
         f"test at last epoch {number(row['last_mean'], unit)} · validation {number(row['val_mean'], unit)}",
-        f"harmonic mean: memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
-        *_thesis(row),
-        f"average bits {row['average_bits']:.2f} · {axes.scope}, {axes.coverage}",
+        *_densities(row, axes, label),
     ]
     if row["settings"]:
         lines.append(plain(row["settings"]))
     return "<br>".join(lines)
+
+
+def _densities(row: Mapping[str, Any], axes: Axes, label: str) -> list[str]:
+    if row["memory_density"] is None:
+        return []
+    return [
+        f"harmonic mean: memory {row['memory_density']:.2f}× · arithmetic {row['arithmetic_density']:.2f}×{label}",
+        *_thesis(row),
+        f"average bits {row['average_bits']:.2f} · {axes.scope}, {axes.coverage}",
+    ]
 
 
 def _thesis(row: Mapping[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from app.charts.learning import SPLITS, Curve, learning_chart
 from app.charts.precision import with_bits
 from app.connection import ask, ask_rows, store_health
 from app.curves import EpochBuffer
+from app.live import live, redraw
 from app.live_chart import live_chart
 from app.phrases import ago, count, literal, megabytes, sentence_case
 from app.replay_panel import show_replay
@@ -34,7 +35,6 @@ from app.run_table import (
 )
 from app.theme import STATE_COLORS
 from engine.errors import BitfrontError
-from store.client import StoreUnavailable
 
 Row = dict[str, Any]  # a run as the store's query `runs` gives it
 
@@ -52,11 +52,6 @@ def choose_runs(runs: list[str]) -> None:
         st.query_params["run"] = ",".join(runs)
     else:
         st.query_params.pop("run", None)
-
-
-def live(seconds: float | None) -> Callable:
-    """Make a part of the page that draws itself again every so many seconds (None: never)."""
-    return st.fragment(run_every=seconds)
 
 
 def filters() -> dict[str, str]:
@@ -221,11 +216,8 @@ def show_acts(runs: list[Row], counts: dict[str, int]) -> None:
 
 def queue(asked: dict[str, str], drawn_for: list[str], busy: bool) -> None:
     """The table with its numbers; draws the page again where others are chosen, or the last run has ended."""
-    try:
-        counts = count_states()
-        runs = ask_rows("runs", limit=MOST_ROWS, **asked)
-    except StoreUnavailable:
-        st.rerun()
+    counts = count_states()
+    runs = ask_rows("runs", limit=MOST_ROWS, **asked)
     show_trouble()
     show_counts(counts)
     if runs:
@@ -234,7 +226,7 @@ def queue(asked: dict[str, str], drawn_for: list[str], busy: bool) -> None:
     else:
         show_empty(asked)
     if chosen_runs() != drawn_for or is_busy(counts) != busy:
-        st.rerun()
+        redraw()
 
 
 def curve_of(row: Row, name: str) -> Curve:
@@ -261,14 +253,11 @@ def show_progress(row: Row) -> None:
 
 def curves(chosen: list[str], splits: list[str], active: bool) -> None:
     """The live part: read what is new, draw loss, bits and metric."""
-    try:
-        runs = ask_rows("runs", runs=chosen, limit=len(chosen))
-        buffer = st.session_state.setdefault("epochs", EpochBuffer())
-        epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=asked, after=after))
-        switches = ask_rows("switches", runs=chosen)
-        formats = ask_rows("precision", runs=chosen) if len(chosen) == 1 else []
-    except StoreUnavailable:
-        st.rerun()
+    runs = ask_rows("runs", runs=chosen, limit=len(chosen))
+    buffer = st.session_state.setdefault("epochs", EpochBuffer())
+    epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=asked, after=after))
+    switches = ask_rows("switches", runs=chosen)
+    formats = ask_rows("precision", runs=chosen) if len(chosen) == 1 else []
     show_reasons(runs)
     if len(runs) == 1:
         show_progress(runs[0])
@@ -296,7 +285,7 @@ def curves(chosen: list[str], splits: list[str], active: bool) -> None:
             beside.update_layout(height=figure.layout.height, margin=figure.layout.margin)  # so that the epochs align
             live_chart(beside, "metric-curves", f"{sentence_case(metric)} by epoch: {about}")
     if active and is_over(runs, chosen):
-        st.rerun()
+        redraw()
 
 
 def is_over(runs: list[Row], chosen: list[str]) -> bool:
@@ -305,10 +294,7 @@ def is_over(runs: list[Row], chosen: list[str]) -> bool:
 
 
 def show_workers() -> None:
-    try:
-        workers = ask_rows("workers")
-    except StoreUnavailable:
-        st.rerun()
+    workers = ask_rows("workers")
     now = datetime.now(UTC)
     alive = sum(row["alive"] for row in workers)
     with st.expander(f"Workers ({alive} alive)", icon=":material/memory:"):
@@ -357,7 +343,7 @@ def show_chosen(chosen: list[str]) -> None:
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Learning curves", width="content")
         splits = choose_splits(len(chosen) > 1)
-    live(LIVE_SECONDS if active else None)(curves)(chosen, splits, active)
+    live(LIVE_SECONDS if active else None, curves)(chosen, splits, active)
     if len(chosen) > 1:  # of a single one the details say it
         show_caveats(row["caveat"] for row in runs)
     focus = chosen[0]
@@ -382,7 +368,7 @@ asked = filters()
 chosen = chosen_runs()
 busy = is_busy(count_states())
 poll = QUEUE_SECONDS if busy else IDLE_SECONDS
-live(poll)(queue)(asked, chosen, busy)
+live(poll, queue)(asked, chosen, busy)
 if chosen:
     show_chosen(chosen)
-live(poll)(show_workers)()
+live(poll, show_workers)()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
@@ -72,6 +73,7 @@ class Exported(Predictor):
     ) -> None:
         super().__init__(spec, size, model, live, scaling, settings)
         self.path, self.manifest, self.weights = path, manifest, weights
+        self._running = Lock()
 
     @property
     def nbytes(self) -> int:
@@ -87,8 +89,9 @@ class Exported(Predictor):
         """On integers where the plan has any; whoever listens to the sites hears the fake-quantized layers."""
         if self.live.recorder is not None or not self.plan.runs(view.topology):
             return super().outputs(view)
-        self.live.begin(view.topology)
-        return self.plan.run(view.x, view.topology)
+        with self._running:  # a plan's buffers hold one pass at a time
+            self.live.begin(view.topology)
+            return self.plan.run(view.x, view.topology)
 
     def compare(self, result: RunResult, data: Data | Batch | None = None) -> Agreement:
         """What the file holds beside the fake-quantized model of the run that it was saved from, on the same data.

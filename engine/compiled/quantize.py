@@ -31,30 +31,20 @@ from engine.kernels.blocks_cpu import quantize_box_columns, quantize_boxes
 from engine.kernels.finite import INFINITE
 from engine.kernels.grid_cpu import quantize_flat
 from engine.kernels.grid_narrow import HIGH_BITS, quantize_flat_narrow
+from engine.kernels.hashing import splitmix
 from engine.kernels.jit import kernel
 
 MAGNITUDE = np.int32(0x7FFFFFFF)
 LARGEST = float(np.finfo(np.float32).max)
-_ONE, _TWO = np.uint64(1), np.uint64(2)
-_STEP = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_30, _27, _31, _32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
-
-
-@kernel
-def _splitmix(state):
-    state = np.uint64(state + _STEP)
-    state = np.uint64((state ^ (state >> _30)) * _MIX_1)
-    state = np.uint64((state ^ (state >> _27)) * _MIX_2)
-    return np.uint64(state ^ (state >> _31))
+_32 = np.uint64(32)
 
 
 @kernel
 def draw_key(seed, stream, step):
     """engine.randomness.make_key: the two uint32 keys of a draw."""
-    state = _splitmix(np.uint64(seed))
-    state = _splitmix(state ^ np.uint64(stream))
-    state = _splitmix(state ^ np.uint64(step))
+    state = splitmix(np.uint64(seed), 1)
+    state = splitmix(state ^ np.uint64(stream), 1)
+    state = splitmix(state ^ np.uint64(step), 1)
     return np.uint32(state >> _32), np.uint32(state & np.uint64(0xFFFFFFFF))
 
 

@@ -172,7 +172,7 @@ class CodedOperand(Decoded):
     """[inputs, rows]"""
     grid: Grid
     spare: Tensor
-    """The rest of the memory, float32: rows are decoded there."""
+    """The rest of the memory, float32, where it is the run's own: rows are decoded there. Else empty."""
 
     @property
     def shape(self) -> tuple[int, int]:  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -234,10 +234,11 @@ def is_plain(x: Tensor) -> bool:
     return x.device.type == "cpu" and x.dtype == torch.float32 and x.dim() == 2 and x.is_contiguous()
 
 
-def encode_in_place(x: Tensor, grid: Grid) -> CodedOperand:
+def encode_in_place(x: Tensor, grid: Grid, *, shared: bool = False) -> CodedOperand:
     """x [rows, inputs] as its codes, rounded to the nearest, in x's memory: the values of x are gone.
 
-    Raises NonFiniteError where x holds NaN or infinity.
+    ``shared``: several threads may multiply by it at a time, so that its memory is no room to decode in. Raises
+    NonFiniteError where x holds NaN or infinity.
     """
     size = x.numel()
     memory = x.view(-1).view(torch.int8)
@@ -245,7 +246,8 @@ def encode_in_place(x: Tensor, grid: Grid) -> CodedOperand:
     values = float(grid.m), float(grid.divisor), float(grid.d), float(grid.first), float(grid.last)
     flat = x.view(-1).numpy()
     check_bits(_encode(flat, flat.view(np.int32), codes.numpy(), *values), x)
-    found = CodedOperand(codes.view(x.shape), transposed.view(x.shape[1], x.shape[0]), grid, spare)
+    room = spare[:0] if shared else spare
+    found = CodedOperand(codes.view(x.shape), transposed.view(x.shape[1], x.shape[0]), grid, room)
     transpose(found.codes.numpy(), found.transposed.numpy())
     return found
 

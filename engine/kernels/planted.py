@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels.csr import Csr
-from engine.kernels.hashing import hash_uniform
+from engine.kernels.hashing import hash_uniform, splitmix
 from engine.kernels.jit import kernel
 from engine.kernels.threads import split
 from engine.randomness import Key
@@ -22,19 +22,8 @@ PATIENCE = 8
 LIMIT = 64
 """Draws that may fail in a row before the next free node is taken."""
 
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_MIX_1, _MIX_2 = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
-_30, _27, _31, _32 = np.uint64(30), np.uint64(27), np.uint64(31), np.uint64(32)
+_32 = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
-
-
-@numba.njit(inline="always")
-def _bits(key, number):
-    """64 bits of one draw (splitmix64)."""
-    state = key + np.uint64(number) * _GOLDEN
-    state = (state ^ (state >> _30)) * _MIX_1
-    state = (state ^ (state >> _27)) * _MIX_2
-    return state ^ (state >> _31)
 
 
 @numba.njit(inline="always")
@@ -106,11 +95,11 @@ def _draw_edges(
         end, wanted = begin, begin + counts[i] + carried
         failed = 0
         while end < wanted:
-            chance = _bits(key, number)
-            bits = _bits(key, number + 1)
+            chance = splitmix(key, number)
+            bits = splitmix(key, number + 1)
             c = label[i]
             if not confined and (failed >= PATIENCE or np.float64(chance >> _32) * 2.0**-32 >= homophily):
-                c = _pick(_bits(key, number + 2), 0, classes, class_keep, class_alias)
+                c = _pick(splitmix(key, number + 2), 0, classes, class_keep, class_alias)
             number += 3
             j = members[_pick(bits, class_starts[c], class_starts[c + 1] - class_starts[c], keep, alias)]
             if failed >= LIMIT:

@@ -20,6 +20,9 @@ WRITES = [
     ("POST", "/events"),
     ("PATCH", "/runs/run1"),
     ("DELETE", "/runs/run1"),
+    ("POST", "/views"),
+    ("PATCH", "/views/view1"),
+    ("DELETE", "/views/view1"),
     ("POST", "/uploads?kind=file"),
     ("POST", "/backup"),
 ]

@@ -1,0 +1,1 @@
+"""What the Compare page works out, apart from how it is drawn: results, filters, groups, statistics, differences."""
