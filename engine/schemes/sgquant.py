@@ -68,7 +68,7 @@ class Ceilings:
         found |= {"the bits of all"} if self.every else set()
         found |= {"the bits by layer"} if self.layers else set()
         found |= {"the bits by degree"} if self.buckets else set()
-        found |= {f"the table of {self.component!r}"} if self.table else set()
+        found |= {f"the bits of {self.component!r} by layer"} if self.table else set()
         return found | ({"the epochs of fine-tuning"} if self.tune is not None else set())
 
     def ceiling(self, component: str, layer: int | None, bucket: int | None) -> list[Format]:
@@ -299,6 +299,6 @@ ENTRIES = [
         "emb[1 -> 4]",
         "emb[8,6,4,2 -> 4](per=row-tensor)+att[4 -> 2]",
     ),
-    _recipe("att", "SGQuant's table of attention: bits by layer and degree bucket", "att[4 -> 2]"),
-    _recipe("msg", "SGQuant's table of messages, for GIN and GraphSAGE", "msg[8 -> 4]"),
+    _recipe("att", "SGQuant's table of attention: bits by layer and degree bucket", "emb[8]+att[4 -> 2]"),
+    _recipe("msg", "SGQuant's table of messages, for GIN and GraphSAGE", "emb[8]+msg[8 -> 4]"),
 ]
