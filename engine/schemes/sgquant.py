@@ -83,7 +83,7 @@ class Ceilings:
             *([named[component]] if component in named else []),
             *([self.layers[layer]] if layer is not None and layer < len(self.layers) else []),
             *([self.buckets[bucket]] if self.buckets and bucket is not None else []),
-            *([row[bucket or 0] if len(row) > 1 else row[0]] if row else []),
+            *row[bucket if bucket is not None and len(row) > 1 else 0 :][:1],
         ]
 
     @property
@@ -168,7 +168,8 @@ def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
                 format = min(ceilings, key=lambda format: format.bits, default=FP32)
                 if format != FP32:
                     said = (part.granularity(component, layer) for part in parts)
-                    granularity = next(filter(None, said), "tensor" if component == "att" else "row")
+                    usual: Granularity = "tensor" if component == "att" else "row"
+                    granularity: Granularity = next((each for each in said if each is not None), usual)
                     quantization = Quantization(format, granularity if format.ranged else "tensor")
                     rules += [Rule(site, quantization, layer=layer, bucket=bucket) for site in sites]
     return tuple(rules)
