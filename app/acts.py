@@ -9,8 +9,11 @@ from app import connection, visitor
 from app.roles import role_of
 from engine.errors import BitfrontError
 from engine.spec import RunSpec
+from engine.sweep import Sweep
 from store.access import Role
-from tasks import submit
+from store.client import StoreUnavailable
+from tasks import submit, sweeps
+from tasks.sweeps import Launched
 
 WHY = {
     "readonly": "this Bitfront is read-only: nothing can be changed here",
@@ -41,6 +44,25 @@ def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None, parent
     """Launch all the runs or none; gives their ids. Raises NotAllowed, and what ``tasks.submit.submit`` raises."""
     _check()
     return submit.submit(connection.settings(), specs, priority=priority, sweep=sweep, parent=parent)
+
+
+def launch_sweep(sweep: Sweep, *, again: bool = False) -> Launched:
+    """Launch what is missing of a sweep, all of it or nothing; where the store does not say what is there, all of it.
+
+    Raises NotAllowed, and what ``tasks.sweeps.launch`` raises.
+    """
+    _check()
+    try:
+        return sweeps.launch(connection.settings(), sweep, again=again)
+    except StoreUnavailable:
+        return sweeps.launch(connection.settings(), sweep, again=True)
+
+
+def cancel_sweep(sweep: str) -> int:
+    """Ask to cancel what a sweep has launched; gives how many runs. Raises NotAllowed, InputError, QueueUnavailable,
+    StoreUnavailable."""
+    _check()
+    return sweeps.cancel(connection.settings(), sweep)
 
 
 def cancel(runs: Sequence[str]) -> None:

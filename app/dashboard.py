@@ -46,6 +46,12 @@ page = st.navigation(
             help="The queue, the progress of each run, live learning curves, details and workers.",
         ),
         st.Page(
+            "views/sweeps.py",
+            title="Sweeps",
+            icon=":material/grid_on:",
+            help="How far each sweep is, its grid of finished, failed and missing runs; cancel it or have it go on.",
+        ),
+        st.Page(
             "views/compare.py",
             title="Compare",
             icon=":material/scatter_plot:",

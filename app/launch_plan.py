@@ -182,6 +182,11 @@ def python_text(plan: LaunchPlan) -> str:
     return "import engine\n\n" + "".join(f"{'    ' * inset}{line}\n" for inset, line in zip(insets, lines, strict=True))
 
 
+def sweep_name(plan: LaunchPlan) -> str:
+    """What the launch is called as a sweep."""
+    return f"{plan.dataset['name']}-{plan.model['name']}"[:100]
+
+
 def sweep_toml(plan: LaunchPlan, name: str, priority: int = 5) -> str:
     """The same runs as a file for ``bitfront sweep`` (engine.sweep reads it)."""
     seeds = _seeds_text(plan.seeds)

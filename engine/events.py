@@ -63,6 +63,42 @@ class ResumeRequested(_Body):
     type: Literal["resume_requested"] = "resume_requested"
 
 
+class SweepCell(_Body):
+    """One run of a sweep's grid: what it is, and the run that stands for it."""
+
+    group: str
+    """``RunSpec.group``."""
+    dataset: str
+    model: str
+    scheme: str
+    seed: int
+    fold: int | None = None
+    hash: str
+    """``RunSpec.hash``: the same spec, the same cell."""
+    run: str | None = None
+    """None: none was launched, since the budget did not allow it."""
+    own: bool = False
+    """Whether this sweep launched the run, or had it go on; otherwise it was there, and only counts."""
+
+
+class SweepLaunched(_Body):
+    """A person launched a sweep, for the first time or again: the whole grid, in the order of service. Attempt 0.
+
+    The newest launch replaces the older.
+    """
+
+    type: Literal["sweep_launched"] = "sweep_launched"
+    sweep: str
+    """``Sweep.id``."""
+    name: str
+    table: dict[str, Any]
+    """What ``engine.sweep.expand`` makes the sweep of."""
+    cells: list[SweepCell]
+    most_runs: Annotated[int, Field(ge=1)] | None = None
+    most_hours: Annotated[float, Field(gt=0)] | None = None
+    """The budget."""
+
+
 class RunStarted(_Body):
     """An attempt began: always the first event of an attempt (seq 1)."""
 
@@ -417,6 +453,7 @@ Body = Annotated[
     | OfSearch
     | CancelRequested
     | ResumeRequested
+    | SweepLaunched
     | RunStarted
     | EpochFinished
     | PrecisionChanged
@@ -442,7 +479,7 @@ class Envelope(BaseModel):
 
     run: str
     attempt: Annotated[int, Field(ge=0)] = 0
-    """0: said by a person (queued, cancel); a worker's attempts count from 1."""
+    """0: said by a person (queued, cancel); a worker's attempts count from 1. ``run`` is empty where none is meant."""
     seq: Annotated[int, Field(ge=0)] = 0
     version: int = VERSION
     at: float

@@ -310,13 +310,17 @@ def read_toml(text: str, what: str) -> dict[str, Any]:
 
 def read_toml_file(path: Path) -> dict[str, Any]:
     """Read a TOML file; InputError if it is absent, unreadable or broken."""
+    return read_toml(read_text_file(path), str(path))
+
+
+def read_text_file(path: Path) -> str:
+    """What a person's file holds; InputError if it is absent or unreadable."""
     try:
-        text = path.read_text()
+        return path.read_text()
     except FileNotFoundError:
         raise InputError(f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read: {error}") from None
-    return read_toml(text, str(path))
 
 
 def explain(error: ValidationError, owner: type[BaseModel] = RunSpec, prefix: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Sweeps: many runs from one table, every list in it an axis of the grid.
+"""Sweeps: many runs from one table, every list and range in it an axis of the grid (engine.axes).
 
     name = "formats-on-cora"
     seeds = 3                          # or a list of seeds
@@ -6,16 +6,27 @@
     [spec]
     dataset = ["cora", "citeseer"]     # a list means: each of these
     model = "gcn"
-    scheme = ["fp32", "int8", "msfp13"]
+    scheme = ["fp32", { text = "int{bits}", bits = { from = 4, to = 8, step = 2 } }]
     [spec.training]
     epochs = 200
 
-Where not all of it is one grid, blocks say what differs; each is put over [spec] and is a grid of its own:
+Where not all of it is one grid, blocks say what differs; each is put over [spec] and is a grid of its own, served by a
+priority of its own if it gives one; what fits a table of [[exclude]] is left out of all of them:
 
     [[runs]]
     model = "gat(heads=8)"
     scheme = ["qat-int4", "dq-int4"]
     training.lr = 0.005
+    priority = 3                       # 0 is served first, 9 last
+    [[exclude]]
+    dataset = "citeseer"
+    scheme = ["qat-int4", "int4"]      # a list means: any of these
+
+A budget ends what would take too much: no more runs are launched, or what goes on is cancelled:
+
+    [budget]
+    runs = 100
+    hours = 5.5                        # that workers spend on it, all together
 
 What the table compares seed by seed, and what a paper says (only figures that are at hand, none from memory):
 
@@ -40,23 +51,29 @@ published figure of a measured quantity names it, in bytes or seconds:
     metric = "peak_torch"
     …
 
-Order: seeds outermost, so that an early look at a sweep is already a comparison.
+Order: seeds outermost, then folds, then one dataset and architecture after the other, on each of them scheme by scheme,
+whatever the order in the file: whenever one looks, all schemes but for a few have had as many runs.
 """
 
 from __future__ import annotations
 
-import itertools
-import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from engine.axes import expand_axes, is_axis, is_range, size, values_of
 from engine.errors import InputError
 from engine.events import MeasuredQuantity
+from engine.exclusions import Exclusions
 from engine.scheme import parse_scheme
-from engine.spec import RunSpec, explain
+from engine.spec import RunSpec, component_table, explain, read_text_file, read_toml
 
 MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
@@ -96,15 +113,34 @@ class _Comparison(BaseModel):
     b: str
 
 
+class Budget(BaseModel):
+    """What a sweep may take at most; what is left out is not limited."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    runs: Annotated[int, Field(ge=1)] | None = None
+    """Runs that are launched for it, over all of its launches; what is there already costs nothing."""
+    hours: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    """Hours that workers spend on these runs, all together."""
+
+
+NO_BUDGET = Budget()
+
+Priority = Annotated[int, Field(ge=0, le=9)]
+
+
 class _SweepFile(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=100)] = "sweep"
-    seeds: int | list[int] = 1
+    name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^@,]+$")] = "sweep"
+    seeds: int | list[int] | dict[str, Any] = 1
     folds: Annotated[int, Field(ge=3, le=1000)] | None = None
-    priority: Annotated[int, Field(ge=0, le=9)] = 5
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    priority: Priority = 5
+    budget: Budget = NO_BUDGET
     spec: dict[str, Any]
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)] = [{}]
+    exclude: list[dict[str, Any]] = []
     baseline: str | None = None
     compare: list[_Comparison] = []
     published: list[Published] = []
@@ -113,55 +149,177 @@ class _SweepFile(BaseModel):
 
 @dataclass(frozen=True)
 class Sweep:
-    """A named list of runs with a priority, and what its table compares."""
+    """A named list of runs with their priorities and a budget, and what its table compares."""
 
     name: str
-    priority: int
     runs: tuple[RunSpec, ...]
+    """In the order of service."""
+    cells: tuple[RunSpec, ...]
+    """One run of each group, in the file's order."""
+    priority: int = 5
+    priorities: Mapping[str, int] = field(default_factory=dict)
+    """Of groups that have one of their own."""
+    budget: Budget = NO_BUDGET
     pairs: tuple[tuple[str, str], ...] = ()
     """Seed groups (``RunSpec.group``) whose difference is of interest: the first minus the second."""
     published: tuple[Published, ...] = ()
     measure: bool = False
     """Whether one run of each cell is measured after it has trained."""
+    table: Mapping[str, Any] = field(default_factory=dict)
+    """The table that gives this very sweep, what was overridden put in."""
+
+    @cached_property
+    def hashes(self) -> tuple[str, ...]:
+        """The content hash of each run (``RunSpec.hash``)."""
+        return tuple(run.hash for run in self.runs)
+
+    @cached_property
+    def id(self) -> str:
+        """Its name and a digest of its runs: the same file is the same sweep, whenever it is launched."""
+        digest = hashlib.sha256("".join(sorted(self.hashes)).encode()).hexdigest()[:8]
+        return f"{self.name}@{digest}"
+
+    def priority_of(self, spec: RunSpec) -> int:
+        """0 is served first, 9 last."""
+        return self.priorities.get(spec.group, self.priority) if self.priorities else self.priority
 
     @property
-    def cells(self) -> tuple[RunSpec, ...]:
-        """One run of each group, in the file's order."""
-        first = self.runs[0]
-        return tuple(run for run in self.runs if (run.seed, run.fold) == (first.seed, first.fold))
+    def measured(self) -> tuple[RunSpec, ...]:
+        """The runs that are to be measured: one of each group, where the file asks for it."""
+        return self.cells if self.measure else ()
 
 
-def expand(table: Mapping[str, Any], *, seeds: int | None = None, epochs: int | None = None) -> Sweep:
-    """All runs of a sweep's table; ``seeds`` and ``epochs`` override the file's.
+def read_sweep_file(path: Path) -> dict[str, Any]:
+    """The table in a TOML file, or in a JSON file (``.json``). Raises InputError."""
+    text = read_text_file(path)
+    if path.suffix.lower() != ".json":
+        return read_toml(text, str(path))
+    try:
+        found = json.loads(text)
+    except (RecursionError, ValueError) as error:
+        raise InputError(f"{path} is not valid JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise InputError(f"{path} must hold a JSON object")
+    return found
+
+
+def expand(
+    table: Mapping[str, Any], *, seeds: int | None = None, epochs: int | None = None, priority: int | None = None
+) -> Sweep:
+    """All runs of a sweep's table; ``seeds``, ``epochs`` and ``priority`` override the file's.
 
     Raises InputError in one sentence: unknown keys, a bad value, an empty list, a run named twice, too many runs,
-    a comparison of schemes that never meet.
+    an exclusion that excludes nothing, a comparison of schemes that never meet.
     """
+    overrides = {"seeds": seeds, "epochs": epochs, "priority": priority}
+    table = {**table, **{key: value for key, value in overrides.items() if value is not None}}
     try:
-        file = _SweepFile.model_validate(dict(table))
+        file = _SweepFile.model_validate(table)
     except ValidationError as error:
         raise InputError(explain(error, _SweepFile)) from None
-    chosen = seeds if seeds is not None else file.seeds
-    seed_list = list(range(chosen)) if isinstance(chosen, int) else chosen
-    if not 1 <= len(seed_list) <= MOST_SEEDS:
+    seed_list = _seeds(file.seeds)
+    blocks = [
+        _merged(file.spec, {key: value for key, value in block.items() if key != "priority"}) for block in file.runs
+    ]
+    if any("seed" in block for block in blocks):
+        raise InputError("spec.seed is not allowed in a sweep: name the seeds by 'seeds'")
+    count = len(seed_list) * (file.folds or 1) * sum(map(size, blocks))
+    if count > MOST_RUNS:
+        raise InputError(f"the sweep has {count} runs; at most {MOST_RUNS} are allowed")
+    excluded = Exclusions(file.exclude)
+    cells: list[RunSpec] = []
+    priorities: dict[str, int] = {}
+    for block, own in zip(blocks, file.runs, strict=True):
+        found = [
+            spec
+            for data in expand_axes(block)
+            if (spec := _cell(data, seed_list[0], file.folds, file.epochs, excluded)) is not None
+        ]
+        cells += found
+        if "priority" in own:
+            priorities |= dict.fromkeys((spec.group for spec in found), _priority(own["priority"]))
+    excluded.check()
+    if not cells:
+        raise InputError("the sweep has no runs: everything is excluded")
+    groups = _by_group(cells)
+    return Sweep(
+        name=file.name,
+        runs=tuple(_in_order_of_service(cells, seed_list, file.folds)),
+        cells=tuple(cells),
+        priority=file.priority,
+        priorities=priorities,
+        budget=file.budget,
+        pairs=_pairs(file, groups),
+        published=tuple(file.published),
+        measure=file.measure,
+        table=table,
+    )
+
+
+def _seeds(chosen: int | list[int] | Mapping[str, Any]) -> list[int]:
+    if isinstance(chosen, int):
+        seeds: list[Any] = list(range(chosen))
+    else:
+        seeds = values_of(chosen, "seeds") if is_range(chosen) or (isinstance(chosen, list) and chosen) else []
+    if not 1 <= len(seeds) <= MOST_SEEDS or not all(type(seed) is int for seed in seeds):
         raise InputError(
             f"seeds = {chosen!r} is not allowed: name 1 to {MOST_SEEDS} seeds, by their number or as a list"
         )
-    if len(set(seed_list)) != len(seed_list):
-        raise InputError(f"seeds = {seed_list} names a seed twice")
-    blocks = [_merged(file.spec, block) for block in file.runs]
-    if any("seed" in block for block in blocks):
-        raise InputError("spec.seed is not allowed in a sweep: name the seeds by 'seeds'")
-    count = len(seed_list) * (file.folds or 1) * sum(map(_size, blocks))
-    if count > MOST_RUNS:
-        raise InputError(f"the sweep has {count} runs; at most {MOST_RUNS} are allowed")
-    cells = [cell for block in blocks for cell in _cells(block)]
+    if len(set(seeds)) != len(seeds):
+        raise InputError(f"seeds = {seeds} names a seed twice")
+    return seeds
+
+
+def _priority(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= 9:
+        raise InputError(f"runs.priority = {value!r} is not allowed: it is a whole number from 0 (first) to 9 (last)")
+    return value
+
+
+def _cell(
+    data: Mapping[str, Any], seed: int, folds: int | None, epochs: int | None, excluded: Exclusions
+) -> RunSpec | None:
+    """One group's first run; None where it is excluded. Raises InputError where it cannot be run."""
     if epochs is not None:
-        cells = [with_settings(cell, {"training.epochs": epochs}) for cell in cells]
-    folded = [cells] if file.folds is None else list(zip(*(in_folds(cell, file.folds) for cell in cells), strict=True))
-    runs = tuple(RunSpec.parse({**cell, "seed": seed}) for seed in seed_list for fold in folded for cell in fold)
-    groups = _by_group(runs[: len(cells)])
-    return Sweep(file.name, file.priority, runs, _pairs(file, groups), tuple(file.published), file.measure)
+        data = with_settings(data, {"training.epochs": epochs})
+    if folds is not None:
+        data = in_folds(data, folds)[0]
+    try:
+        spec = RunSpec.parse({**data, "seed": seed})
+    except InputError:
+        if excluded.fits(data):  # as it is written: often a combination is left out because it cannot be run
+            return None
+        raise
+    return None if excluded.fits(spec.model_dump(mode="json")) else spec
+
+
+def _in_order_of_service(cells: Sequence[RunSpec], seeds: Sequence[int], folds: int | None) -> Iterator[RunSpec]:
+    ordered = _interleaved(cells)
+    for seed in seeds:
+        RunSpec.parse({**cells[0].model_dump(), "seed": seed})  # a seed out of bounds is refused by name
+        for fold in range(folds or 1):
+            for cell in ordered:
+                # A cell was checked as a whole: neither its seed nor its fold changes whether it fits.
+                changes: dict[str, Any] = {"seed": seed}
+                if folds is not None:
+                    changes["task"] = cell.task.model_copy(update={"fold": fold})
+                yield cell.model_copy(update=changes)
+
+
+def _interleaved(cells: Sequence[RunSpec]) -> list[RunSpec]:
+    """Place by place; on each, the first cell of every scheme, then the second of every scheme, and so on."""
+    places = {place: rank for rank, place in enumerate(dict.fromkeys(map(_place, cells)))}
+    turns: Counter[tuple[Any, str]] = Counter()
+    order: list[tuple[int, int]] = []
+    for cell in cells:
+        place = _place(cell)
+        order.append((places[place], turns[place, cell.scheme]))
+        turns[place, cell.scheme] += 1
+    return [cell for _, cell in sorted(zip(order, cells, strict=True), key=lambda pair: pair[0])]
+
+
+def _place(cell: RunSpec) -> tuple[str, str, str]:
+    return (cell.dataset.model_dump_json(), cell.task.name, cell.model.name)
 
 
 def _merged(base: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,22 +327,10 @@ def _merged(base: Mapping[str, Any], block: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in block.items():
         own = merged.get(key)
-        merged[key] = _merged(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(own, Mapping) and isinstance(value, Mapping) and not (is_axis(own) or is_axis(value)):
+            value = _merged(own, value)
+        merged[key] = value
     return merged
-
-
-def _size(block: Mapping[str, Any]) -> int:
-    for path, values in _axes(block):
-        if not values:
-            raise InputError(f"spec.{'.'.join(path)} is an empty list: name at least one value")
-    return math.prod(len(values) for _, values in _axes(block))
-
-
-def _cells(block: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """The grid of a block: one table for each choice from its lists."""
-    axes = list(_axes(block))
-    for values in itertools.product(*(values for _, values in axes)):
-        yield _with_values(block, [(path, value) for (path, _), value in zip(axes, values, strict=True)])
 
 
 def _by_group(cells: Iterable[RunSpec]) -> dict[str, RunSpec]:
@@ -249,24 +395,6 @@ def _partner(cell: RunSpec, scheme: str, groups: Mapping[str, RunSpec]) -> str |
     return None
 
 
-def _axes(table: Mapping[str, Any], prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
-    for key, value in table.items():
-        if isinstance(value, list):
-            yield (*prefix, key), value
-        elif isinstance(value, Mapping):
-            yield from _axes(value, (*prefix, key))
-
-
-def _with_values(table: Mapping[str, Any], values: list[tuple[tuple[str, ...], Any]]) -> dict[str, Any]:
-    data = {key: _with_values(value, []) if isinstance(value, Mapping) else value for key, value in table.items()}
-    for path, value in values:
-        inner = data
-        for key in path[:-1]:
-            inner = inner[key]
-        inner[path[-1]] = value
-    return data
-
-
 def in_folds(data: Mapping[str, Any], folds: int) -> list[dict[str, Any]]:
     """A run's table, once for each fold of a cross-validation."""
     return [with_settings(data, {"task.folds": folds, "task.fold": fold}) for fold in range(folds)]
@@ -278,8 +406,6 @@ def with_settings(data: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[
     A component given as a name is opened first, so that its options can be set. Raises InputError
     where a dotted name goes through something that is no table.
     """
-    from engine.spec import component_table
-
     result: dict[str, Any] = {key: dict(value) if isinstance(value, Mapping) else value for key, value in data.items()}
     for dotted, value in settings.items():
         head, *rest = dotted.split(".")

@@ -20,6 +20,7 @@ from typing import Any, Protocol
 import torch
 
 from engine.checkpoint import Checkpoint
+from engine.code_version import code_version
 from engine.compiled.trainer import CompiledTrainer
 from engine.counted_size import counted_size
 from engine.diagnostics import epochs_to_record
@@ -350,6 +351,7 @@ def summarize(
 def software() -> dict[str, Any]:
     """Versions that a result depends on."""
     return {
+        "code": code_version(),
         "packages": dict(_packages()),
         "python": platform.python_version(),
         "platform": platform.platform(),

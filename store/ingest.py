@@ -218,6 +218,7 @@ def _write(connection: duckdb.DuckDBPyConnection, lifecycle: Lifecycle, known: s
     _write_summaries(connection, changes)
     _write_measurements(connection, changes)
     apply_searches(connection, changes.searches)
+    _write_sweeps(connection, changes)
     insert_rows(connection, "records_due", [{"run": run} for run in sorted(changes.ended)], "OR IGNORE")
     insert_rows(connection, "workers", list(changes.workers.values()), "OR REPLACE")
     if changes.workers:
@@ -289,6 +290,21 @@ def _write_measurements(connection: duckdb.DuckDBPyConnection, changes: Changes)
         _delete_rows(connection, "measurements", [run])
         rows = [{"run": run, "measured_at": at} | about | row.model_dump() for row in body.rows]
         insert_rows(connection, "measurements", rows, "OR REPLACE")
+
+
+def _write_sweeps(connection: duckdb.DuckDBPyConnection, changes: Changes) -> None:
+    """Each launch whole in the place of an older one; one that comes after a newer one is left out."""
+    for sweep, (at, body) in changes.sweeps.items():
+        newer = "SELECT 1 FROM sweeps WHERE sweep = $1 AND launched_at > $2"
+        if connection.execute(newer, [sweep, at]).fetchall():
+            continue
+        row = {"sweep": sweep, "name": body.name, "plan": json.dumps(body.table, sort_keys=False), "launched_at": at}
+        budget = {"most_runs": body.most_runs, "most_hours": body.most_hours}
+        insert_rows(connection, "sweeps", [row | budget], "OR REPLACE")
+        connection.execute("DELETE FROM sweep_cells WHERE sweep = $1", [sweep])
+        cells = [cell.model_dump(exclude={"group"}) | {"group_id": cell.group} for cell in body.cells]
+        rows = [{"sweep": sweep, "place": place} | cell for place, cell in enumerate(cells)]
+        insert_rows(connection, "sweep_cells", rows)
 
 
 def insert_rows(

@@ -11,6 +11,7 @@ out for ``store.ingest`` to write in bulk. The rules:
 - A terminal event ends the run; its history heals a gap. Nothing changes a run after that, but ``ResumeRequested``:
   it queues a cancelled or failed run again, for another attempt; what its ended attempt may still say is dropped.
 - The events of a search change no run: they are handed on (store.searches).
+- A sweep's launch says which runs stand for its cells; a newer launch replaces an older one.
 - A measurement, whenever it comes, replaces an older one and changes no state.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
   verdict from outside (the dispatcher gives up; a claimed run turns out to be cancelled): it ends the run and
@@ -44,6 +45,7 @@ from engine.events import (
     RunMeasured,
     RunQueued,
     RunStarted,
+    SweepLaunched,
     WorkerHeartbeat,
 )
 from engine.objectives import OBJECTIVES
@@ -169,6 +171,7 @@ class Changes:
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
     searches: list[tuple[str, datetime, OfSearch]] = field(default_factory=list)
     """What was said of which search, and when."""
+    sweeps: dict[str, tuple[datetime, SweepLaunched]] = field(default_factory=dict)
 
 
 class Lifecycle:
@@ -198,6 +201,8 @@ class Lifecycle:
         body = envelope.body
         if isinstance(body, WorkerHeartbeat):
             return self._heartbeat(body)
+        if isinstance(body, SweepLaunched):
+            return self._launch(body, at)
         if isinstance(body, RunQueued):
             return self._queue(envelope, body, at)
         if isinstance(body, OfSearch):
@@ -264,6 +269,13 @@ class Lifecycle:
         if not _RUN_ID.fullmatch(envelope.run):
             raise UnfitEventError(f"the search id {envelope.run!r} is not allowed: 1 to 64 letters, digits, - and _")
         self.changes.searches.append((envelope.run, at, body))
+        return True
+
+    def _launch(self, body: SweepLaunched, at: datetime) -> bool:
+        known = self.changes.sweeps.get(body.sweep)
+        if known is not None and at <= known[0]:
+            return False
+        self.changes.sweeps[body.sweep] = at, body
         return True
 
     def _cancel(self, run: Run, at: datetime) -> bool:

@@ -263,6 +263,29 @@ CREATE TABLE views (                        -- what somebody saved of a page, fo
     created_at TIMESTAMPTZ NOT NULL
 );
 
+CREATE TABLE sweeps (                       -- as last launched
+    sweep VARCHAR PRIMARY KEY,              -- name and digest of its runs
+    name VARCHAR NOT NULL,
+    plan JSON NOT NULL,                     -- the table that gives its runs (engine.sweep)
+    most_runs BIGINT,                       -- the budget
+    most_hours DOUBLE,
+    launched_at TIMESTAMPTZ NOT NULL
+);
+
+CREATE TABLE sweep_cells (                  -- which run stands for which cell of a sweep's grid
+    sweep VARCHAR NOT NULL,
+    place INTEGER NOT NULL,                 -- in the order of service, from 0
+    hash VARCHAR NOT NULL,                  -- of the whole spec
+    group_id VARCHAR NOT NULL,
+    dataset VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    scheme VARCHAR NOT NULL,
+    seed INTEGER NOT NULL,
+    fold INTEGER,
+    run VARCHAR,                            -- NULL: the budget allowed none
+    own BOOLEAN NOT NULL                    -- the sweep launched it or had it go on; false: it was there, and only counts
+);
+
 CREATE TABLE records_due (                  -- runs whose record file must be written, or removed if the run is gone
     run VARCHAR PRIMARY KEY
 );

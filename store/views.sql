@@ -79,3 +79,22 @@ JOIN summary s ON s.run = r.run
 WHERE r.state = 'finished'
 QUALIFY row_number() OVER (
     PARTITION BY r.group_id, r.seed, json_extract(r.spec, '$.task.fold') ORDER BY r.ended_at DESC, r.run DESC) = 1;
+
+-- The runs that stand for a sweep's cells. A sweep that an older Bitfront launched, or that was rebuilt from records of its
+-- runs alone, is a name that they bear.
+CREATE OR REPLACE VIEW sweep_runs AS
+SELECT sweep, run, own FROM sweep_cells WHERE run IS NOT NULL
+UNION ALL
+SELECT r.sweep, r.run, true AS own FROM runs r WHERE r.sweep IS NOT NULL AND r.sweep NOT IN (SELECT sweep FROM sweeps);
+
+-- The time that workers have spent on what each sweep launched, attempts that were lost or replaced included.
+CREATE OR REPLACE VIEW sweep_hours AS
+SELECT own.sweep, sum(greatest(epoch(coalesce(a.ended_at, a.heard_at) - a.started_at), 0)) / 3600 AS hours
+FROM (
+    SELECT sweep, run FROM sweep_runs WHERE own
+    UNION
+    SELECT sweep, run FROM runs WHERE sweep IS NOT NULL  -- cells that another run stands for by now
+) own
+JOIN attempts a ON a.run = own.run
+WHERE a.started_at IS NOT NULL
+GROUP BY own.sweep;

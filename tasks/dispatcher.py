@@ -20,6 +20,7 @@ from redis.exceptions import ResponseError
 
 from engine.events import Envelope, RunCancelled, RunFailed
 from tasks import keys
+from tasks.budgets import Budgets
 from tasks.log import logger
 from tasks.measurements import Measurements
 from tasks.messages import Messages, Room
@@ -80,6 +81,7 @@ class Dispatcher:
         self.redis, self.query, self.position, self.attempts = redis, query, position, attempts
         self.messages = Messages(redis, celery)
         self.measurements = Measurements(redis, self.messages, query)
+        self.budgets = Budgets(redis, query)
         self.token = secrets.token_hex(8)
         self._hold = redis.register_script(_HOLD)
         self._suspects: dict[str, Position] = {}
@@ -102,6 +104,7 @@ class Dispatcher:
 
     def cycle(self) -> int:
         """Look once and publish what has room; gives the number of messages published."""
+        self.budgets.serve()
         applied = read_position(self.position()) if self._suspects else (0, 0)
         table = self.query("dispatchable")
         is_queued = pc.field("state") == "queued"

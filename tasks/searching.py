@@ -152,7 +152,7 @@ class Driver:
         ]
         bodies: list[tuple[str, Body]] = [(search, TrialsAsked(rows=rows))]
         for trial in trials:
-            queued = RunQueued(spec=trial.spec.model_dump(mode="json"), priority=priority, sweep=search)
+            queued = RunQueued(spec=trial.spec.model_dump(mode="json"), priority=priority)
             bodies.append((run_of(search, trial), queued))
         with self.redis.pipeline(transaction=True) as pipe:
             for place, (run, body) in enumerate(bodies):

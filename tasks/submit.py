@@ -1,4 +1,4 @@
-"""Launch, cancel and measure: one write each, which happens whole or not at all.
+"""Launch, cancel and measure: one write each, which happens whole or not at all (sweeps: tasks.sweeps).
 
 Imported by the dashboard and the command line, so neither Celery nor torch is needed here.
 """
@@ -27,7 +27,7 @@ from engine.recipe_files import refuse_files
 from engine.search.file import SearchFile, fp32_of, space_of
 from engine.settings import Settings
 from engine.spec import RunSpec
-from store.client import connect
+from store.client import StoreClient, connect
 from tasks import keys
 from tasks.connection import QueueUnavailable, address, quick, shown
 
@@ -77,14 +77,27 @@ def submit(
     """
     if not specs:
         raise InputError("there is nothing to launch: give at least one run")
-    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 9:
-        raise InputError(f"priority = {priority!r} is not allowed: it is a whole number from 0 (first) to 9 (last)")
+    check_room(settings, len(specs))
+    envelopes = queued(specs, [priority] * len(specs), sweep, parent)
+    write(settings, lambda pipe: say(pipe, envelopes), "launched")
+    return [envelope.run for envelope in envelopes]
+
+
+def queued(
+    specs: Sequence[RunSpec], priorities: Sequence[int], sweep: str | None, parent: str | None = None
+) -> list[Envelope]:
+    """What launches these runs, each with an id of its own; saying it is all that is left to do.
+
+    Raises InputError as ``submit`` does.
+    """
+    for priority in set(priorities):
+        if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= 9:
+            raise InputError(f"priority = {priority!r} is not allowed: it is a whole number from 0 (first) to 9 (last)")
     for spec in specs:
         refuse_files(grammar.parse(spec.scheme, "scheme"), spec.scheme)
         spec.dataset.check_elsewhere()
-    _check_room(settings, len(specs))
     now = time.time()
-    envelopes = [
+    return [
         Envelope(
             run=new_run_id(),
             # The order of the specs is the order of service. The store keeps microseconds, and a float of this
@@ -93,10 +106,8 @@ def submit(
             at=now - (len(specs) - index) * 2e-6,
             body=RunQueued(spec=spec.model_dump(mode="json"), priority=priority, sweep=sweep, parent=parent),
         )
-        for index, spec in enumerate(specs)
+        for index, (spec, priority) in enumerate(zip(specs, priorities, strict=True))
     ]
-    _write(settings, lambda pipe: _say(pipe, envelopes), "launched")
-    return [envelope.run for envelope in envelopes]
 
 
 def search(settings: Settings, file: SearchFile) -> str:
@@ -113,7 +124,7 @@ def search(settings: Settings, file: SearchFile) -> str:
         name=file.name, dataset=spec.dataset.name, model=spec.model.name, file=file.model_dump(mode="json")
     )
     envelope = Envelope(run=new_run_id(), at=time.time(), body=body)
-    _write(settings, lambda pipe: _say(pipe, [envelope]), "launched")
+    write(settings, lambda pipe: say(pipe, [envelope]), "launched")
     return envelope.run
 
 
@@ -123,13 +134,13 @@ def cancel_search(settings: Settings, search: str) -> None:
     Raises QueueUnavailable if Redis does not answer, StoreUnavailable if the store does not.
     """
     envelope = Envelope(run=search, at=time.time(), body=SearchCancelRequested())
-    _write(settings, lambda pipe: _say(pipe, [envelope]), "cancelled")
+    write(settings, lambda pipe: say(pipe, [envelope]), "cancelled")
     with connect(settings) as store:
         rows = store.query("trials", search=search).to_pylist()
     cancel(settings, [row["run"] for row in rows if row["state"] in UNFINISHED])
 
 
-def _check_room(settings: Settings, wanted: int) -> None:
+def check_room(settings: Settings, wanted: int) -> None:
     """Raise InputError where a launch would make more runs wait than the settings allow.
 
     Where the store does not say how many wait, the launch alone is counted.
@@ -155,13 +166,13 @@ def cancel(settings: Settings, runs: Iterable[str]) -> None:
     now = time.time()
     envelopes = [Envelope(run=run, at=now, body=CancelRequested()) for run in asked]
 
-    def write(pipe: Any) -> None:
+    def said(pipe: Any) -> None:
         for run in asked:
             pipe.set(keys.cancel(run), 1, ex=keys.MEMORY_SECONDS)
-        _say(pipe, envelopes)
+        say(pipe, envelopes)
 
     if envelopes:
-        _write(settings, write, "cancelled")
+        write(settings, said, "cancelled")
 
 
 def cancel_all(settings: Settings) -> int:
@@ -169,21 +180,27 @@ def cancel_all(settings: Settings) -> int:
 
     Raises QueueUnavailable if Redis does not answer, StoreUnavailable if the store does not.
     """
-    url = address(settings)
     with connect(settings) as store:
-        try:
-            with quick(settings) as redis:
-                seen = _last_entry(redis)
-        except RedisError as error:
-            raise QueueUnavailable(
-                f"the queue at {shown(url)} does not answer ({error}): nothing was cancelled"
-            ) from None
-        deadline = time.monotonic() + CATCH_UP_SECONDS
-        while _numbers(str(store.health()["stream_position"])) < seen and time.monotonic() < deadline:
-            time.sleep(0.05)
+        catch_up(settings, store, "cancelled")
         runs = store.query("unfinished")["run"].to_pylist()
     cancel(settings, runs)
     return len(runs)
+
+
+def catch_up(settings: Settings, store: StoreClient, done: str) -> None:
+    """Wait until the store has heard of all that was said so far; ten seconds at most.
+
+    ``done``: what was not done where the queue does not answer ("cancelled"). Raises QueueUnavailable.
+    """
+    url = address(settings)
+    try:
+        with quick(settings) as redis:
+            seen = _last_entry(redis)
+    except RedisError as error:
+        raise QueueUnavailable(f"the queue at {shown(url)} does not answer ({error}): nothing was {done}") from None
+    deadline = time.monotonic() + CATCH_UP_SECONDS
+    while _numbers(str(store.health()["stream_position"])) < seen and time.monotonic() < deadline:
+        time.sleep(0.05)
 
 
 def resume(settings: Settings, runs: Mapping[str, int]) -> None:
@@ -192,16 +209,17 @@ def resume(settings: Settings, runs: Mapping[str, int]) -> None:
     ``runs``: the newest attempt that the store knows, by run; the attempts so far count as none. A run in any other
     state is left as it is. Raises QueueUnavailable if Redis does not answer.
     """
-    now = time.time()
-
-    def write(pipe: Any) -> None:
-        for run, attempt in runs.items():
-            names = [keys.cancel(run), keys.claimed(run), keys.given_back(run), keys.sent(run), keys.EVENTS]
-            text = Envelope(run=run, at=now, body=ResumeRequested()).to_json()
-            pipe.eval(_RESUME, len(names), *names, attempt, text, keys.MEMORY_SECONDS)
-
     if runs:
-        _write(settings, write, "resumed")
+        write(settings, lambda pipe: say_resumed(pipe, runs), "resumed")
+
+
+def say_resumed(pipe: Any, runs: Mapping[str, int]) -> None:
+    """``resume``, as a part of a write."""
+    now = time.time()
+    for run, attempt in runs.items():
+        names = [keys.cancel(run), keys.claimed(run), keys.given_back(run), keys.sent(run), keys.EVENTS]
+        text = Envelope(run=run, at=now, body=ResumeRequested()).to_json()
+        pipe.eval(_RESUME, len(names), *names, attempt, text, keys.MEMORY_SECONDS)
 
 
 def measure(settings: Settings, *runs: str) -> None:
@@ -211,13 +229,13 @@ def measure(settings: Settings, *runs: str) -> None:
     answer.
     """
 
-    def write(pipe: Any) -> None:
+    def asked(pipe: Any) -> None:
         for run in runs:
             pipe.zadd(keys.MEASURE, {run: 0}, nx=True)
             pipe.delete(keys.measure_failed(run))
 
     if runs:
-        _write(settings, write, "asked for")
+        write(settings, asked, "asked for")
 
 
 @dataclass(frozen=True)
@@ -252,7 +270,9 @@ def measuring(settings: Settings, runs: Iterable[str]) -> dict[str, Asked]:
     return found
 
 
-def _write(settings: Settings, write: Callable[[Any], None], done: str) -> None:
+def write(settings: Settings, fill: Callable[[Any], None], done: str) -> None:
+    """One transaction that ``fill`` fills: all of it happens, or nothing. Raises QueueUnavailable, which says what was
+    not ``done``."""
     try:
         url = address(settings)
     except QueueUnavailable as error:
@@ -268,7 +288,7 @@ def _write(settings: Settings, write: Callable[[Any], None], done: str) -> None:
             raise QueueUnavailable(f"the queue at {shown(url)} does not answer ({error}): nothing was {done}") from None
         try:
             with redis.pipeline(transaction=True) as pipe:
-                write(pipe)
+                fill(pipe)
                 pipe.execute()
         except RedisError as error:
             raise QueueUnavailable(
@@ -290,6 +310,7 @@ def _numbers(position: str) -> tuple[int, int]:
     return int(millis or 0), int(count or 0)
 
 
-def _say(pipe: Any, envelopes: list[Envelope]) -> None:
+def say(pipe: Any, envelopes: Iterable[Envelope]) -> None:
+    """Put events into the stream, as a part of a write."""
     for envelope in envelopes:
         pipe.xadd(keys.EVENTS, {"e": envelope.to_json()})

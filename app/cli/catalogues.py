@@ -21,7 +21,7 @@ from engine.models import MODELS
 from engine.schemes import RECIPES
 from engine.settings import Settings
 
-Kind = Literal["datasets", "models", "schemes", "formats", "searches"]
+Kind = Literal["datasets", "models", "schemes", "formats", "sweeps", "searches"]
 
 
 def list_(
@@ -30,7 +30,7 @@ def list_(
     *,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """List datasets, models, schemes or formats with what they are and where they come from; or the searches launched.
+    """List datasets, models, schemes or formats with their sources, or sweeps and searches with how far they are.
 
     Parameters
     ----------
@@ -44,11 +44,12 @@ def list_(
         "models": models,
         "schemes": schemes,
         "formats": formats,
+        "sweeps": sweeps,
         "searches": searches,
     }
     rows = listing[kind]()
     if json_:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(rows, indent=2, default=str))
         return
     columns = COLUMNS[kind]
     table = Table(box=None, header_style="bold", pad_edge=False)
@@ -75,6 +76,7 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
     "schemes": ("name", "summary", "examples", "source"),
     "formats": ("name", "bits_an_element", "memory_density", "arithmetic_density", "arithmetic_density_is"),
     "searches": ("search", "name", "dataset", "model", "state", "asked", "winner", "saving"),
+    "sweeps": ("name", "total", "finished", "running", "queued", "failed", "cancelled", "missing", "hours", "launched"),
 }
 """What the tables show; --json has the rest."""
 
@@ -168,6 +170,20 @@ def formats() -> list[dict[str, Any]]:
             "arithmetic_density_is": format.arithmetic_density.label,
         }
         for format in list_formats()
+    ]
+
+
+def sweeps() -> list[dict[str, Any]]:
+    """What was launched, newest first; ``plan`` is the table that gives its runs, as JSON."""
+    found = open_reader(Settings()).query("sweeps").to_pylist()
+    return [
+        {
+            **row,
+            "name": row["sweep"],
+            "hours": round(row["hours"], 2),
+            "launched": f"{row['first_submitted']:%Y-%m-%d %H:%M} UTC",
+        }
+        for row in found
     ]
 
 

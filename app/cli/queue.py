@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
 
-from app.cli.reading import one_run, open_reader, print_json, print_table
+from app.cli.reading import Reader, one_run, open_reader, print_json, print_table
 from app.decided import DECISIONS, decision_line
 from app.diagnosed import degrees, place
 from app.digits import number
 from engine.errors import InputError
 from engine.settings import Settings
+from engine.sweep import Sweep, expand
 
 ACTIVE = ("queued", "running", "cancelling")
 
@@ -91,42 +93,61 @@ def cancel(
     Parameters
     ----------
     runs
-        Ids of runs, or of searches: a search asks for nothing more, and its runs are cancelled.
+        Ids of runs, of sweeps (all that a sweep has launched), or of searches, which then ask for nothing more.
     all_queued
         Cancel everything that is still queued.
     all_
         Cancel everything that is queued or running.
     """
     import tasks.submit
+    import tasks.sweeps
 
     if not runs and not all_queued and not all_:
-        raise InputError("name the runs to cancel, or give --all-queued or --all")
+        raise InputError("name the runs or the sweep to cancel, or give --all-queued or --all")
     settings = Settings()
+    console = Console()
     if all_:
         count = tasks.submit.cancel_all(settings)
         said = f"Asked to cancel {count} run{'' if count == 1 else 's'}." if count else "Nothing is queued or running."
-        Console().print(said, highlight=False)
+        console.print(said, highlight=False)
         return
     reader = open_reader(settings)
-    searched = [each for each in runs if reader.query("searches", search=each).num_rows]
-    for each in searched:
+    searches = [each for each in runs if reader.query("searches", search=each).num_rows]
+    for each in searches:
         tasks.submit.cancel_search(settings, each)
-        Console().print(f"{each}: the search ends, and its runs are cancelled", highlight=False)
-    chosen = {run: one_run(reader, run)["state"] for run in runs if run not in searched}
-    if searched and not chosen and not all_queued:
-        return
+        console.print(f"{each}: the search ends, and its runs are cancelled", highlight=False)
+    sweeps = [name for name in runs if name not in searches and is_sweep(reader, name)]
+    chosen = {run: one_run(reader, run)["state"] for run in runs if run not in (*sweeps, *searches)}
     if all_queued:
         queued = reader.query("runs", states="queued", limit=1_000_000).to_pylist()
         chosen |= {row["run"]: row["state"] for row in queued}
     active = [run for run, state in chosen.items() if state in ACTIVE]
     if active:
         tasks.submit.cancel(settings, active)
-    console = Console()
+    for name in sweeps:
+        count = tasks.sweeps.cancel(settings, name)
+        said = (
+            f"cancel asked for {count} run{'' if count == 1 else 's'}" if count else "nothing that it launched goes on"
+        )
+        console.print(f"{name}: {said}", highlight=False)
     for run, state in chosen.items():
         note = "cancel asked for" if run in active else f"already {state}: left as it is"
         console.print(f"{run}: {note}", highlight=False)
-    if not chosen:
+    if not chosen and not sweeps and not searches:
         console.print("Nothing is queued.", highlight=False)
+
+
+def is_sweep(reader: Reader, name: str) -> bool:
+    """Whether this names a sweep, and not a run."""
+    return not reader.query("run", run=name).num_rows and reader.query("sweeps", sweep=name).num_rows > 0
+
+
+def planned(reader: Reader, name: str) -> Sweep:
+    """A sweep that was launched, from the table that the store keeps. Raises InputError where it keeps none."""
+    [row] = reader.query("sweeps", sweep=name).to_pylist()
+    if row["plan"] is None:
+        raise InputError(f"the sweep {name} was launched by an older Bitfront: launch its file again")
+    return expand(json.loads(row["plan"]))
 
 
 def resume(*runs: str) -> None:
@@ -135,16 +156,22 @@ def resume(*runs: str) -> None:
     Parameters
     ----------
     runs
-        Ids of runs.
+        Ids of runs, or of sweeps: what is missing of a sweep is launched.
     """
     import tasks.submit
+    import tasks.sweeps
+    from app.cli.sweep import outcome
     from app.run_table import can_resume
 
     if not runs:
         raise InputError("name the runs to resume")
     settings = Settings()
     reader = open_reader(settings)
-    rows = {run: one_run(reader, run) for run in runs}
+    sweeps = [name for name in runs if is_sweep(reader, name)]
+    for name in sweeps:
+        plan = planned(reader, name)
+        Console().print(f"{outcome(tasks.sweeps.launch(settings, plan), plan)}.", highlight=False, markup=False)
+    rows = {run: one_run(reader, run) for run in runs if run not in sweeps}
     chosen = {run: row["attempt"] for run, row in rows.items() if can_resume(row)}
     if chosen:
         tasks.submit.resume(settings, chosen)

@@ -1,23 +1,22 @@
-"""`bitfront sweep`: launch a grid of runs on the workers, wait for its table if asked, print it again later."""
+"""`bitfront sweep`: launch a grid of runs on the workers, wait for its table; look at its grid or its table later."""
 
 from __future__ import annotations
 
-import time
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import Progress
 
-from app.cli.reading import Reader, open_reader, print_json
+from app.cli.reading import Reader, open_reader, print_json, print_table
 from app.cli.sweep_table import print_results, read_measured, read_results
+from app.cli.sweep_wait import wait_for_measurements, wait_for_sweep
+from app.phrases import count
+from app.sweep_grid import budget_text, counts_text, left_text, make_grid
 from engine.errors import InputError
 from engine.settings import Settings
-from engine.spec import read_toml_file
-from engine.sweep import Sweep, expand
-
-POLL_SECONDS = 0.5
+from engine.sweep import Sweep, expand, read_sweep_file
 
 
 def sweep(
@@ -26,57 +25,86 @@ def sweep(
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
     table: Annotated[bool, Parameter(negative="")] = False,
+    status: Annotated[bool, Parameter(negative="")] = False,
+    again: Annotated[bool, Parameter(negative="")] = False,
     seeds: int | None = None,
     epochs: int | None = None,
+    priority: int | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Launch every run of a sweep file on the workers of `bitfront up`.
+    """Launch every run of a sweep file on the workers of `bitfront up`; what is there already is not trained again.
+
+    Launching a file again is the same sweep: it goes on with what failed, was cancelled, or is missing.
 
     Parameters
     ----------
     file
-        A TOML file; every list in its [spec] is an axis of the grid, [[runs]] blocks say what differs.
+        A TOML or JSON file; each list or range in its [spec] is an axis of the grid, [[runs]] blocks say what differs.
     wait
         Wait until every run has ended, then print the table.
     table
         Launch nothing: print the table of what is there of the file's runs, without a server if need be.
+    status
+        Launch nothing: print the grid of finished, failed and missing runs, and what a launch would do.
+    again
+        Train everything again, whatever is there.
     seeds
         Number of seeds, instead of the file's.
     epochs
         Number of epochs, instead of the file's.
+    priority
+        0 is served first, 9 last; instead of the file's.
     json_
         Print JSON instead of text.
     """
     import tasks.submit
+    import tasks.sweeps
     from store.client import connect
 
-    if table and wait:
-        raise InputError("--table launches nothing, so there is nothing to wait for: leave --wait or --table out")
+    if table + status + wait > 1 or ((table or status) and again):
+        raise InputError("--table and --status launch nothing: give one of them alone, or --wait, or --again")
     settings = Settings()
-    plan = expand(read_toml_file(file), seeds=seeds, epochs=epochs)
+    plan = expand(read_sweep_file(file), seeds=seeds, epochs=epochs, priority=priority)
     if table:
         show_results(open_reader(settings), plan, file, {}, as_json=json_)
         return
-    client = connect(settings) if wait else None
-    if client is not None:
-        client.health()
-    name = f"{plan.name}@{time.strftime('%Y%m%dT%H%M%S')}"
-    runs = tasks.submit.submit(settings, list(plan.runs), priority=plan.priority, sweep=name)
-    measured = [run for run, spec in zip(runs, plan.runs, strict=True) if plan.measure and spec in plan.cells]
-    tasks.submit.measure(settings, *measured)
-    if client is None:
-        if json_:
-            print_json({"sweep": name, "runs": runs})
-        else:
-            Console().print(
-                f"{len(runs)} runs launched as {name}; follow them with `bitfront status`.", highlight=False
-            )
+    if status:
+        show_status(open_reader(settings), plan, as_json=json_)
         return
-    _wait(client, name, len(runs))
-    failed = _wait_for_measurements(settings, client, measured)
-    show_results(client, plan, file, {"sweep": name, "runs": runs}, as_json=json_)
+    launched = tasks.sweeps.launch(settings, plan, again=again)
+    runs = [run for run in launched.runs if run is not None]
+    about = {"sweep": launched.sweep, "runs": runs}
+    counts = {name: getattr(launched, name) for name in ("launched", "resumed", "finished", "going", "left_out")}
+    if not wait:
+        if json_:
+            print_json(about | counts)
+        else:
+            Console().print(f"{outcome(launched, plan)}; follow it with `bitfront status`.", highlight=False)
+        return
+    with connect(settings) as client:
+        tasks.submit.catch_up(settings, client, "lost")
+        console = Console(stderr=True)
+        if launched.launched < len(runs) or launched.left_out:
+            console.print(f"{outcome(launched, plan)}.", highlight=False, markup=False, soft_wrap=True)
+        wait_for_sweep(client, launched.sweep, console)
+        failed = wait_for_measurements(settings, client, list(launched.measured), console)
+        show_results(client, plan, file, about, as_json=json_)
     for run, reason in failed.items():
-        Console(stderr=True).print(f"{run} was not measured: {reason}", highlight=False, markup=False, soft_wrap=True)
+        console.print(f"{run} was not measured: {reason}", highlight=False, markup=False, soft_wrap=True)
+
+
+def outcome(launched: Any, plan: Sweep) -> str:
+    """What a launch did, in a sentence without its end."""
+    said = [f"{count(launched.launched, 'run')} launched as {launched.sweep}"]
+    if launched.resumed:
+        said.append(f"{launched.resumed} that had failed or were cancelled go on")
+    if launched.finished:
+        said.append(f"{launched.finished} had finished before (--again trains them again)")
+    if launched.going:
+        said.append(f"{launched.going} were queued or running already")
+    if launched.left_out:
+        said.append(f"{launched.left_out} are left out, since the budget allows {plan.budget.runs} runs")
+    return "; ".join(said)
 
 
 def show_results(reader: Reader, plan: Sweep, file: Path, about: dict[str, Any], *, as_json: bool) -> None:
@@ -91,34 +119,44 @@ def show_results(reader: Reader, plan: Sweep, file: Path, about: dict[str, Any],
         Console().print(f"No run of this file is known here: launch it with `bitfront sweep {file}`.", highlight=False)
 
 
-def _wait(client: Any, name: str, total: int) -> None:
-    """Return when every run of the sweep has ended; the store is asked, not the queue."""
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(name, total=total)
-        while True:
-            row = next((row for row in client.query("sweeps").to_pylist() if row["sweep"] == name), None)
-            ended = 0 if row is None else row["finished"] + row["failed"] + row["cancelled"]
-            progress.update(bar, completed=ended)
-            if ended >= total:
-                return
-            time.sleep(POLL_SECONDS)
+ACTS = {
+    "launch": "launch {}",
+    "resume": "have {} go on that failed or were cancelled",
+    "leave out": "leave out {}, which the budget does not allow",
+}
 
 
-def _wait_for_measurements(settings: Settings, client: Any, runs: list[str]) -> dict[str, str]:
-    """Return when each run has been measured; gives why some could not be."""
-    import tasks.submit
+def show_status(reader: Reader, plan: Sweep, *, as_json: bool) -> None:
+    """Print the grid of a sweep's runs, and what launching the file now would do; ``cells`` and ``acts`` as JSON."""
+    from tasks.sweeps import decide
 
-    if not runs:
-        return {}
-    console = Console(stderr=True)
-    with Progress(console=console, disable=not console.is_terminal) as progress:
-        bar = progress.add_task("measured", total=len(runs))
-        while True:
-            asked = tasks.submit.measuring(settings, runs)
-            failed = {run: one.reason for run, one in asked.items() if one.state == "failed"}
-            done = set(client.query("measurements", runs=runs)["run"].to_pylist())
-            progress.update(bar, completed=len(done | failed.keys()))
-            if done | failed.keys() >= set(runs):
-                return failed
-            time.sleep(POLL_SECONDS)
+    decided = decide(reader.query, plan)
+    acts = Counter(one.act for one in decided)
+    cells = reader.query("sweep_cells", sweep=plan.id).to_pylist()
+    rows = reader.query("sweeps", sweep=plan.id).to_pylist()
+    if not cells:  # never launched: what is there all the same
+        columns = {"dataset": "dataset", "model": "model"}
+        cells = [
+            {name: getattr(one.spec, part).name for name, part in columns.items()}
+            | {"scheme": one.spec.scheme, "seed": one.spec.seed, "fold": one.spec.fold, "group_id": one.spec.group}
+            | {"hash": one.hash, "run": one.run, "state": one.state}
+            for one in decided
+        ]
+    if as_json:
+        print_json({"sweep": plan.id, "progress": rows[0] if rows else None, "cells": cells, "acts": acts})
+        return
+    grid = make_grid(cells, plan.cells)
+    lines = [
+        [scheme, *(grid.cells[scheme, place].text if (scheme, place) in grid.cells else "" for place in grid.places)]
+        for scheme in grid.schemes
+    ]
+    print_table(["scheme", *grid.places], lines)
+    console = Console()
+    for row in rows:
+        workers = sum(worker["alive"] for worker in reader.query("workers").to_pylist())
+        said = (counts_text(row), left_text(row, workers), budget_text(row))
+        console.print(" · ".join(text for text in said if text), highlight=False)
+    if not rows:
+        console.print(f"{plan.id} was not launched yet.", highlight=False, markup=False)
+    todo = [said.format(count(acts[act], "run")) for act, said in ACTS.items() if acts[act]]
+    console.print(f"A launch now would {' and '.join(todo) if todo else 'do nothing'}.", highlight=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, get_args
 
 import streamlit as st
@@ -16,7 +15,7 @@ from app.charts.precision import schedule_chart
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
-from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_toml
+from app.launch_plan import LaunchPlan, command_lines, parse_seeds, python_text, split_schemes, sweep_name, sweep_toml
 from app.own_files import choose_own_files
 from app.phrases import count, duration, literal, sentence_case
 from app.schedules import Planned, planned
@@ -28,7 +27,8 @@ from engine.models import MODELS
 from engine.objectives import OBJECTIVES
 from engine.scheme import parse_scheme
 from engine.schemes import RECIPES
-from engine.spec import RunSpec, TrainingSpec
+from engine.spec import RunSpec, TrainingSpec, read_toml
+from engine.sweep import expand
 from store.client import StoreUnavailable
 
 EXAMPLES = list(dict.fromkeys(example for recipe in RECIPES.values() for example in recipe.examples))
@@ -328,16 +328,21 @@ def show_schedules(plan: LaunchPlan) -> None:
         )
 
 
-def launch(plan: LaunchPlan, priority: int) -> None:
-    """Launch all the runs or none, and say which."""
-    name = f"{plan.dataset['name']}-{plan.model['name']}-{datetime.now(UTC):%Y%m%d-%H%M%S}" if plan.size > 1 else None
+def launch(plan: LaunchPlan, priority: int, again: bool) -> None:
+    """Launch all the runs or none, and say which. Several are a sweep: what is there already is not trained again."""
     try:
-        runs = acts.launch(plan.specs(), priority=priority, sweep=name)
+        if plan.size == 1:
+            done = {"runs": acts.launch(plan.specs(), priority=priority, sweep=None), "sweep": None, "new": 1}
+        else:
+            text = sweep_toml(plan, sweep_name(plan), priority)
+            launched = acts.launch_sweep(expand(read_toml(text, "the launch")), again=again)
+            runs, new = [run for run in launched.runs if run], launched.launched + launched.resumed
+            done = {"runs": runs, "sweep": launched.sweep, "new": new}
     except BitfrontError as error:
         st.session_state["launch_fault"] = str(error)
         st.session_state.pop("launched", None)
     else:
-        st.session_state["launched"] = {"runs": runs, "sweep": name}
+        st.session_state["launched"] = done
         st.session_state.pop("launch_fault", None)
 
 
@@ -350,13 +355,22 @@ def show_outcome() -> None:
     if launched:
         chosen = launched["runs"][:MOST_LINKED]
         parameters = {"run": ",".join(chosen)} | ({"sweep": launched["sweep"]} if launched["sweep"] else {})
-        st.success(f"Launched {count(len(launched['runs']), 'run')}.", icon=":material/check:")
+        there = len(launched["runs"]) - launched["new"]
+        rest = f"; {count(there, 'run')} {'was' if there == 1 else 'were'} there already" if there else ""
+        st.success(f"Launched {count(launched['new'], 'run')}{rest}.", icon=":material/check:")
         st.page_link(
             "views/runs.py",
             label="Watch these runs",
             icon=":material/monitoring:",
             query_params=parameters,
         )
+        if launched["sweep"]:
+            st.page_link(
+                "views/sweeps.py",
+                label="See the whole grid",
+                icon=":material/grid_on:",
+                query_params={"sweep": launched["sweep"]},
+            )
 
 
 def show_equivalents(plan: LaunchPlan, priority: int) -> None:
@@ -364,8 +378,7 @@ def show_equivalents(plan: LaunchPlan, priority: int) -> None:
     command, python, toml = st.tabs(["Command line", "Python", "Sweep file"])
     command.code(command_lines(plan), language="bash", wrap_lines=True)
     python.code(python_text(plan), language="python", wrap_lines=True)
-    name = f"{plan.dataset['name']}-{plan.model['name']}"
-    toml.code(sweep_toml(plan, name, priority), language="toml", wrap_lines=True)
+    toml.code(sweep_toml(plan, sweep_name(plan), priority), language="toml", wrap_lines=True)
 
 
 st.title("Launch")
@@ -379,6 +392,11 @@ with estimate, st.container(border=True):
         show_estimate(plan)
     for fault in faults:
         st.error(literal(fault), icon=":material/error:")
+    again = (plan is not None and plan.size > 1) and st.toggle(
+        "Train again what is there already",
+        key="again",
+        help="Off: runs of the same settings that this code has finished, or that go on, are not launched twice.",
+    )
     if (
         st.button(
             f"Launch {count(plan.size, 'run')}" if plan and plan.size else "Launch",
@@ -390,7 +408,7 @@ with estimate, st.container(border=True):
         )
         and plan
     ):
-        launch(plan, priority)
+        launch(plan, priority, again)
     if why := acts.why_not():
         st.caption(f":material/lock: {sentence_case(why)}.")
     show_outcome()

@@ -167,9 +167,9 @@ def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
                 ceilings = [found for part in parts for found in part.ceiling(component, layer, bucket)]
                 format = min(ceilings, key=lambda format: format.bits, default=FP32)
                 if format != FP32:
-                    said = (part.granularity(component, layer) for part in parts)
                     usual: Granularity = "tensor" if component == "att" else "row"
-                    granularity: Granularity = next((each for each in said if each is not None), usual)
+                    said = [found for part in parts if (found := part.granularity(component, layer))]
+                    granularity = said[0] if said else usual
                     quantization = Quantization(format, granularity if format.ranged else "tensor")
                     rules += [Rule(site, quantization, layer=layer, bucket=bucket) for site in sites]
     return tuple(rules)

@@ -4,7 +4,7 @@ FROM (
     SELECT 'dataset' AS kind, dataset AS value FROM runs
     UNION ALL SELECT 'model', model FROM runs
     UNION ALL SELECT 'scheme', scheme FROM runs
-    UNION ALL SELECT 'sweep', sweep FROM runs WHERE sweep IS NOT NULL
+    UNION ALL SELECT 'sweep', sweep FROM sweep_runs
     UNION ALL SELECT 'tag', unnest(tags) FROM runs
 )
 GROUP BY kind, value

@@ -5,7 +5,7 @@
 -- $model text=: only this architecture
 -- $scheme text=: only this scheme
 -- $search text=: only groups with a run whose id, name, dataset, model, scheme, sweep, tags or notes contain this text
--- $sweep text=: only groups with a run of this sweep
+-- $sweep text=: only groups with a run that stands for a cell of this sweep
 -- $groups list=: only these group ids
 -- $scope text= {inference|training}: scope of the densities; empty: each group's headline scope
 -- $coverage text=quantized part {quantized part|whole step}: coverage of the densities
@@ -16,7 +16,7 @@ WITH asked AS (
     WHERE ($dataset = '' OR dataset = $dataset)
       AND ($model = '' OR model = $model)
       AND ($scheme = '' OR scheme = $scheme)
-      AND ($sweep = '' OR sweep = $sweep)
+      AND ($sweep = '' OR run IN (SELECT run FROM sweep_runs WHERE sweep = $sweep))
       AND ($groups = '' OR group_id IN (SELECT unnest(string_split($groups, ','))))
       AND ($search = '' OR contains(
             lower(concat_ws(' ', run, name, dataset, model, scheme, sweep, array_to_string(tags, ' '), notes)),

@@ -4,7 +4,7 @@
 -- $model text=: only this architecture
 -- $scheme text=: only this scheme
 -- $search text=: only runs whose id, name, dataset, model, scheme, sweep, tags or notes contain this text
--- $sweep text=: only runs of this sweep
+-- $sweep text=: only runs that stand for a cell of this sweep
 -- $runs list=: only these run ids
 -- $limit integer=200 0..1000000: at most so many rows
 -- $offset integer=0 0..: leave out so many first
@@ -15,7 +15,7 @@ WITH page AS (  -- chosen from the narrow table first: joining all runs would co
       AND ($dataset = '' OR dataset = $dataset)
       AND ($model = '' OR model = $model)
       AND ($scheme = '' OR scheme = $scheme)
-      AND ($sweep = '' OR sweep = $sweep)
+      AND ($sweep = '' OR run IN (SELECT run FROM sweep_runs WHERE sweep = $sweep))
       AND ($runs = '' OR run IN (SELECT unnest(string_split($runs, ','))))
       AND ($search = '' OR contains(
             lower(concat_ws(' ', run, name, dataset, model, scheme, sweep, array_to_string(tags, ' '), notes)),

@@ -1,6 +1,6 @@
--- The runs of one sweep, in the order of their submission; columns as in `runs`.
--- $sweep text: name of the sweep
+-- The runs that stand for a sweep's cells, in the order of their submission; columns as in `runs`.
+-- $sweep text: id of the sweep
 SELECT * EXCLUDE (parameters, provenance)
 FROM run_rows
-WHERE sweep = $sweep
+WHERE run IN (SELECT run FROM sweep_runs WHERE sweep = $sweep)
 ORDER BY submitted_at, run

@@ -9,10 +9,13 @@ import pytest
 from app import acts, connection, visitor
 from app.acts import NotAllowed
 from engine.settings import Settings
+from engine.sweep import expand
 from tests.tasks.stack import karate
 
 ACTS: dict[str, Callable[[], object]] = {
     "launch": lambda: acts.launch([karate()], priority=5, sweep=None),
+    "launch sweep": lambda: acts.launch_sweep(expand({"spec": {"dataset": "karate", "model": "gcn"}})),
+    "cancel sweep": lambda: acts.cancel_sweep("mine@0"),
     "cancel": lambda: acts.cancel(["run1"]),
     "cancel all": acts.cancel_all,
     "resume": lambda: acts.resume({"run1": 1}),

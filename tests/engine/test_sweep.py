@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from engine.errors import InputError
-from engine.sweep import Sweep, expand, with_settings
+from engine.sweep import Sweep, expand, read_sweep_file, with_settings
 
 TABLE: dict[str, Any] = {
     "name": "formats",
@@ -58,10 +60,9 @@ def test_blocks_are_grids_of_their_own_over_the_base():
             "runs": [{"model": "gcn"}, {"model": "gcn(hidden=8)", "scheme": ["int8", "int4"], "training": {"lr": 0.2}}],
         }
     ).runs
-    first = [(0, "cora", 16, "fp32", 0.1), (0, "karate", 16, "fp32", 0.1)]
-    second = [(0, dataset, 8, scheme, 0.2) for dataset in ("cora", "karate") for scheme in ("int8", "int4")]
+    of_each = [(16, "fp32", 0.1), (8, "int8", 0.2), (8, "int4", 0.2)]
     found = [(run.seed, run.dataset.name, run.model.hidden, run.scheme, run.training.lr) for run in runs]  # pyright: ignore
-    assert found[:6] == [*first, *second]
+    assert found[:6] == [(0, dataset, *rest) for dataset in ("cora", "karate") for rest in of_each]
     assert {run.training.epochs for run in runs} == {5}
     assert [run.seed for run in runs] == [0] * 6 + [1] * 6
 
@@ -125,8 +126,9 @@ def test_a_published_figure_may_be_of_a_measured_quantity():
         ({"seeds": [1, 1]}, "seeds = [1, 1] names a seed twice"),
         (
             {"sede": 1},
-            "unknown setting 'sede': did you mean seeds or spec or baseline? "
-            "Allowed: name, seeds, folds, priority, spec, runs, baseline, compare, published, measure",
+            "unknown setting 'sede': did you mean seeds or exclude or spec? "
+            "Allowed: name, seeds, folds, epochs, priority, budget, spec, runs, exclude, baseline, compare, published, "
+            "measure",
         ),
         ({"runs": [{"scheme": []}]}, "spec.scheme is an empty list: name at least one value"),
         (
@@ -171,6 +173,15 @@ def test_a_published_figure_may_be_of_a_measured_quantity():
             {"published": [{**PUBLISHED, "provenance": "recalled"}]},
             "published.0.provenance = 'recalled' is not allowed: it should be 'given'",
         ),
+        (
+            {"runs": [{"priority": 11}]},
+            "runs.priority = 11 is not allowed: it is a whole number from 0 (first) to 9 (last)",
+        ),
+        (
+            {"budget": {"hours": 0}},
+            "budget.hours = 0 is not allowed: it should be greater than 0",
+        ),
+        ({"name": "a@b"}, "name = 'a@b' is not allowed: string should match pattern '^[^@,]+$'"),
         ({"spec": {"dataset": [], "model": "gcn"}}, "spec.dataset is an empty list: name at least one value"),
         (
             {"spec": {"dataset": "cora", "model": "gcn", "seed": 1}},
@@ -193,6 +204,66 @@ def test_slips_are_refused(change: dict[str, Any], message: str):
     with pytest.raises(InputError) as caught:
         expand({**TABLE, **change})
     assert str(caught.value) == message
+
+
+def test_seeds_are_checked_by_themselves():
+    with pytest.raises(InputError) as caught:
+        expand({**TABLE, "seeds": [0, -1]})
+    assert str(caught.value) == "seed = -1 is not allowed: it should be greater than or equal to 0"
+
+
+def test_seeds_may_be_a_range():
+    assert {run.seed for run in expand({**TABLE, "seeds": {"from": 2, "to": 6, "step": 2}}).runs} == {2, 4, 6}
+
+
+def test_schemes_take_turns_wherever_they_stand_in_the_file():
+    table = {
+        "seeds": 2,
+        "spec": {"scheme": ["fp32", "int8"], "dataset": ["cora", "karate"], "model": "gcn"},
+        "runs": [{"training": {"lr": [0.1, 0.2]}}, {"scheme": "int4"}],
+    }
+    sweep = expand(table)
+    found = [(run.seed, run.dataset.name, run.scheme, run.training.lr) for run in sweep.runs]
+    turns = [("fp32", 0.1), ("int8", 0.1), ("int4", 0.01), ("fp32", 0.2), ("int8", 0.2)]
+    assert found == [(seed, dataset, *turn) for seed in (0, 1) for dataset in ("cora", "karate") for turn in turns]
+    assert [cell.scheme for cell in sweep.cells] == ["fp32"] * 4 + ["int8"] * 4 + ["int4"] * 2
+
+
+def test_folds_come_before_places():
+    table = {"folds": 3, "spec": {"dataset": "mutag", "model": ["gcn", "gin"], "scheme": ["fp32", "int8"]}}
+    found = [(run.fold, run.model.name, run.scheme) for run in expand(table).runs]
+    assert found == [
+        (fold, model, scheme) for fold in range(3) for model in ("gcn", "gin") for scheme in ("fp32", "int8")
+    ]
+
+
+def test_a_run_is_the_same_whether_it_is_copied_or_read():
+    for run in expand({"seeds": 2, "folds": 3, "spec": {"dataset": "mutag", "model": "gin", "scheme": "int8"}}).runs:
+        again = type(run).parse(run.model_dump())
+        assert (again, again.hash) == (run, run.hash)
+
+
+def test_a_sweep_is_the_same_whenever_it_is_read_and_another_with_other_runs():
+    assert expand(TABLE).id == expand({**TABLE, "priority": 2, "budget": {"hours": 1}}).id
+    assert expand(TABLE).id.startswith("formats@")
+    assert expand(TABLE).id != expand(TABLE, seeds=3).id
+    assert expand(expand(TABLE, seeds=3, epochs=2, priority=1).table) == expand(TABLE, seeds=3, epochs=2, priority=1)
+
+
+def test_a_block_may_have_a_priority_of_its_own():
+    sweep = expand({**TABLE, "priority": 7, "runs": [{}, {"scheme": "int4", "priority": 1}]})
+    assert {(run.scheme, sweep.priority_of(run)) for run in sweep.runs} == {("fp32", 7), ("int8", 7), ("int4", 1)}
+
+
+def test_a_file_may_be_json(tmp_path: Path):
+    (tmp_path / "sweep.json").write_text(json.dumps(TABLE))
+    assert read_sweep_file(tmp_path / "sweep.json") == TABLE
+    (tmp_path / "broken.json").write_text("[1,")
+    with pytest.raises(InputError) as caught:
+        read_sweep_file(tmp_path / "broken.json")
+    assert str(caught.value) == (
+        f"{tmp_path / 'broken.json'} is not valid JSON: Expecting value: line 1 column 4 (char 3)"
+    )
 
 
 def test_settings_open_a_component_that_was_given_as_text():

@@ -25,6 +25,8 @@ from engine.events import (
     RunQueued,
     RunStarted,
     Summary,
+    SweepCell,
+    SweepLaunched,
     WorkerHeartbeat,
 )
 from engine.settings import Settings
@@ -48,6 +50,33 @@ def event(run: str, attempt: int, seq: int, body: Body, at: float | None = None)
 
 def queued(run: str, at: float = BEGAN, sweep: str | None = None, priority: int = 5, **changes: Any) -> Envelope:
     return event(run, 0, 0, RunQueued(spec=spec(**changes), sweep=sweep, priority=priority), at)
+
+
+def launched(
+    sweep: str,
+    runs: Sequence[tuple[str | None, bool]],
+    at: float = BEGAN,
+    hours: float | None = None,
+    **changes: Any,
+) -> Envelope:
+    """A sweep of so many seeds: the run of each, and whether the sweep launched it."""
+    cells = []
+    for seed, (run, own) in enumerate(runs):
+        found = RunSpec.parse(spec(seed=seed, **changes))
+        cells.append(
+            SweepCell(
+                group=found.group,
+                dataset=found.dataset.name,
+                model=found.model.name,
+                scheme=found.scheme,
+                seed=seed,
+                hash=found.hash,
+                run=run,
+                own=own,
+            )
+        )
+    body = SweepLaunched(sweep=sweep, name=sweep, table={"spec": {}}, cells=cells, most_hours=hours)
+    return event("", 0, 0, body, at)
 
 
 def started(run: str, attempt: int = 1, total_epochs: int = 3, **provenance: Any) -> Envelope:

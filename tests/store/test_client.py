@@ -81,7 +81,7 @@ def test_a_list_too_long_for_an_address_is_asked_all_the_same(shared_service: Se
 @pytest.mark.parametrize(
     ("name", "parameters", "message"),
     [
-        ("runz", {}, "unknown query 'runz': did you mean run or runs? Allowed: artifacts, attempts, counts, "),
+        ("runz", {}, "unknown query 'runz': did you mean run or runs? Allowed: alike, artifacts, attempts, "),
         ("runs", {"limit": "many"}, "limit = 'many' is not allowed: it should be a whole number"),
         ("runs", {"limit": -1}, "limit = -1 is not allowed: it should be from 0 to 1000000"),
         ("runs", {"offset": -1}, "offset = -1 is not allowed: it should be at least 0"),

@@ -351,7 +351,7 @@ def test_a_header_that_cannot_be_read_is_refused() -> None:
 def test_a_required_parameter_is_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
     with pytest.raises(InputError) as failure:
         ask(connection, "sweep")
-    assert str(failure.value) == "the query 'sweep' needs the parameter 'sweep': name of the sweep"
+    assert str(failure.value) == "the query 'sweep' needs the parameter 'sweep': id of the sweep"
 
 
 def test_ten_thousand_runs_are_listed_quickly(connection: duckdb.DuckDBPyConnection) -> None:

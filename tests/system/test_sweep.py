@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,17 @@ def test_a_sweep_is_waited_for_compared_and_shown_again(up: Up, tmp_path: Path) 
         runs = client.query("runs", scheme="int4")["run"].to_pylist()
         assert set(client.query("diagnostics", runs=runs)["run"].to_pylist()) == set(runs)
 
+    again = bitfront(up.home, "sweep", str(file), "--wait", *short, COLUMNS="200")
+    assert (again.returncode, again.stdout) == (0, waited.stdout)
+    nothing = r"0 runs launched as study@\w{8}; 4 had finished before \(--again trains them again\)\.\n"
+    assert re.fullmatch(nothing, again.stderr)
+
+    longer = bitfront(up.home, "sweep", str(file), "--seeds", "2", "--epochs", "100000", "--json")
+    counts = json.loads(longer.stdout)
+    assert (counts["launched"], counts["finished"], len(counts["runs"])) == (4, 0, 4)
+    cancelled = bitfront(up.home, "cancel", counts["sweep"])
+    assert cancelled.stdout == f"{counts['sweep']}: cancel asked for 4 runs\n"
+
     other = tmp_path / "measured.toml"
     other.write_text(MEASURED)
     measured = bitfront(up.home, "sweep", str(other), "--wait", "--json")
@@ -73,3 +85,12 @@ def test_a_sweep_is_waited_for_compared_and_shown_again(up: Up, tmp_path: Path) 
     assert bitfront(up.home, "down").returncode == 0
     again = bitfront(up.home, "sweep", str(file), "--table", *short, COLUMNS="200")
     assert (again.returncode, again.stdout) == (0, waited.stdout)
+    status = bitfront(up.home, "sweep", str(file), "--status", *short, COLUMNS="200").stdout.splitlines()
+    assert [line.split() for line in status[:3]] == [
+        ["scheme", "karate", "·", "gcn"],
+        ["fp32", "2", "of", "2"],
+        ["int4", "2", "of", "2"],
+    ]
+    assert status[3:] == ["4 of 4 runs finished", "A launch now would do nothing."]
+    listed = json.loads(bitfront(up.home, "list", "sweeps", "--json").stdout)
+    assert [(row["total"], row["finished"], row["cancelled"]) for row in listed] == [(1, 1, 0), (4, 0, 4), (4, 4, 0)]

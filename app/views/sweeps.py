@@ -1,0 +1,278 @@
+"""Sweeps: how far each is and when it will be done, its grid of cells, what failed; cancel it, or have it go on."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from app import acts
+from app.connection import ask_rows
+from app.live import live, redraw
+from app.phrases import count, duration, literal, sentence_case
+from app.sweep_grid import OVER, Grid, budget_text, counts_text, left_text, make_grid
+from app.theme import faded
+from engine.errors import BitfrontError, InputError
+from engine.spec import RunSpec
+from engine.sweep import Sweep, expand
+
+Row = dict[str, Any]
+
+LIVE_SECONDS, IDLE_SECONDS = 2, 10
+MOST_LINKED = 40
+"""Runs of a cell that a link names: as many as the Runs page draws."""
+
+CELL_COLORS = {
+    "finished": "#15803d",
+    "running": "#1d6fd8",
+    "cancelling": "#c2620c",
+    "failed": "#c81e1e",
+    "cancelled": "#a16207",
+}
+"""Background of a cell by what stands out in it; nothing has begun where there is none."""
+
+
+def chosen_sweep(rows: Sequence[Row]) -> str | None:
+    """The sweep in the address; without one, the newest."""
+    asked = str(st.query_params.get("sweep", ""))
+    return asked or (rows[0]["sweep"] if rows else None)
+
+
+def workers_alive() -> int:
+    return sum(row["alive"] for row in ask_rows("workers"))
+
+
+def is_going(row: Row) -> bool:
+    return row["running"] + row["queued"] > 0
+
+
+def show_empty() -> None:
+    with st.container(border=True, horizontal_alignment="center"):
+        st.subheader("No sweeps yet", text_alignment="center")
+        st.caption(
+            "A sweep is a launch of several runs: pick several schemes or seeds on the Launch page, or launch a file "
+            "with `bitfront sweep FILE.toml`.",
+            text_alignment="center",
+        )
+        st.page_link("views/launch.py", label="Launch", icon=":material/play_arrow:")
+
+
+def _picked(key: str, shown: list[str]) -> None:
+    rows = st.session_state[key].selection.rows
+    st.query_params.pop("cell", None)
+    if rows and rows[0] < len(shown):
+        st.query_params["sweep"] = shown[rows[0]]
+
+
+def show_list(rows: list[Row], chosen: str | None, workers: int) -> None:
+    """Every sweep in a line; picking one puts it into the address."""
+    shown = [row["sweep"] for row in rows]
+    key = f"sweeps-{zlib.crc32(' '.join(shown).encode()):x}"  # other rows, other table: row numbers are its selection
+    ended = [row["finished"] + row["failed"] + row["cancelled"] for row in rows]
+    st.dataframe(
+        {
+            "Sweep": shown,
+            "Progress": [100 * n / row["total"] for n, row in zip(ended, rows, strict=True)],
+            "Runs": [row["total"] for row in rows],
+            "Finished": [row["finished"] for row in rows],
+            "Going": [row["running"] + row["queued"] for row in rows],
+            "Failed": [row["failed"] for row in rows],
+            "Cancelled": [row["cancelled"] for row in rows],
+            "Missing": [row["missing"] for row in rows],
+            "Time left": [_left(row, workers) for row in rows],
+            "Worker hours": [row["hours"] for row in rows],
+            "Launched": [row["first_submitted"] for row in rows],
+        },
+        key=key,
+        hide_index=True,
+        on_select=lambda: _picked(key, shown),
+        selection_mode="single-row",
+        selection_default={"selection": {"rows": [shown.index(chosen)] if chosen in shown else []}},
+        height=min(38 + 35 * len(shown), 248),
+        alt="Sweeps, newest first",
+        column_config={
+            "Progress": st.column_config.ProgressColumn(format="%d%%", min_value=0, max_value=100, width="small"),
+            "Missing": st.column_config.NumberColumn(help="Cells that no run stands for: the budget allowed none."),
+            "Worker hours": st.column_config.NumberColumn(
+                format="%.2f", help="Time that workers have spent on what the sweep launched."
+            ),
+            "Launched": st.column_config.DatetimeColumn(format="distance"),
+        },
+    )
+
+
+def _left(row: Row, workers: int) -> str:
+    if not is_going(row):
+        return ""
+    return "unknown" if row["seconds_left"] is None else duration(row["seconds_left"] / max(workers, 1))
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def plan_of(table: str) -> Sweep | None:
+    """The sweep that a launch's table gives; None where it names what is not installed here."""
+    try:
+        return expand(json.loads(table))
+    except InputError:
+        return None
+
+
+def _do(act: Callable[[], str]) -> None:
+    """Carry out what a button asks for, and say how it went."""
+    try:
+        said = act()
+    except BitfrontError as error:
+        st.session_state["sweep_fault"] = str(error)
+    else:
+        st.session_state.pop("sweep_fault", None)
+        st.toast(said)
+
+
+def _cancel(sweep: str) -> str:
+    return f"Asked to cancel {count(acts.cancel_sweep(sweep), 'run')}."
+
+
+def _go_on(plan: Sweep) -> str:
+    launched = acts.launch_sweep(plan)
+    return f"Launched {count(launched.launched, 'run')}; {launched.resumed} go on."
+
+
+def show_acts(row: Row, plan: Sweep | None) -> None:
+    """Cancel what goes on; launch what failed, was cancelled or is missing."""
+    if acts.may_change():
+        undone = row["failed"] + row["cancelled"] + row["missing"]
+        with st.container(horizontal=True, gap="small"):
+            if is_going(row):
+                st.button(
+                    f"Cancel {count(row['running'] + row['queued'], 'run')}",
+                    icon=":material/cancel:",
+                    key="cancel-sweep",
+                    help="What this sweep launched; runs that were there before it go on.",
+                    on_click=_do,
+                    args=(partial(_cancel, row["sweep"]),),
+                )
+            if undone and plan is not None:
+                st.button(
+                    f"Go on with {count(undone, 'run')}",
+                    icon=":material/resume:",
+                    key="resume-sweep",
+                    help="What failed or was cancelled goes on from its last checkpoint; what is missing is launched.",
+                    on_click=_do,
+                    args=(partial(_go_on, plan),),
+                )
+    elif why := acts.why_not():
+        st.caption(f":material/lock: {sentence_case(why)}.")
+    if fault := st.session_state.get("sweep_fault"):
+        st.error(literal(fault), icon=":material/cloud_off:", title="Not done")
+
+
+def cell_picked(key: str, grid: Grid) -> None:
+    """Put the cell that was clicked into the address, as ``scheme|place``."""
+    cells = st.session_state[key].selection.cells
+    if not cells:
+        st.query_params.pop("cell", None)
+        return
+    row, column = cells[0]
+    scheme = grid.schemes[row]
+    if (scheme, column) in grid.cells:
+        st.query_params["cell"] = f"{scheme}|{column}"
+
+
+def show_grid(grid: Grid) -> None:
+    """Schemes down, places across; a click on a cell leads to its runs."""
+    texts = {
+        place: [grid.cells[scheme, place].text if (scheme, place) in grid.cells else "" for scheme in grid.schemes]
+        for place in grid.places
+    }
+    frame = pd.DataFrame({"Scheme": grid.schemes, **texts})
+
+    def background(column: pd.Series) -> list[str]:
+        found = [grid.cells.get((scheme, str(column.name))) for scheme in grid.schemes]
+        colors = [CELL_COLORS.get(cell.state) if cell else None for cell in found]
+        return [f"background-color: {faded(color, 0.22)}" if color else "" for color in colors]
+
+    key = f"grid-{zlib.crc32(' '.join([*grid.schemes, *grid.places]).encode()):x}"
+    st.dataframe(
+        frame.style.apply(background, subset=list(grid.places)),
+        key=key,
+        hide_index=True,
+        on_select=lambda: cell_picked(key, grid),
+        selection_mode="single-cell",
+        height=min(38 + 35 * len(grid.schemes), 738),
+        alt="Cells of the sweep: finished runs of each scheme on each dataset and architecture",
+        column_config={"Scheme": st.column_config.TextColumn(pinned=True)},
+    )
+
+
+def show_cell(grid: Grid, sweep: str) -> None:
+    """The cell in the address, with the way to its runs."""
+    scheme, _, place = str(st.query_params.get("cell", "")).rpartition("|")
+    cell = grid.cells.get((scheme, place))
+    if cell is None:
+        st.caption("Pick a cell to see its runs.")
+        return
+    st.markdown(f"**{literal(scheme)}** on **{literal(place)}**: {literal(cell.text)}")
+    if cell.runs:
+        st.page_link(
+            "views/runs.py",
+            label=f"Watch {count(len(cell.runs), 'run')}",
+            icon=":material/monitoring:",
+            query_params={"sweep": sweep, "run": ",".join(cell.runs[:MOST_LINKED])},
+        )
+
+
+def show_failures(cells: list[Row]) -> None:
+    """Why runs have failed, each reason once."""
+    reasons = Counter(row["reason"] or "no reason was given" for row in cells if row["state"] == "failed")
+    for reason, n in reasons.most_common():
+        st.error(literal(reason), title=f"{count(n, 'run')} failed", icon=":material/error:")
+
+
+def specs_of(plan: Sweep | None) -> tuple[RunSpec, ...]:
+    return plan.cells if plan is not None else ()
+
+
+def sweep_card(sweep: str, going: bool) -> None:
+    """The live part: progress, what can be done, the grid; draws the page again when the sweep begins or ends."""
+    rows = ask_rows("sweeps", sweep=sweep)
+    cells = ask_rows("sweep_cells", sweep=sweep)
+    workers = workers_alive()
+    if not rows:
+        st.info(f"There is no sweep {literal(sweep)} here.", icon=":material/search_off:")
+        return
+    row = rows[0]
+    ended = sum(cell["state"] in OVER for cell in cells) - row["missing"]
+    said = " · ".join(text for text in (counts_text(row), left_text(row, workers)) if text)
+    st.progress(ended / max(row["total"] - row["missing"], 1), text=literal(said))
+    if budget := budget_text(row):
+        st.caption(f":material/savings: {literal(budget)}")
+    plan = plan_of(row["plan"]) if row["plan"] else None
+    show_acts(row, plan)
+    grid = make_grid(cells, specs_of(plan))
+    show_grid(grid)
+    show_cell(grid, sweep)
+    show_failures(cells)
+    if is_going(row) != going:
+        redraw()
+
+
+st.title("Sweeps")
+sweeps = ask_rows("sweeps")
+if not sweeps:
+    show_empty()
+else:
+    chosen = chosen_sweep(sweeps)
+    show_list(sweeps, chosen, workers_alive())
+    if chosen is not None:
+        with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+            st.subheader(literal(chosen), width="content")
+            st.page_link(
+                "views/runs.py", label="All runs", icon=":material/monitoring:", query_params={"sweep": chosen}
+            )
+        going = any(is_going(row) for row in sweeps if row["sweep"] == chosen)
+        live(LIVE_SECONDS if going else IDLE_SECONDS, sweep_card)(chosen, going)

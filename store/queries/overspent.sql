@@ -1,0 +1,8 @@
+-- Runs that go on, of sweeps whose workers have spent the hours that they may: what the dispatcher cancels.
+SELECT DISTINCT o.run
+FROM sweeps s
+JOIN sweep_hours h ON h.sweep = s.sweep
+JOIN sweep_runs o ON o.sweep = s.sweep AND o.own
+JOIN runs r ON r.run = o.run
+WHERE h.hours >= s.most_hours AND r.state IN ('queued', 'running')
+ORDER BY o.run
