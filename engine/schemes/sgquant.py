@@ -168,7 +168,7 @@ def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
                 format = min(ceilings, key=lambda format: format.bits, default=FP32)
                 if format != FP32:
                     usual: Granularity = "tensor" if component == "att" else "row"
-                    said = [found for part in parts if (found := part.granularity(component, layer))]
+                    said: list[Granularity] = [found for part in parts if (found := part.granularity(component, layer))]
                     granularity = said[0] if said else usual
                     quantization = Quantization(format, granularity if format.ranged else "tensor")
                     rules += [Rule(site, quantization, layer=layer, bucket=bucket) for site in sites]
