@@ -42,7 +42,7 @@ class Told:
     granularity: str
     """The space's; "own" where it is a scheme with gaps."""
     reference: float | None
-    """fp32's validation metric."""
+    """fp32's validation metric, fine-tuned as candidates are."""
     fp32_cost: float | None
     epsilon: float | None
     budget: float | None
@@ -78,7 +78,8 @@ def told(row: Row, trials: Sequence[Row], provenance: str | None = None) -> Told
     file = json.loads(row["file"])
     reference = next((each for each in trials if each["stage"] == "reference"), None)
     cost = fp32_cost(file, provenance)
-    known = reference or {}
+    baseline = next((each for each in trials if each["stage"] == "baseline" and each["val_best"] is not None), None)
+    known = baseline or reference or {}
     return Told(
         search=row["search"],
         title=f"{row['name']} ({row['search'][-4:]})",

@@ -15,6 +15,8 @@ from app.theme import ACCENT, faded
 PALETTE = ("#1498f7", "#d1801d", "#15753a", "#ba0c95", "#732afe", "#899099")
 """Colours of the searches that are compared, and of the granularities."""
 DASHES = ("solid", "dash", "dot", "dashdot")
+NEAR, MOST_LOST = 10, 0.3
+"""How many times the allowed drop the chart shows at first, and which share of the points must lie there."""
 FIRST, LATER = "first batch, at random", "later batches"
 
 
@@ -82,12 +84,25 @@ def search_front(told: Told, *, winner: str = "", height: int = 380) -> go.Figur
             annotation={"text": f"fp32 {told.reference:.{digits(told.unit)}f} − {told.epsilon:g}", "xanchor": "left"},
             annotation_position="bottom left",
         )
+    about = _about(told)
     figure.update_layout(
         **chart_layout(height=height, revision=told.search),
         xaxis=axis("Saving (×)" if by_saving else told.figure.replace("_", " ").capitalize()),
-        yaxis=axis(f"Validation {told.metric} ({told.unit})" if told.unit else f"Validation {told.metric}"),
+        yaxis=axis(f"Validation {told.metric} ({told.unit})" if told.unit else f"Validation {told.metric}", **about),
     )
     return figure
+
+
+def _about(told: Told) -> dict[str, list[float]]:
+    """Where the upright axis begins and ends at first: near the goal, if enough lies there, so that a few
+    configurations that lose everything do not press the others into a line."""
+    if told.reference is None or not told.higher_is_better:
+        return {}
+    low = told.reference - max(NEAR * (told.epsilon or 1.0), NEAR / 2)
+    near = [each.value for each in told.candidates if each.value >= low]
+    if len(near) < MOST_LOST * len(told.candidates) or len(near) == len(told.candidates):
+        return {}
+    return {"range": [low, max([*near, told.reference]) + 0.5]}
 
 
 def predicted_chart(told: Told, *, height: int = 380) -> go.Figure:

@@ -181,7 +181,10 @@ def show_charts(found: Told, others: list[Told], winner: str) -> None:
         if found.fp32_cost is not None:
             with st.container():
                 st.markdown("**Best saving** by measured configurations")
-                st.plotly_chart(saving_chart(every), key="search-saving", config=CONFIG)
+                if any(best is not None for each in every for best in each.best_savings[-1:]):
+                    st.plotly_chart(saving_chart(every), key="search-saving", config=CONFIG)
+                else:
+                    st.info("No configuration keeps the goal so far.", icon=":material/hourglass_top:")
     if others:
         st.caption(f"With {count(len(others), 'other search', 'other searches')} of this dataset and architecture.")
 
