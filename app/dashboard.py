@@ -19,7 +19,8 @@ HERE = Path(__file__).parent
 recipe_files.forbid()  # people type schemes here, and the store holds others'
 
 st.set_page_config(page_title="Bitfront", page_icon=str(HERE / "assets" / "mark.svg"), layout="wide")
-st.logo(str(HERE / "assets" / "logo.svg"), size="large")
+if not st.context.is_embedded:
+    st.logo(str(HERE / "assets" / "logo.svg"), size="large")
 
 try:  # app/serve.py refuses this before it starts; here it holds for whoever starts Streamlit by hand
     check_reach(settings(), st.get_option("server.address") or "0.0.0.0")
@@ -63,8 +64,14 @@ page = st.navigation(
             icon=":material/scatter_plot:",
             help="Seed groups with mean ± std, and the front between accuracy and density.",
         ),
+        st.Page(
+            "views/saved.py",
+            title="Views",
+            icon=":material/bookmarks:",
+            help="Saved views of the pages with their notes, and reports made of them.",
+        ),
     ],
-    position="top",
+    position="hidden" if st.context.is_embedded else "top",  # in another page charts stand alone
 )
 
 try:
