@@ -65,6 +65,12 @@ def cancel_sweep(sweep: str) -> int:
     return sweeps.cancel(connection.settings(), sweep)
 
 
+def cancel_search(search: str) -> None:
+    """Ask to end a search and to cancel its runs. Raises NotAllowed, QueueUnavailable, StoreUnavailable."""
+    _check()
+    submit.cancel_search(connection.settings(), search)
+
+
 def cancel(runs: Sequence[str]) -> None:
     """Ask to cancel runs. Raises NotAllowed, QueueUnavailable."""
     _check()

@@ -53,6 +53,12 @@ page = st.navigation(
             help="How far each sweep is, its grid of finished, failed and missing runs; cancel it or have it go on.",
         ),
         st.Page(
+            "views/search.py",
+            title="Search",
+            icon=":material/tune:",
+            help="Looking for the bits that cost least within a drop of accuracy: front, cost model, winner.",
+        ),
+        st.Page(
             "views/compare.py",
             title="Compare",
             icon=":material/scatter_plot:",
