@@ -173,9 +173,12 @@ def show_files(compared: Compared, figures: dict[str, go.Figure]) -> None:
     synthetic = any(row["synthetic"] for row in compared.groups)
     fields = [name for name in compared.view.by if "." in name]
     runs = compared.runs.drop(columns=["about", "also"]).rename(columns={"group": "in_group"})
-    tables = {"Groups": group_table(compared.groups, "group_id", *fields), "Runs": pd.DataFrame(runs)}
+
+    def tables() -> dict[str, pd.DataFrame]:
+        return {"Groups": group_table(compared.groups, "group_id", *fields), "Runs": pd.DataFrame(runs)}
+
     with st.container(horizontal=True):
-        show_downloads(tables, "compare", synthetic=synthetic)
+        show_downloads(tables, "compare")
         show_figure_export(figures, synthetic=synthetic)
 
 
