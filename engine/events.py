@@ -339,6 +339,8 @@ class ArtifactSaved(_Body):
     kind: Literal["model", "manifest"]
     bytes: int
     sha256: str
+    content: str | None = None
+    """Of a model: the SHA-256 of its packed parameters, by which other runs start from it (``training.start_from``)."""
 
 
 MeasuredQuantity = Literal[
@@ -391,8 +393,64 @@ class WorkerHeartbeat(_Body):
     state: Literal["idle", "busy", "stopping"] = "idle"
 
 
+class SearchQueued(_Body):
+    """A person launched a search; its envelope's ``run`` is the search's id, as in the next three. Attempt 0."""
+
+    type: Literal["search_queued"] = "search_queued"
+    name: str
+    dataset: str
+    model: str
+    file: dict[str, Any]
+    """``engine.search.file.SearchFile`` as JSON."""
+
+
+class AskedTrial(_Body):
+    """A run that a search wants."""
+
+    number: int
+    """From 0, in the order in which the search asked."""
+    run: str
+    stage: str
+    """One of engine.search.course.STAGES."""
+    batch: int
+    scheme: str
+    seed: int
+    point: list[int] | None = None
+    """The places of its choices in the space; None: fp32."""
+    cost: Number = None
+    predicted: Number = None
+    """What the cost model expected of its validation metric."""
+
+
+class TrialsAsked(_Body):
+    """A search asked for these runs, which are launched in the same moment; one that is known is left as it is."""
+
+    type: Literal["trials_asked"] = "trials_asked"
+    rows: list[AskedTrial]
+
+
+class SearchCancelRequested(_Body):
+    """A person asked to end a search: it asks for no more runs. One that has ended is left as it is."""
+
+    type: Literal["search_cancel_requested"] = "search_cancel_requested"
+
+
+class SearchEnded(_Body):
+    """A search has its winner, or none for a reason; the first such word counts."""
+
+    type: Literal["search_ended"] = "search_ended"
+    reason: str | None = None
+    """Why there is no winner."""
+    result: dict[str, Any] = {}
+    """``engine.search.course.Result`` as JSON, with the winner's test metrics beside fp32's."""
+
+
+OfSearch = SearchQueued | TrialsAsked | SearchCancelRequested | SearchEnded
+"""The events of a search."""
+
 Body = Annotated[
     RunQueued
+    | OfSearch
     | CancelRequested
     | ResumeRequested
     | SweepLaunched

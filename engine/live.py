@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from typing import Any, Protocol, cast, overload
@@ -243,10 +242,9 @@ class LiveScheme(nn.Module):
                 seen.setdefault((site, named, view.layer), format)
         return ((*key, format) for key, format in seen.items())
 
-    def phases(self, epochs: int) -> Sequence[Phase]:
-        """How the run is spent, with the epochs of each phase; one phase of plain training unless asked otherwise."""
-        planned = self.scheme.phases or (Phase("train"),)
-        return [replace(phase, epochs=epochs if phase.epochs is None else phase.epochs) for phase in planned]
+    def phases(self, epochs: int, *, started: bool = False) -> Sequence[Phase]:
+        """How the run is spent, with the epochs of each phase (``Scheme.spent``)."""
+        return self.scheme.spent(epochs, started=started)
 
     @contextmanager
     def recording(self) -> Iterator[Recorder]:

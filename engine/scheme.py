@@ -313,6 +313,18 @@ class Scheme:
                 )
         return replace(self, rules=tuple(rule for rule in self.rules if rule.site in kept), required=kept)
 
+    def spent(self, epochs: int, *, started: bool = False) -> list[Phase]:
+        """How a run is spent, with the epochs of each phase; one phase of plain training unless asked otherwise.
+
+        ``epochs``: the spec's. ``started``: the run goes on from a trained model, so that what only prepares is left
+        out, and what learns lasts for all the spec's epochs.
+        """
+        planned = self.phases or (Phase("train"),)
+        if started:
+            kept = [phase for phase in planned if phase.counts]
+            planned = [replace(phase, epochs=None) if phase.learns else phase for phase in kept]
+        return [replace(phase, epochs=epochs if phase.epochs is None else phase.epochs) for phase in planned]
+
     def __str__(self) -> str:
         return self.text
 

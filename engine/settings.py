@@ -109,6 +109,11 @@ class Settings(BaseSettings):
         return self.home.expanduser() / "artifacts"
 
     @property
+    def models(self) -> Path:
+        """Trained models that runs start from, named by their content."""
+        return self.home.expanduser() / "models"
+
+    @property
     def costs(self) -> Path:
         """A user's own cost tables (engine.costs), TOML files."""
         return self.home.expanduser() / "costs"

@@ -18,8 +18,10 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializeAsAny,
+    SerializerFunctionWrapHandler,
     ValidationError,
     field_validator,
+    model_serializer,
     model_validator,
 )
 
@@ -31,7 +33,7 @@ from engine.errors import InputError
 from engine.models import MODELS, ModelSpec
 from engine.objectives import OBJECTIVES, TaskSpec
 from engine.sampling import BATCHINGS, BatchingSpec
-from engine.scheme import Scheme, parse_scheme
+from engine.scheme import Phase, Scheme, parse_scheme
 
 
 class _Part(BaseModel):
@@ -53,8 +55,20 @@ class TrainingSpec(_Part):
     """Epochs after which the learning rate is multiplied by lr_factor, again and again; 0: it stays."""
     lr_factor: Annotated[float, Field(gt=0, le=1)] = 0.5
     """What the learning rate is multiplied by every lr_step epochs."""
+    start_from: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""
+    """A trained model to go on from, by the SHA-256 of its packed parameters (``packed_sha256`` in its manifest);
+    empty: from the beginning. Phases that only prepare (fp32 before fine-tuning) are left out, and what learns lasts
+    for ``epochs``."""
     batching: str = "full"
     """How one graph's nodes are batched: full, clusters(parts=50,per_batch=5), neighbours(fanout=10)."""
+
+    @model_serializer(mode="wrap")
+    def _without_what_is_empty(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Specs that start from the beginning keep the text, and so the hash, that they had before they could not."""
+        table = write(self)
+        if not table.get("start_from"):
+            table.pop("start_from", None)
+        return table
 
     @field_validator("batching")
     @classmethod
@@ -212,6 +226,11 @@ class RunSpec(_Part):
     def parsed_scheme(self) -> Scheme:
         """The scheme's value (the spec itself keeps its text)."""
         return parse_scheme(self.scheme)
+
+    @property
+    def phases(self) -> list[Phase]:
+        """How the run is spent, with the epochs of each phase."""
+        return self.parsed_scheme.spent(self.training.epochs, started=bool(self.training.start_from))
 
     @classmethod
     def parse(cls, data: Mapping[str, Any]) -> RunSpec:

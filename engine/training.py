@@ -47,11 +47,12 @@ from engine.problem import SPLITS
 from engine.settings import Settings
 from engine.signals import SignalLog
 from engine.spec import RunSpec
+from engine.starting import start
 from engine.trained import BestModel, TrainedModel
 from engine.trainer import Trainer
 
-SIZE_FIELDS = ("nodes", "edges", "features", "classes", "graphs", "batches", "loops")
-"""What a run says of the size that it trains on: enough for the products of an epoch."""
+SIZE_FIELDS = ("nodes", "edges", "features", "classes", "graphs", "batches", "loops", "degrees")
+"""What a run says of the size that it trains on: enough for the products of an epoch, and for degree buckets."""
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,10 @@ class Training:
         size = counted_size(spec, problem)
         kind = CompiledTrainer if settings.compiled else Trainer
         self.trainer = trainer = kind(spec, problem, device, self.stepped)
+        if spec.training.start_from and self.resume is None:
+            start(trainer.model, spec, settings)
         self.best = BestModel(higher_is_better=problem.higher_is_better)
-        phases = trainer.live.phases(spec.training.epochs)
+        phases = spec.phases
         total = sum(phase.epochs or 0 for phase in phases)
         self.precision = Precision(spec, trainer.live, size, epochs=total, plateau_ratio=spec.plateau_ratio)
         self.signals = SignalLog(self.precision.window)
@@ -276,7 +279,7 @@ class Training:
         self.said = list(checkpoint.said)
         self.rows = [body for body in self.said if isinstance(body, EpochFinished)]
         self.elapsed, self._phase, self._bits = state["elapsed"], state["phase"], state["bits"]
-        phases = self.trainer.live.phases(self.spec.training.epochs)
+        phases = self.spec.phases
         first = 1 + sum(phase.epochs or 0 for phase in phases[: self._phase])
         self.trainer.enter(phases[self._phase], first)
         self.precision.restore(state["precision"])

@@ -23,6 +23,7 @@ from engine.errors import InputError
 from engine.events import EPOCH_COLUMNS, OLDEST, VERSION, Envelope, FormatChange, PrecisionChanged, WorkerHeartbeat
 from store.database import read_meta, write_meta
 from store.lifecycle import Attempt, Changes, Lifecycle, Run, UnfitEventError
+from store.searches import apply_searches
 
 BEGINNING = "0-0"
 """The stream position before any entry."""
@@ -216,6 +217,7 @@ def _write(connection: duckdb.DuckDBPyConnection, lifecycle: Lifecycle, known: s
     _write_curves(connection, changes)
     _write_summaries(connection, changes)
     _write_measurements(connection, changes)
+    apply_searches(connection, changes.searches)
     _write_sweeps(connection, changes)
     insert_rows(connection, "records_due", [{"run": run} for run in sorted(changes.ended)], "OR IGNORE")
     insert_rows(connection, "workers", list(changes.workers.values()), "OR REPLACE")

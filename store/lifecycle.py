@@ -10,6 +10,7 @@ out for ``store.ingest`` to write in bulk. The rules:
 - The first event of a newer attempt replaces what the older one left; events of older attempts are dropped.
 - A terminal event ends the run; its history heals a gap. Nothing changes a run after that, but ``ResumeRequested``:
   it queues a cancelled or failed run again, for another attempt; what its ended attempt may still say is dropped.
+- The events of a search change no run: they are handed on (store.searches).
 - A sweep's launch says which runs stand for its cells; a newer launch replaces an older one.
 - A measurement, whenever it comes, replaces an older one and changes no state.
 - A terminal event with attempt 0 or seq 0, or as the only event of a newer attempt and without a history, is a
@@ -35,6 +36,7 @@ from engine.events import (
     Envelope,
     EpochFinished,
     LedgerRecorded,
+    OfSearch,
     PrecisionChanged,
     ResumeRequested,
     RunCancelled,
@@ -167,6 +169,8 @@ class Changes:
     finished: dict[str, RunFinished] = field(default_factory=dict)
     ended: set[str] = field(default_factory=set)
     workers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    searches: list[tuple[str, datetime, OfSearch]] = field(default_factory=list)
+    """What was said of which search, and when."""
     sweeps: dict[str, tuple[datetime, SweepLaunched]] = field(default_factory=dict)
 
 
@@ -201,6 +205,8 @@ class Lifecycle:
             return self._launch(body, at)
         if isinstance(body, RunQueued):
             return self._queue(envelope, body, at)
+        if isinstance(body, OfSearch):
+            return self._of_search(envelope, body, at)
         run = self.runs.get(envelope.run)
         if run is None:
             raise UnfitEventError(f"unknown run {envelope.run!r}: its RunQueued never came, or it was deleted")
@@ -257,6 +263,12 @@ class Lifecycle:
         }
         self.changes.new_runs[envelope.run] = row
         self.runs[envelope.run] = Run(**{name: row[name] for name in _GIVEN})
+        return True
+
+    def _of_search(self, envelope: Envelope, body: OfSearch, at: datetime) -> bool:
+        if not _RUN_ID.fullmatch(envelope.run):
+            raise UnfitEventError(f"the search id {envelope.run!r} is not allowed: 1 to 64 letters, digits, - and _")
+        self.changes.searches.append((envelope.run, at, body))
         return True
 
     def _launch(self, body: SweepLaunched, at: datetime) -> bool:

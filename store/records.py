@@ -139,7 +139,7 @@ def read_record(path: Path) -> dict[str, list[dict[str, Any]]]:
         if version < 4:
             _fill_in_fourth(record)
         if version < 5:
-            record["parent"] = None  # none was kept
+            _fill_in_fifth(record)
         run = record["run"]
         tables = {
             "attempts": record.pop("attempts_detail"),
@@ -233,6 +233,13 @@ def _fill_in_fourth(record: dict[str, Any]) -> None:
     if record["diagnostics"]:
         record["diagnostics"]["accumulator_bits"] = [None] * len(record["diagnostics"]["epoch"])
     record |= {"figures": {}, "artifacts": [], "measurements": []}
+
+
+def _fill_in_fifth(record: dict[str, Any]) -> None:
+    """What a record of version 4 lacks, as migrations/to_5.sql has it."""
+    record["parent"] = None
+    for row in record["artifacts"]:
+        row["content"] = None
 
 
 def _columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:

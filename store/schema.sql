@@ -181,6 +181,7 @@ CREATE TABLE artifacts (                    -- files of a run, of its newest att
     kind VARCHAR NOT NULL,                  -- model, manifest
     bytes BIGINT NOT NULL,
     sha256 VARCHAR NOT NULL,
+    content VARCHAR,                        -- of a model: SHA-256 of its packed parameters (training.start_from)
     PRIMARY KEY (run, name)
 );
 
@@ -198,6 +199,33 @@ CREATE TABLE measurements (                 -- of the newest separate pass that 
     software JSON NOT NULL,                 -- {"package": "version"}
     measured_at TIMESTAMPTZ NOT NULL,
     PRIMARY KEY (run, quantity, variant)
+);
+
+CREATE TABLE searches (                     -- searches for a scheme (engine.search)
+    search VARCHAR PRIMARY KEY,             -- as a run id
+    name VARCHAR NOT NULL,
+    file JSON NOT NULL,                     -- the whole SearchFile
+    dataset VARCHAR NOT NULL,
+    model VARCHAR NOT NULL,
+    state VARCHAR NOT NULL CHECK (state IN ('running', 'finished', 'failed', 'cancelled')),
+    reason VARCHAR,                         -- why there is no winner
+    result JSON,                            -- engine.search.course.Result, and the winner's test metrics beside fp32's
+    submitted_at TIMESTAMPTZ NOT NULL,
+    ended_at TIMESTAMPTZ
+);
+
+CREATE TABLE trials (                       -- the runs that a search asked for
+    search VARCHAR NOT NULL,
+    number INTEGER NOT NULL,                -- from 0, in the order of asking
+    run VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL,                 -- reference, few, measure, final, confirm
+    batch INTEGER NOT NULL,
+    scheme VARCHAR NOT NULL,
+    seed INTEGER NOT NULL,
+    point INTEGER[],                        -- places of its choices in the space; NULL: fp32
+    cost DOUBLE,
+    predicted DOUBLE,                       -- what the cost model expected of the validation metric
+    PRIMARY KEY (search, number)
 );
 
 CREATE TABLE workers (

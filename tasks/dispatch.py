@@ -28,12 +28,14 @@ from tasks.connection import patient
 from tasks.dispatcher import Dispatcher
 from tasks.log import logger
 from tasks.queue import make_celery
+from tasks.searching import SearchThread
 
 PERIOD = 1.0
 """How often the store is asked, in seconds."""
 HOT_PERIOD, HOT_SECONDS = 0.1, 1.5
 """How often, and for how long, after news that concerns the dispatcher (the store takes 0.2 s to apply them)."""
 TYPES = ("run_queued", "cancel_requested", "resume_requested", "run_finished", "run_failed")
+SEARCH_NEWS = '"type":"search_queued"'
 NEWS = tuple(f'"type":"{name}"' for name in TYPES)
 
 
@@ -51,13 +53,16 @@ class Service:
         self._after = "$"
         self._hot_until = 0.0
         self._trouble = ""
+        self._holds = False
+        self.searches = SearchThread(settings, lambda: self._holds)
 
     def run(self) -> None:
         """Work until told to stop; sits out a Redis or a store that does not answer."""
         standing_by, said_ready = False, False
+        self.searches.start()
         while not self.stop.is_set():
             try:
-                holds = self.dispatcher.hold()
+                holds = self._holds = self.dispatcher.hold()
                 if not said_ready:
                     self._after = "{}-{}".format(*self.dispatcher.last_entry())
                     print(json.dumps({"ready": True}), flush=True)
@@ -74,6 +79,7 @@ class Service:
                     self._trouble = str(error)
                     logger.warning("waiting", reason=self._trouble)
                 self.stop.wait(PERIOD)
+        self.searches.end()
         with suppress(RedisError):
             self.dispatcher.let_go()
 
@@ -96,6 +102,8 @@ class Service:
                 continue
             for _, entries in answer or ():
                 self._after = entries[-1][0]
+                if any(SEARCH_NEWS in entry["e"][:300] for _, entry in entries):
+                    self.searches.news.set()
                 if any(news in entry["e"][:300] for _, entry in entries for news in NEWS):
                     now = time.monotonic()
                     self._hot_until, until = now + HOT_SECONDS, min(until, now + HOT_PERIOD)

@@ -14,16 +14,37 @@ from redis.exceptions import RedisError, ResponseError
 
 from engine import grammar
 from engine.errors import BitfrontError, InputError
-from engine.events import CancelRequested, Envelope, ResumeRequested, RunQueued, new_run_id
+from engine.events import (
+    CancelRequested,
+    Envelope,
+    ResumeRequested,
+    RunQueued,
+    SearchCancelRequested,
+    SearchQueued,
+    new_run_id,
+)
 from engine.recipe_files import refuse_files
+from engine.search.file import SearchFile, fp32_of, space_of
 from engine.settings import Settings
 from engine.spec import RunSpec
 from store.client import StoreClient, connect
 from tasks import keys
 from tasks.connection import QueueUnavailable, address, quick, shown
 
-__all__ = ["Asked", "QueueUnavailable", "cancel", "cancel_all", "measure", "measuring", "resume", "submit"]
+__all__ = [
+    "Asked",
+    "QueueUnavailable",
+    "cancel",
+    "cancel_all",
+    "cancel_search",
+    "measure",
+    "measuring",
+    "resume",
+    "search",
+    "submit",
+]
 
+UNFINISHED = ("queued", "running", "cancelling")
 CATCH_UP_SECONDS = 10
 """How long is waited for the store to hear of what was launched a moment ago."""
 
@@ -87,6 +108,36 @@ def queued(
         )
         for index, (spec, priority) in enumerate(zip(specs, priorities, strict=True))
     ]
+
+
+def search(settings: Settings, file: SearchFile) -> str:
+    """Launch a search, which the dispatcher drives; gives its id.
+
+    Raises InputError for a space or a row that names a file, QueueUnavailable if Redis does not answer.
+    """
+    spec = fp32_of(file)
+    space = space_of(file)
+    text = space.text((0,) * len(space.axes))
+    refuse_files(grammar.parse(text, "scheme"), text)
+    spec.dataset.check_elsewhere()
+    body = SearchQueued(
+        name=file.name, dataset=spec.dataset.name, model=spec.model.name, file=file.model_dump(mode="json")
+    )
+    envelope = Envelope(run=new_run_id(), at=time.time(), body=body)
+    write(settings, lambda pipe: say(pipe, [envelope]), "launched")
+    return envelope.run
+
+
+def cancel_search(settings: Settings, search: str) -> None:
+    """Ask to end a search, and to cancel those of its runs that are not over; one that has ended is left as it is.
+
+    Raises QueueUnavailable if Redis does not answer, StoreUnavailable if the store does not.
+    """
+    envelope = Envelope(run=search, at=time.time(), body=SearchCancelRequested())
+    write(settings, lambda pipe: say(pipe, [envelope]), "cancelled")
+    with connect(settings) as store:
+        rows = store.query("trials", search=search).to_pylist()
+    cancel(settings, [row["run"] for row in rows if row["state"] in UNFINISHED])
 
 
 def check_room(settings: Settings, wanted: int) -> None:

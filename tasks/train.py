@@ -25,6 +25,7 @@ from tasks.connection import hasty, patient
 from tasks.limits import Limits
 from tasks.queue import TRAIN, celery
 from tasks.spool import Spool, deliver_left
+from tasks.starting import provide_start
 from tasks.warm import warm
 
 if TYPE_CHECKING:
@@ -68,4 +69,5 @@ def begin(spec: RunSpec, kept: Checkpoint | None, stepped: Stepped) -> Training:
     """The training of a spec, from its beginning or from a checkpoint."""
     from engine.training import Training
 
+    provide_start(Settings(), spec)
     return Training(spec, resume=kept, stepped=stepped)

@@ -26,13 +26,14 @@ app = cyclopts.App(
 
 @cache
 def _register() -> None:
-    from app.cli import bench, catalogues, measure, queue, records, replay, run, services, sweep
+    from app.cli import bench, catalogues, measure, queue, records, replay, run, search, services, sweep
 
     for command in (
         services.up,
         services.down,
         run.run,
         sweep.sweep,
+        search.search,
         queue.status,
         queue.cancel,
         queue.resume,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -20,7 +21,7 @@ from engine.models import MODELS
 from engine.schemes import RECIPES
 from engine.settings import Settings
 
-Kind = Literal["datasets", "models", "schemes", "formats", "sweeps"]
+Kind = Literal["datasets", "models", "schemes", "formats", "sweeps", "searches"]
 
 
 def list_(
@@ -29,7 +30,7 @@ def list_(
     *,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """List datasets, models, schemes or formats with their sources, or sweeps with how far they are.
+    """List datasets, models, schemes or formats with their sources, or sweeps and searches with how far they are.
 
     Parameters
     ----------
@@ -38,7 +39,15 @@ def list_(
     json_
         Print a JSON list, with everything that is known of each, instead of a table.
     """
-    rows = {"datasets": datasets, "models": models, "schemes": schemes, "formats": formats, "sweeps": sweeps}[kind]()
+    listing: dict[Kind, Callable[[], list[dict[str, Any]]]] = {
+        "datasets": datasets,
+        "models": models,
+        "schemes": schemes,
+        "formats": formats,
+        "sweeps": sweeps,
+        "searches": searches,
+    }
+    rows = listing[kind]()
     if json_:
         print(json.dumps(rows, indent=2, default=str))
         return
@@ -66,6 +75,7 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
     "models": ("name", "summary", "options"),
     "schemes": ("name", "summary", "examples", "source"),
     "formats": ("name", "bits_an_element", "memory_density", "arithmetic_density", "arithmetic_density_is"),
+    "searches": ("search", "name", "dataset", "model", "state", "asked", "winner", "saving"),
     "sweeps": ("name", "total", "finished", "running", "queued", "failed", "cancelled", "missing", "hours", "launched"),
 }
 """What the tables show; --json has the rest."""
@@ -183,3 +193,15 @@ def _options(spec: Any) -> list[str]:
         for name, field in spec.model_fields.items()
         if name != "name"
     ]
+
+
+def searches() -> list[dict[str, Any]]:
+    """What was searched for on this home, newest first."""
+    found = open_reader(Settings()).query("searches").to_pylist()
+    rows = []
+    for row in found:
+        result = json.loads(row.pop("result") or "{}")
+        del row["file"]
+        times = {name: value and value.isoformat() for name, value in row.items() if name.endswith("_at")}
+        rows.append({**row, **times, "winner": result.get("scheme"), "saving": result.get("saving")})
+    return rows

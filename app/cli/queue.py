@@ -93,7 +93,7 @@ def cancel(
     Parameters
     ----------
     runs
-        Ids of runs, or of sweeps: all that a sweep has launched.
+        Ids of runs, of sweeps (all that a sweep has launched), or of searches, which then ask for nothing more.
     all_queued
         Cancel everything that is still queued.
     all_
@@ -112,8 +112,12 @@ def cancel(
         console.print(said, highlight=False)
         return
     reader = open_reader(settings)
-    sweeps = [name for name in runs if is_sweep(reader, name)]
-    chosen = {run: one_run(reader, run)["state"] for run in runs if run not in sweeps}
+    searches = [each for each in runs if reader.query("searches", search=each).num_rows]
+    for each in searches:
+        tasks.submit.cancel_search(settings, each)
+        console.print(f"{each}: the search ends, and its runs are cancelled", highlight=False)
+    sweeps = [name for name in runs if name not in searches and is_sweep(reader, name)]
+    chosen = {run: one_run(reader, run)["state"] for run in runs if run not in (*sweeps, *searches)}
     if all_queued:
         queued = reader.query("runs", states="queued", limit=1_000_000).to_pylist()
         chosen |= {row["run"]: row["state"] for row in queued}
@@ -129,7 +133,7 @@ def cancel(
     for run, state in chosen.items():
         note = "cancel asked for" if run in active else f"already {state}: left as it is"
         console.print(f"{run}: {note}", highlight=False)
-    if not chosen and not sweeps:
+    if not chosen and not sweeps and not searches:
         console.print("Nothing is queued.", highlight=False)
 
 

@@ -222,7 +222,7 @@ def _bound(path: Path, spec: RunSpec, size: GraphSize, manifest: Manifest) -> tu
     wrong = ""
     for step in (None, *(() if schedule is None else schedule.ladder)):
         model, live = bare_model(spec, size)
-        if not _is_quantized(live, spec, manifest) == manifest.quantized:
+        if not _is_quantized(spec, manifest) == manifest.quantized:
             raise _damaged(path, f"the scheme {spec.scheme!r} is not as its manifest says at epoch {manifest.epoch}")
         live.enabled = manifest.quantized
         if step is not None:
@@ -234,10 +234,10 @@ def _bound(path: Path, spec: RunSpec, size: GraphSize, manifest: Manifest) -> tu
     raise _damaged(path, f"its manifest and the scheme {spec.scheme!r} do not agree about {wrong!r}")
 
 
-def _is_quantized(live: LiveScheme, spec: RunSpec, manifest: Manifest) -> bool | None:
+def _is_quantized(spec: RunSpec, manifest: Manifest) -> bool | None:
     """Whether the scheme is on in the manifest's epoch; None where the run has no such epoch that counts."""
     last = 0
-    for phase in live.phases(spec.training.epochs):
+    for phase in spec.phases:
         last += phase.epochs or 0
         if 1 <= manifest.epoch <= last:
             return phase.quantized if phase.counts else None

@@ -41,6 +41,8 @@ class Saved:
 
     model: Path
     manifest: Path
+    content: str
+    """SHA-256 of the packed parameters: the same whatever else is said of them."""
 
 
 def save(result: RunResult, path: Path | str) -> Saved:
@@ -64,7 +66,7 @@ def save(result: RunResult, path: Path | str) -> Saved:
     # One text: the library writes several in any order.
     header = {MARK: f"{FORM} {hashlib.sha256(text).hexdigest()}"}
     tensors = {TENSOR: torch.frombuffer(bytearray(packed), dtype=torch.uint8).numpy()}
-    saved = Saved(path, path.with_suffix(".json"))
+    saved = Saved(path, path.with_suffix(".json"), manifest.packed_sha256)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         _write(saved.manifest, text)
@@ -95,8 +97,15 @@ def save_for_run(result: RunResult, folder: Path) -> list[ArtifactSaved]:
     """Save a run's model into its folder of artifacts: what is to be said of the two files. Raises as ``save``."""
     saved = save(result, folder / MODEL)
     kinds: list[tuple[Path, Literal["model", "manifest"]]] = [(saved.model, "model"), (saved.manifest, "manifest")]
+    content = saved.content
     return [
-        ArtifactSaved(name=path.name, kind=kind, bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        ArtifactSaved(
+            name=path.name,
+            kind=kind,
+            bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            content=content if kind == "model" else None,
+        )
         for path, kind in kinds
         for data in [path.read_bytes()]
     ]

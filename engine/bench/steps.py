@@ -106,7 +106,7 @@ def _own(spec: RunSpec, problem: Any) -> Callable[[], object]:
     from engine.trainer import Trainer
 
     trainer = Trainer(spec, problem, torch.device("cpu"))
-    trainer.enter(next(phase for phase in reversed(trainer.live.phases(spec.training.epochs)) if phase.learns))
+    trainer.enter(next(phase for phase in reversed(spec.phases) if phase.learns))
     batch = next(iter(problem.batches(1)))
 
     def step() -> None:

@@ -18,7 +18,7 @@ from engine.ledger.rows import as_planned, ledger_rows
 from engine.models import MODELS
 from engine.objectives import OBJECTIVES
 from engine.schedule import Step
-from engine.scheme import FP32, Phase, Rule, Scheme
+from engine.scheme import FP32, Rule, Scheme
 from engine.settings import Settings
 from engine.spec import RunSpec
 
@@ -50,8 +50,8 @@ def run_ledger(
     products = run_products(spec, size)
     kept = list(MODELS[spec.model.name].kept(spec.model, size))
     scheme, rows, first = spec.parsed_scheme, [], 1
-    for phase in scheme.phases or (Phase("train"),):
-        epochs = spec.training.epochs if phase.epochs is None else phase.epochs
+    for phase in spec.phases:
+        epochs = phase.epochs or 0
         for start, end, now in _within(scheme, first, first + epochs - 1, stretches, spec.plateau_ratio):
             now = now if phase.quantized else Scheme()
             for begin, last, learner in _by_learner(start, end, live, best):
@@ -78,8 +78,7 @@ def ledger_in_fp32(spec: RunSpec, size: GraphSize) -> list[LedgerRow]:
 
     It spans as many epochs as the run's phases. From it a scheme moves the points of the roofline.
     """
-    phases = spec.parsed_scheme.phases or (Phase("train"),)
-    epochs = sum(spec.training.epochs if phase.epochs is None else phase.epochs for phase in phases)
+    epochs = sum(phase.epochs or 0 for phase in spec.phases)
     rows = run_ledger(spec.model_copy(update={"scheme": FP32.name}), size)
     return [row.model_copy(update={"last_epoch": epochs}) for row in rows]
 
@@ -90,7 +89,11 @@ def trained_size(provenance: Mapping[str, Any]) -> GraphSize | None:
     ``provenance``: of its RunStarted.
     """
     found = provenance.get("trained_on")
-    return None if found is None else GraphSize(**found)
+    if found is None:
+        return None
+    degrees = found.get("degrees")  # absent in what older runs said
+    pairs = None if degrees is None else tuple((int(degree), int(count)) for degree, count in degrees)
+    return GraphSize(**{**found, "degrees": pairs})
 
 
 def _within(

@@ -62,7 +62,7 @@ def measure_allocated(spec: RunSpec, folder: Path) -> Values:
             with allocations.followed():
                 going = _until_an_epoch_ends(events)
         peak = allocations.most
-    learning = [phase for phase in trainer.live.phases(spec.training.epochs) if phase.learns]
+    learning = [phase for phase in spec.phases if phase.learns]
     if learning and not trainer.phase.learns:
         trainer.enter(learning[-1])
     held = held_in_step(trainer, next(iter(trainer.problem.batches(1))))

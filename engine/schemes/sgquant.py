@@ -1,5 +1,5 @@
 """SGQuant (Feng et al., ICTAI 2020, arXiv 2007.05100): ``sgquant``, ``lwq[8,4]``, ``cwq(att=2,emb=8)``,
-``taq[8,6,4,2]``, and any sum of them.
+``taq[8,6,4,2]``, ``emb[8,6,4,2 -> 4]``, and any sum of them.
 
 Features and attention only, floor-affine, weights and gradients fp32; fp32 training first, then fine-tuning
 with straight-through gradients (METHODS §5). Features ("emb": what enters a layer, and the nodes after the weight)
@@ -9,10 +9,14 @@ have a range a row; attention ("att") has one a tensor, since a row of it is one
     lwq[8,4]              bits a layer, one for each
     cwq(att=2,emb=8)      bits a component; msg=8: messages too, for GIN and GraphSAGE, whose weight comes after
     taq[8,6,4,2]          bits a degree bucket, the lowest degrees first; splits=4-8-16: where the others begin
+    emb[8,6,4,2 -> 4]     a component's table: a step a layer (one: all layers), in it a number a bucket, or one for
+                          all; att, msg too;
+                          per=row-tensor: whether a layer's features have a range a row, as elsewhere, or one in all
 
 **A sum** is SGQuant's table bits[layer][component][bucket]. Each part is a ceiling on the entries that it names, and an
 entry has the least of its ceilings: in ``lwq[8,4]+taq[8,6,4,2]`` the second layer's buckets have 4, 4, 4 and 2 bits.
 So the order does not matter. A component that no part names stays fp32. Two ceilings on the same thing are refused.
+Any table can be written as a sum of emb, att and msg, which is what a search over all of it does (engine.search).
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from dataclasses import dataclass, fields, replace
 
 from engine.errors import InputError
 from engine.formats import Format
+from engine.formats.base import Granularity
 from engine.grammar import Part, Value
 from engine.recipe_options import Options, width_format
 from engine.scheme import FP32, Phase, Quantization, Rule, Scheme
@@ -50,6 +55,11 @@ class Ceilings:
     buckets: tuple[Format, ...] = ()
     splits: tuple[int, ...] = ()
     tune: int | None = None
+    component: str = ""
+    """Whose ``table`` it is: by layer, then one for all buckets or one for each."""
+    table: tuple[tuple[Format, ...], ...] = ()
+    per: tuple[str, ...] = ()
+    """By layer, or one for all: "row" or "tensor", what has a range."""
 
     @property
     def names(self) -> set[str]:
@@ -58,16 +68,40 @@ class Ceilings:
         found |= {"the bits of all"} if self.every else set()
         found |= {"the bits by layer"} if self.layers else set()
         found |= {"the bits by degree"} if self.buckets else set()
+        found |= {f"the bits of {self.component!r} by layer"} if self.table else set()
         return found | ({"the epochs of fine-tuning"} if self.tune is not None else set())
 
     def ceiling(self, component: str, layer: int | None, bucket: int | None) -> list[Format]:
         named = dict(self.components)
+        row: tuple[Format, ...] = ()
+        if component == self.component and len(self.table) == 1:
+            row = self.table[0]
+        elif component == self.component and layer is not None and layer < len(self.table):
+            row = self.table[layer]
         return [
             *([self.every] if self.every else []),
             *([named[component]] if component in named else []),
-            *([self.layers[layer]] if self.layers and layer is not None else []),
+            *([self.layers[layer]] if layer is not None and layer < len(self.layers) else []),
             *([self.buckets[bucket]] if self.buckets and bucket is not None else []),
+            *row[bucket if bucket is not None and len(row) > 1 else 0 :][:1],
         ]
+
+    @property
+    def depth(self) -> int:
+        """How many layers it names; 0: none."""
+        return max(len(self.layers), len(self.table) if len(self.table) > 1 else 0)
+
+    @property
+    def by_degree(self) -> int:
+        """How many buckets it names; 0: none."""
+        return max(len(self.buckets), *map(len, self.table)) if self.table else len(self.buckets)
+
+    def granularity(self, component: str, layer: int | None) -> Granularity | None:
+        """What has a range in a layer's component, where this part says so."""
+        if component != self.component or not self.per:
+            return None
+        word = self.per[layer if len(self.per) > 1 and layer is not None else 0]
+        return "row" if word == "row" else "tensor"
 
 
 @dataclass(frozen=True)
@@ -102,12 +136,16 @@ def combine(before: Scheme, mine: Ceilings) -> Scheme:
             f"leave one of them out, or write {mine.name!r} first, so that it has that site"
         )
     tune = next((part.tune for part in parts if part.tune is not None), TUNE)
-    named = {site for part in parts for component, _ in part.components for site in COMPONENTS[component]}
+    named = {site for part in parts for component in named_by(part) for site in COMPONENTS[component]}
+    said = list(dict.fromkeys(part.splits for part in parts if part.splits))
+    if len(said) > 1:
+        one, other = ("-".join(map(str, splits)) for splits in said[:2])
+        raise InputError(f"the degree buckets are set twice, by splits={one} and by splits={other}: give one of them")
     inherited = {field.name: getattr(before, field.name) for field in fields(Scheme)}
     return replace(
         Granular(**inherited),
         rules=(*rest, *rules),
-        splits=next((part.splits for part in parts if part.splits), ()),
+        splits=said[0] if said else SPLITS if any(part.by_degree > 1 for part in parts) else (),
         phases=(Phase("fp32", quantized=False, counts=False), Phase("fine-tune", tune)),
         required=tuple(sorted({*before.required, *(named & {"attention", "message"})})),
         parts=parts,
@@ -116,10 +154,11 @@ def combine(before: Scheme, mine: Ceilings) -> Scheme:
 
 def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
     """The table of these parts as rules; where an entry has no ceiling, or fp32, there is none."""
-    layers = range(max((len(part.layers) for part in parts), default=0)) or (None,)
-    buckets = range(max((len(part.buckets) for part in parts), default=0)) or (None,)
+    layers = range(max((part.depth for part in parts), default=0)) or (None,)
+    count = max((part.by_degree for part in parts), default=0)
+    buckets = range(count) if count > 1 else (None,)
     rules: list[Rule] = []
-    named = {component for part in parts for component, _ in part.components}
+    named = {component for part in parts for component in named_by(part)}
     for component, sites in COMPONENTS.items():
         if component in ON_REQUEST and component not in named:
             continue
@@ -128,10 +167,17 @@ def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
                 ceilings = [found for part in parts for found in part.ceiling(component, layer, bucket)]
                 format = min(ceilings, key=lambda format: format.bits, default=FP32)
                 if format != FP32:
-                    by_row = component != "att" and format.ranged
-                    quantization = Quantization(format, "row" if by_row else "tensor")
+                    usual: Granularity = "tensor" if component == "att" else "row"
+                    said: list[Granularity] = [found for part in parts if (found := part.granularity(component, layer))]
+                    granularity = said[0] if said else usual
+                    quantization = Quantization(format, granularity if format.ranged else "tensor")
                     rules += [Rule(site, quantization, layer=layer, bucket=bucket) for site in sites]
     return tuple(rules)
+
+
+def named_by(part: Ceilings) -> list[str]:
+    """The components that a part names."""
+    return [*(component for component, _ in part.components), *([part.component] if part.component else [])]
 
 
 def _tune(options: Options) -> int | None:
@@ -187,7 +233,34 @@ def _splits(options: Options) -> tuple[int, ...]:
     return points
 
 
-READERS = {"sgquant": read_sgquant, "lwq": read_layers, "cwq": read_components, "taq": read_buckets}
+def read_table(part: Part) -> Ceilings:
+    allowed = ("splits", "tune") if part.name == "att" else ("splits", "per", "tune")
+    options = Options(part, allowed, steps=True)
+    rows = tuple(tuple(width_format(each, FAMILY, str(part)) for each in step) for step in part.steps)
+    wrong = next((len(row) for row in rows if len(row) not in (1, len(SPLITS) + 1)), None)
+    if not rows or wrong is not None:
+        given = "no bits" if not rows else f"{wrong} numbers for a layer"
+        raise InputError(
+            f"the scheme {str(part)!r} gives {given}: give each layer 1 for all nodes or 4 by degree, the lowest "
+            f"first, such as {part.name}[8,6,4,2 -> 4]"
+        )
+    words = tuple(options.text_of("per", "").split("-")) if "per" in options else ()
+    if words and (len(words) not in (1, len(rows)) or set(words) - {"row", "tensor"}):
+        raise InputError(
+            f"the scheme {str(part)!r}: per is row or tensor, for all layers or for each of the {len(rows)}, such as "
+            f"{'-'.join(['row', 'tensor'][: len(rows)])}, not {'-'.join(words)}"
+        )
+    splits = _splits(options) if "splits" in options else ()
+    return Ceilings(str(part), splits=splits, tune=_tune(options), component=part.name, table=rows, per=words)
+
+
+READERS = {
+    "sgquant": read_sgquant,
+    "lwq": read_layers,
+    "cwq": read_components,
+    "taq": read_buckets,
+    **dict.fromkeys(COMPONENTS, read_table),
+}
 
 
 def _recipe(name: str, summary: str, *examples: str) -> Recipe:
@@ -221,4 +294,12 @@ ENTRIES = [
         "taq[8,6,4,2]",
         "taq[8,4,4,2](splits=3-6-12)",
     ),
+    _recipe(
+        "emb",
+        "SGQuant's table of embeddings: for each layer bits for all nodes, or for each of four degree buckets",
+        "emb[1 -> 4]",
+        "emb[8,6,4,2 -> 4](per=row-tensor)+att[4 -> 2]",
+    ),
+    _recipe("att", "SGQuant's table of attention: bits by layer and degree bucket", "emb[8]+att[4 -> 2]"),
+    _recipe("msg", "SGQuant's table of messages, for GIN and GraphSAGE", "emb[8]+msg[8 -> 4]"),
 ]

@@ -22,9 +22,15 @@ EXAMPLES = [
     for recipe in RECIPES.values()
     for example in recipe.examples
     # They fine-tune for fifty epochs: see below.
-    if recipe.name not in ("sgquant", "lwq", "cwq", "taq")
+    if recipe.name not in ("sgquant", "lwq", "cwq", "taq", "emb", "att", "msg")
 ]
-TUNED = ["sgquant(bits=4,tune=2)", "lwq[8,4]+taq[8,6,4,2](tune=2)", "cwq(emb=4,msg=4,tune=2)", "taq[8,4,4,2](tune=2)"]
+TUNED = [
+    "sgquant(bits=4,tune=2)",
+    "lwq[8,4]+taq[8,6,4,2](tune=2)",
+    "cwq(emb=4,msg=4,tune=2)",
+    "taq[8,4,4,2](tune=2)",
+    "emb[4,3,2,2 -> 8](per=row-tensor,tune=2)",
+]
 FEW = [
     "fp32",
     "int8",

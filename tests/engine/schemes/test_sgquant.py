@@ -65,6 +65,22 @@ def test_features_have_a_range_a_row_and_attention_one_a_tensor():
     assert not parse_scheme("sgquant").quantizes_gradients
 
 
+def test_a_components_table_names_every_entry():
+    scheme = parse_scheme("emb[8,6,4,2 -> 4]+att[3 -> 2,2,2,1]")
+    assert [bits(scheme, site, 0) for site in ("input", "feature", "attention")] == [[8, 6, 4, 2]] * 2 + [[3] * 4]
+    assert [bits(scheme, site, 1) for site in ("input", "feature", "attention")] == [[4] * 4] * 2 + [[2, 2, 2, 1]]
+    assert (scheme.splits, scheme.required) == ((4, 8, 16), ("attention",))
+    assert bits(parse_scheme("emb[4]"), "input", 7) == [4]
+    assert bits(parse_scheme("emb[4 -> 8]+cwq(emb=6)+msg[3]"), "input", 1) == [6]
+
+
+def test_a_table_says_what_has_a_range_in_each_layer():
+    scheme = parse_scheme("emb[4 -> 8](per=row-tensor)")
+    found = {(rule.layer, rule.quantization.granularity) for rule in scheme.rules}
+    assert found == {(0, "row"), (1, "tensor")}
+    assert {rule.quantization.granularity for rule in parse_scheme("emb[4 -> 8](per=tensor)").rules} == {"tensor"}
+
+
 def test_what_no_part_names_and_what_is_fp32_has_no_rule():
     assert parse_scheme("cwq(att=2)").sites == ("attention",)
     scheme = parse_scheme("lwq[fp32,4]")
@@ -110,6 +126,30 @@ def test_another_scheme_after_it_sets_the_other_sites():
             "taq[8,6,4,2](splits=4-8)",
             "the scheme 'taq[8,6,4,2](splits=4-8)': splits are three increasing degrees from 1 up, such as 4-8-16, "
             "not 4-8",
+        ),
+        (
+            "emb[4,4]",
+            "the scheme 'emb[4,4]' gives 2 numbers for a layer: give each layer 1 for all nodes or 4 by degree, the "
+            "lowest first, such as emb[8,6,4,2 -> 4]",
+        ),
+        (
+            "att",
+            "the scheme 'att' gives no bits: give each layer 1 for all nodes or 4 by degree, the lowest first, such as "
+            "att[8,6,4,2 -> 4]",
+        ),
+        (
+            "emb[4 -> 4](per=rows)",
+            "the scheme 'emb[4 -> 4](per=rows)': per is row or tensor, for all layers or for each of the 2, such as "
+            "row-tensor, not rows",
+        ),
+        ("att[4](per=row)", "the scheme 'att[4](per=row)' has no option 'per': its options are splits, tune"),
+        (
+            "taq[8,6,4,2]+emb[4,4,4,4](splits=1-2-3)",
+            "the degree buckets are set twice, by splits=4-8-16 and by splits=1-2-3: give one of them",
+        ),
+        (
+            "emb[4]+emb[2]",
+            "the bits of 'emb' by layer are set twice, by 'emb[4]' and by 'emb[2]': leave one of them out",
         ),
         ("lwq[8,4](tune=0)", "the scheme 'lwq[8,4](tune=0)': tune is a whole number from 1 to 100000, not 0"),
         (

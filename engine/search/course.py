@@ -1,0 +1,354 @@
+"""The course of a search: fp32, batches of candidates, finalists, the winner's confirmation (engine.search.file)."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal
+
+from engine.costs import default_table
+from engine.datasets import GraphSize
+from engine.errors import InputError
+from engine.ledger.figures import FIGURES, Ledger
+from engine.ledger.runs import run_ledger
+from engine.objectives import OBJECTIVES
+from engine.scheme import FP32
+from engine.search.algorithms import ALGORITHMS, Algorithm, Measured, Proposal
+from engine.search.cost import Costs
+from engine.search.file import SearchFile, fp32_of, space_of
+from engine.search.goal import Goal
+from engine.search.space import Point, Space
+from engine.spec import RunSpec
+from engine.sweep import with_settings
+
+ROUNDS = 3
+"""So many groups of finalists are tried before a search says that none holds."""
+
+Stage = Literal["reference", "few", "measure", "final", "confirm"]
+STAGES: Mapping[Stage, str] = {
+    "reference": "the fp32 model that candidates are fine-tuned from",
+    "few": "candidates, few epochs",
+    "measure": "candidates, all epochs of fine-tuning",
+    "final": "finalists and fp32, full training on fresh seeds",
+    "confirm": "the winner and fp32, full training on ten more seeds",
+}
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One run of a search: why it is made, and what it is."""
+
+    number: int
+    """From 0, in the order in which they were asked for."""
+    stage: Stage
+    spec: RunSpec
+    batch: int = 0
+    point: Point | None = None
+    """None: fp32."""
+    cost: float | None = None
+    predicted: float | None = None
+    """What the cost model expected of its validation metric."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a trial: a validation metric, never a test metric. ``value`` None: it failed."""
+
+    value: float | None = None
+    content: str = ""
+    """Of the reference: its model's, for ``training.start_from``."""
+    reason: str = ""
+    """Why it failed."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a search ended. ``scheme`` empty: without a winner, for the reason given."""
+
+    scheme: str = ""
+    reason: str = ""
+    cost: float | None = None
+    cost_fp32: float | None = None
+    predicted: float | None = None
+    measured: int = 0
+    """Configurations that were measured."""
+    few_runs: int = 0
+    full_fine_tunings: int = 0
+    full_trainings: int = 0
+    failed: int = 0
+    model_seconds: float | None = None
+    """The longest choice of a batch."""
+    figures: dict[str, float | None] = field(default_factory=dict)
+    """The winner's, of features and bits."""
+
+    @property
+    def saving(self) -> float | None:
+        """fp32's cost over the winner's."""
+        return None if not self.cost or self.cost_fp32 is None else self.cost_fp32 / self.cost
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "saving": self.saving}
+
+
+Wave = list[Trial]
+Outcomes = dict[int, Outcome]
+Course = Generator[Wave, Outcomes, Result]
+
+SHOWN_FIGURES = ("feature_memory", "feature_saving", "average_bits_sgquant", "attention_memory", "weight_memory")
+
+
+class Search:
+    """The course of a search: ``ask`` for the runs that it wants now, ``tell`` each one's outcome, until ``result``.
+
+    ``size``: what the runs train on, asked for once the reference has trained. The same outcomes lead to the same
+    trials, however often it is begun anew.
+    """
+
+    def __init__(self, file: SearchFile, size: Callable[[], GraphSize]) -> None:
+        self.file, self._size = file, size
+        self.spec = fp32_of(file)
+        self.trials: list[Trial] = []
+        self.result: Result | None = None
+        self._outcomes: dict[int, Outcome] = {}
+        self._course = self._run()
+        self._wave: list[Trial] = next(self._course)
+        self._asked = False
+
+    @cached_property
+    def objective(self) -> Any:
+        return OBJECTIVES[self.spec.task.name]
+
+    def ask(self) -> list[Trial]:
+        """The next runs to make, each once; empty while it waits for the last ones, and at its end."""
+        if self._asked or self.result is not None:
+            return []
+        self._asked = True
+        self.trials += self._wave
+        return list(self._wave)
+
+    def tell(self, number: int, outcome: Outcome) -> None:
+        """What came of a trial that was asked for; told again, it changes nothing."""
+        if not self._asked or all(trial.number != number for trial in self._wave):
+            return
+        self._outcomes.setdefault(number, outcome)
+        if any(trial.number not in self._outcomes for trial in self._wave):
+            return
+        try:
+            self._wave = self._course.send({trial.number: self._outcomes[trial.number] for trial in self._wave})
+            self._asked = False
+        except StopIteration as end:
+            self.result = end.value
+
+    def _trial(self, stage: Stage, at: int, scheme: str = FP32.name, **more: Any) -> Trial:
+        return Trial(len(self.trials) + at, stage, self._spec(scheme, **more.pop("training", {})), **more)
+
+    def _spec(self, scheme: str, seed: int | None = None, **training: Any) -> RunSpec:
+        data: dict[str, Any] = {**self.file.spec, "scheme": scheme}
+        if seed is not None:
+            data["seed"] = seed
+        return RunSpec.parse(with_settings(data, {f"training.{key}": value for key, value in training.items()}))
+
+    def _run(self) -> Course:
+        outcomes = yield [self._trial("reference", 0)]
+        (reference,) = outcomes.values()
+        if reference.value is None or not reference.content:
+            return Result(reason=f"the fp32 model could not be trained: {reference.reason or 'it left no model'}")
+        size, space = self._size(), space_of(self.file)
+        costs = Costs(space, lambda scheme: self._price(scheme, size))
+        goal = Goal(
+            reference.value, self.file.epsilon, self.file.budget, higher_is_better=self.objective.higher_is_better
+        )
+        least = costs.least()
+        if goal.budget is not None and least is not None and least > goal.budget:
+            return Result(
+                reason=f"no configuration of the space costs at most budget = {goal.budget:g}: the least costs "
+                f"{least:g}; allow more, or let the space have narrower formats"
+            )
+
+        def allowed(point: Point) -> bool:
+            try:
+                self._candidate(space, point, reference.content, self.file.epochs)
+            except InputError:
+                return False
+            return True
+
+        algorithm = ALGORITHMS[self.file.algorithm](space, costs, goal, self.file.sizes, self.file.seed, allowed)
+        measured = yield from self._measure(algorithm, reference.content)
+        fp32 = self._price(FP32.name, size)
+        spent = Result(
+            cost_fp32=fp32,
+            measured=len(algorithm.told),
+            few_runs=sum(trial.stage == "few" for trial in self.trials),
+            full_fine_tunings=sum(trial.stage == "measure" for trial in self.trials),
+            failed=sum(each.value is None for each in algorithm.told),
+            model_seconds=max(algorithm.model_seconds, default=None),
+        )
+        return (yield from self._settle(space, goal, measured, spent, size))
+
+    def _measure(self, algorithm: Algorithm, content: str) -> Generator[Wave, Outcomes, list[Measured]]:
+        """The batches; gives the points that were trained in full."""
+        few, in_full = self.file.few, list[Measured]()
+        while batch := algorithm.ask():
+            costs = {each.point: algorithm.costs.of(each.point) for each in batch}
+            values: dict[Point, float | None] = {}
+            chosen = batch
+            if few is not None:
+                values |= yield from self._candidates("few", algorithm, batch, content, few.epochs)
+                chosen = [each for each in batch if values[each.point] is not None]
+                chosen.sort(key=lambda each: algorithm.goal.key(values[each.point], costs[each.point]))
+                chosen = chosen[: max(1, round(few.keep * len(batch)))]
+            if chosen:
+                found = yield from self._candidates("measure", algorithm, chosen, content, self.file.epochs)
+                in_full += [Measured(point, value, costs[point]) for point, value in found.items()]
+                values |= found
+            algorithm.tell(Measured(each.point, values[each.point], costs[each.point]) for each in batch)
+        return in_full
+
+    def _candidates(
+        self, stage: Stage, algorithm: Algorithm, batch: Sequence[Proposal], content: str, epochs: int
+    ) -> Generator[Wave, Outcomes, dict[Point, float | None]]:
+        """Fine-tune points from fp32; gives the validation metric of each."""
+        wave = [
+            Trial(
+                len(self.trials) + place,
+                stage,
+                self._candidate(algorithm.space, each.point, content, epochs),
+                algorithm.batch,
+                each.point,
+                algorithm.costs.of(each.point),
+                each.predicted,
+            )
+            for place, each in enumerate(batch)
+        ]
+        outcomes = yield wave
+        return {each.point: outcomes[trial.number].value for each, trial in zip(batch, wave, strict=True)}
+
+    def _settle(self, space: Space, goal: Goal, measured: list[Measured], spent: Result, size: GraphSize) -> Course:
+        """Finalists, then the winner's confirmation."""
+        unit, metric = self.objective.unit, self.objective.metric
+        ranked = sorted(measured, key=lambda each: goal.key(each.value, each.cost))
+        met = [each for each in ranked if goal.is_met(each.value, each.cost)]
+        if not met:
+            return replace(spent, reason=_none_met(space, goal, ranked, metric, unit))
+        first = self.spec.seed + 1
+        chosen, seeds = met[0], range(first, first + self.file.final_seeds)
+        if seeds:
+            found = None
+            plain: dict[int, float | None] = {}
+            nearest: float | None = None
+            for start in range(0, min(len(met), ROUNDS * self.file.finalists), self.file.finalists):
+                some = met[start : start + self.file.finalists]
+                found, lost = yield from self._finals(space, goal, some, list(seeds), plain)
+                nearest = lost if nearest is None or (lost is not None and lost < nearest) else nearest
+                if found is not None:
+                    break
+            if found is None:
+                lost_text = "none could be trained" if nearest is None else f"the nearest loses {nearest:.2f} {unit}"
+                return replace(
+                    spent,
+                    full_trainings=self._full_trainings,
+                    reason=f"no finalist keeps the goal in full training on {len(seeds)} fresh seeds ({lost_text}): "
+                    "allow a larger drop, measure more, or let the space have wider formats",
+                )
+            chosen = found
+        scheme = space.scheme(chosen.point)
+        begin = first + self.file.final_seeds
+        if self.file.confirm:
+            yield [
+                self._trial(
+                    "confirm",
+                    place,
+                    each,
+                    training={"seed": seed},
+                    point=None if each == FP32.name else chosen.point,
+                    cost=spent.cost_fp32 if each == FP32.name else chosen.cost,
+                )
+                for place, (seed, each) in enumerate(
+                    (seed, each) for seed in range(begin, begin + self.file.confirm) for each in (FP32.name, scheme)
+                )
+            ]
+        ledger = Ledger(run_ledger(self._tuned(scheme), size), default_table())
+        return replace(
+            spent,
+            scheme=scheme,
+            cost=chosen.cost,
+            full_trainings=self._full_trainings,
+            figures={name: FIGURES[name].compute(ledger) for name in SHOWN_FIGURES},
+        )
+
+    @property
+    def _full_trainings(self) -> int:
+        return sum(trial.stage in ("reference", "final", "confirm") for trial in self.trials)
+
+    def _finals(
+        self, space: Space, goal: Goal, some: list[Measured], seeds: list[int], plain: dict[int, float | None]
+    ) -> Generator[Wave, Outcomes, tuple[Measured | None, float | None]]:
+        """The best of some finalists by the mean over the seeds, if one meets the goal, and the least that one loses.
+
+        ``plain``: fp32's validation metric by seed, trained beside the first finalists.
+        """
+        wanted = [(seed, None) for seed in seeds if seed not in plain]
+        wanted += [(seed, each) for seed in seeds for each in some]
+        wave = [
+            self._trial(
+                "final",
+                place,
+                FP32.name if each is None else space.scheme(each.point),
+                training={"seed": seed},
+                point=None if each is None else each.point,
+                cost=None if each is None else each.cost,
+            )
+            for place, (seed, each) in enumerate(wanted)
+        ]
+        outcomes = yield wave
+        values: dict[Point, list[tuple[int, float | None]]] = {}
+        for trial in wave:
+            value = outcomes[trial.number].value
+            if trial.point is None:
+                plain[trial.spec.seed] = value
+            else:
+                values.setdefault(trial.point, []).append((trial.spec.seed, value))
+        found: list[tuple[Measured, float]] = []
+        for each in some:
+            pairs = [(plain[seed], value) for seed, value in values[each.point]]
+            drops = [
+                goal.drop(value) - goal.drop(base) for base, value in pairs if base is not None and value is not None
+            ]
+            if len(drops) == len(seeds):
+                found.append((each, statistics.fmean(drops)))
+        sign = -1 if goal.higher_is_better else 1
+        judged = [(each, goal.reference + sign * drop, drop) for each, drop in found]
+        met = [row for row in judged if goal.is_met(row[1], row[0].cost)]
+        met.sort(key=lambda row: goal.key(row[1], row[0].cost))
+        return (met[0][0] if met else None), min((drop for *_, drop in judged), default=None)
+
+    def _candidate(self, space: Space, point: Point, content: str, epochs: int) -> RunSpec:
+        return self._spec(space.scheme(point), epochs=epochs, start_from=content)
+
+    def _tuned(self, scheme: str) -> RunSpec:
+        """A candidate's spec with no model in particular, for its ledger: no epoch of it only prepares."""
+        return self._spec(scheme, epochs=self.file.epochs, start_from="0" * 64)
+
+    def _price(self, scheme: str, size: GraphSize) -> float:
+        figure = FIGURES[self.file.figure]
+        value = figure.compute(Ledger(run_ledger(self._tuned(scheme), size), default_table()))
+        if value is None:
+            raise InputError(f"{figure.title} does not apply to {self.spec.model.name}: name another figure")
+        return value
+
+
+def _none_met(space: Space, goal: Goal, ranked: Sequence[Measured], metric: str, unit: str) -> str:
+    if goal.budget is not None:
+        return f"no configuration of the {len(ranked)} measured costs at most budget = {goal.budget:g}: allow more"
+    trained = [each for each in ranked if each.value is not None]
+    if not trained:
+        return f"none of the {len(ranked)} configurations could be trained: look at why its runs failed"
+    nearest = trained[0]
+    assert nearest.value is not None
+    return (
+        f"no configuration of the {len(ranked)} measured is within epsilon = {goal.epsilon:g} of fp32's validation "
+        f"{metric} {goal.reference:.4g} {unit}: the nearest, {space.scheme(nearest.point)}, loses "
+        f"{goal.drop(nearest.value):.4g}; allow a larger drop, or let the space have wider formats"
+    )
