@@ -505,9 +505,9 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         ),
         (
             ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
-            "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",
+            "--table and --status launch nothing: give one of them alone, or --wait, or --again",
         ),
-        (("cancel",), "name the runs to cancel, or give --all-queued or --all"),
+        (("cancel",), "name the runs or the sweep to cancel, or give --all-queued or --all"),
         (("resume",), "name the runs to resume"),
     ],
 )
