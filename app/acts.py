@@ -46,16 +46,16 @@ def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None, parent
     return submit.submit(connection.settings(), specs, priority=priority, sweep=sweep, parent=parent)
 
 
-def launch_sweep(sweep: Sweep, *, again: bool = False) -> Launched:
+def launch_sweep(sweep: Sweep, *, again: bool = False, parent: str | None = None) -> Launched:
     """Launch what is missing of a sweep, all of it or nothing; where the store does not say what is there, all of it.
 
     Raises NotAllowed, and what ``tasks.sweeps.launch`` raises.
     """
     _check()
     try:
-        return sweeps.launch(connection.settings(), sweep, again=again)
+        return sweeps.launch(connection.settings(), sweep, again=again, parent=parent)
     except StoreUnavailable:
-        return sweeps.launch(connection.settings(), sweep, again=True)
+        return sweeps.launch(connection.settings(), sweep, again=True, parent=parent)
 
 
 def cancel_sweep(sweep: str) -> int:
@@ -63,6 +63,12 @@ def cancel_sweep(sweep: str) -> int:
     StoreUnavailable."""
     _check()
     return sweeps.cancel(connection.settings(), sweep)
+
+
+def cancel_search(search: str) -> None:
+    """Ask to end a search and to cancel its runs. Raises NotAllowed, QueueUnavailable, StoreUnavailable."""
+    _check()
+    submit.cancel_search(connection.settings(), search)
 
 
 def cancel(runs: Sequence[str]) -> None:

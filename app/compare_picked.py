@@ -7,10 +7,12 @@ from collections.abc import Callable
 from typing import Any, get_args
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.bands import GroupCurve, Spread, band_chart
 from app.charts.layout import CONFIG
+from app.clone import clone_parameters
 from app.comparison.compared import Compared, Group, group_labels, paired_difference
 from app.comparison.differences import spec_differences
 from app.comparison.results import KnownSpecs
@@ -31,21 +33,21 @@ CURVES = {
 }
 
 
-def show_picked(compared: Compared, known: KnownSpecs, on_close: Callable[[], None]) -> None:
-    """Draw what is picked, if anything is."""
+def show_picked(compared: Compared, known: KnownSpecs, on_close: Callable[[], None]) -> dict[str, go.Figure]:
+    """Draw what is picked, if anything is; gives the curves by their title."""
     picked = compared.picked
     if not picked:
-        return
+        return {}
     with st.container(border=True):
         if len(picked) == 1:
             _show_one(compared, known, picked[0])
         else:
             _show_several(compared, known, picked)
-        _links(compared, picked, on_close)
-        _show_curves(compared, picked)
+        _links(compared, known, picked, on_close)
+        return _show_curves(compared, picked)
 
 
-def _links(compared: Compared, picked: list[Group], on_close: Callable[[], None]) -> None:
+def _links(compared: Compared, known: KnownSpecs, picked: list[Group], on_close: Callable[[], None]) -> None:
     runs = [run for row in picked for run in compared.members(row["group_id"])["run"]]
     with st.container(horizontal=True, vertical_alignment="center"):
         if runs:
@@ -55,6 +57,17 @@ def _links(compared: Compared, picked: list[Group], on_close: Callable[[], None]
                 icon=":material/monitoring:",
                 query_params={"run": ",".join(runs[:MOST_LINKED])},
             )
+        for row in picked if len(picked) == 1 else []:
+            members = compared.members(row["group_id"])
+            if len(members):
+                spec = json.loads(known.specs[members["group_id"].iloc[0]])
+                seeds = sorted(int(seed) for seed in members["seed"].unique())
+                st.page_link(
+                    "views/launch.py",
+                    label="Clone this group",
+                    icon=":material/content_copy:",
+                    query_params=clone_parameters(spec, seeds, members["run"].iloc[0]),
+                )
         st.button("Close", icon=":material/close:", type="tertiary", on_click=on_close)
 
 
@@ -201,7 +214,7 @@ def pair_text(compared: Compared, picked: list[Group], labels: dict[str, str]) -
     return f"{text}, n = {found['n']}."
 
 
-def _show_curves(compared: Compared, picked: list[Group]) -> None:
+def _show_curves(compared: Compared, picked: list[Group]) -> dict[str, go.Figure]:
     """Curves of the picked groups; each whose runs have any."""
     spreads = list(get_args(Spread))
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -215,11 +228,14 @@ def _show_curves(compared: Compared, picked: list[Group]) -> None:
     if figure := curves_figure(compared, picked, str(name), spread or spreads[0], log_y=log):
         about = ", ".join(group_labels(picked).values())
         st.plotly_chart(figure, key="bands", config=CONFIG, alt=f"{name} by epoch with bands over seeds: {about}")
-    else:
-        st.caption("The finished runs of these groups have no such curve.")
+        return {f"{name} of the picked groups": figure}
+    st.caption("The finished runs of these groups have no such curve.")
+    return {}
 
 
-def curves_figure(compared: Compared, picked: list[Group], name: str, spread: Spread, *, log_y: bool) -> Any:
+def curves_figure(
+    compared: Compared, picked: list[Group], name: str, spread: Spread, *, log_y: bool
+) -> go.Figure | None:
     """The bands of the picked groups; None where there is nothing to draw."""
     members = [f"{row['group_id']}:{run}" for row in picked for run in compared.members(row["group_id"])["run"]]
     if not members:

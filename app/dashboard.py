@@ -19,7 +19,8 @@ HERE = Path(__file__).parent
 recipe_files.forbid()  # people type schemes here, and the store holds others'
 
 st.set_page_config(page_title="Bitfront", page_icon=str(HERE / "assets" / "mark.svg"), layout="wide")
-st.logo(str(HERE / "assets" / "logo.svg"), size="large")
+if not st.context.is_embedded:
+    st.logo(str(HERE / "assets" / "logo.svg"), size="large")
 
 try:  # app/serve.py refuses this before it starts; here it holds for whoever starts Streamlit by hand
     check_reach(settings(), st.get_option("server.address") or "0.0.0.0")
@@ -52,13 +53,25 @@ page = st.navigation(
             help="How far each sweep is, its grid of finished, failed and missing runs; cancel it or have it go on.",
         ),
         st.Page(
+            "views/search.py",
+            title="Search",
+            icon=":material/tune:",
+            help="Looking for the bits that cost least within a drop of accuracy: front, cost model, winner.",
+        ),
+        st.Page(
             "views/compare.py",
             title="Compare",
             icon=":material/scatter_plot:",
             help="Seed groups with mean ± std, and the front between accuracy and density.",
         ),
+        st.Page(
+            "views/saved.py",
+            title="Views",
+            icon=":material/bookmarks:",
+            help="Saved views of the pages with their notes, and reports made of them.",
+        ),
     ],
-    position="top",
+    position="hidden" if st.context.is_embedded else "top",  # in another page charts stand alone
 )
 
 try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -43,10 +43,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Listed:
-    """A table with its title; numbers are rounded to four digits."""
+    """A table with its title; numbers have the digits of their column's format, else four."""
 
     title: str
     table: pd.DataFrame
+    formats: Mapping[str, str] = field(default_factory=dict)
+    """By column, as C prints: "%.2f"."""
 
 
 @dataclass(frozen=True)
@@ -103,19 +105,18 @@ def _drawn(part: Drawn, number: int) -> str:
 def _listed(part: Listed) -> str:
     shown = part.table.head(MOST_ROWS)
     head = "".join(f"<th>{_text(name)}</th>" for name in shown.columns)
-    rows = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in shown.itertuples(index=False))
+    formats = [part.formats.get(name, "%.4g") for name in shown.columns]
+    rows = "".join(f"<tr>{''.join(map(_cell, row, formats))}</tr>" for row in shown.itertuples(index=False))
     left = len(part.table) - len(shown)
     more = f'<p class="small">{left} more rows.</p>' if left else ""
     return f'<h3>{_text(part.title)}</h3><div class="table"><table><tr>{head}</tr>{rows}</table></div>{more}'
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, format: str) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
         return "<td></td>"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return (
-            f'<td class="number">{value:,}</td>' if isinstance(value, int) else f'<td class="number">{value:.4g}</td>'
-        )
+        return f'<td class="number">{f"{value:,}" if isinstance(value, int) else format % value}</td>'
     return f"<td>{_text(value)}</td>"
 
 

@@ -10,12 +10,17 @@ import streamlit as st
 
 from app.caveats import show_caveats
 from app.charts.pareto import MEANS
+from app.clone import clone_parameters
+from app.comparison.differences import spec_differences
+from app.comparison.results import flattened
 from app.connection import ask_frame, ask_rows
 from app.cost_card import show_costs
 from app.launch_plan import LaunchPlan, command_lines
 from app.lost_accuracy import show_lost_accuracy
 from app.phrases import duration, literal, megabytes, number
 from app.precision_table import show_precision
+from app.run_log import log_of, log_table, log_text
+from app.run_notes import show_notes
 from app.run_table import ENDED, dataset_label, state_badge
 from engine.errors import InputError
 from engine.ledger import preview
@@ -36,6 +41,7 @@ def show_details(run: str) -> None:
         return
     row = found[0]
     _title(row)
+    show_notes(row)
     if row["state"] in ENDED and row["epoch"]:
         _results(row)
     show_precision(row)
@@ -47,6 +53,7 @@ def show_details(run: str) -> None:
         _spec(row)
     with right:
         _facts(row)
+        _log(row)
     show_caveats([row["caveat"]])
 
 
@@ -61,7 +68,8 @@ def _title(row: dict[str, Any]) -> None:
         about += f", fold {row['fold']}"
     if row["task"]:
         about += f" · {row['task'].replace('-', ' ')}"
-    st.subheader(f"{literal(about)} {' '.join(marks)}")
+    name = f"{literal(row['name'])}: " if row["name"] else ""
+    st.subheader(f"{name}{literal(about)} {' '.join(marks)}")
 
 
 def _results(row: dict[str, Any]) -> None:
@@ -148,8 +156,16 @@ def _densities(row: dict[str, Any]) -> None:
 
 def _spec(row: dict[str, Any]) -> None:
     st.markdown("**Configuration**")
-    as_json, as_toml, as_command = st.tabs(["JSON", "TOML", "Command line"])
+    as_json, as_toml, as_command, difference = st.tabs(["JSON", "TOML", "Command line", "Difference"])
     data = json.loads(row["spec"])
+    with difference:
+        _difference(row)
+    st.page_link(
+        "views/launch.py",
+        label="Clone this run",
+        icon=":material/content_copy:",
+        query_params=clone_parameters(data, [data["seed"]], row["run"]),
+    )
     as_json.code(json.dumps(data, indent=2), language="json")
     try:
         as_toml.code(RunSpec.parse(data).to_toml(), language="toml")
@@ -159,6 +175,40 @@ def _spec(row: dict[str, Any]) -> None:
         as_command.code(command_lines(plan), language="bash", wrap_lines=True)
     except InputError as error:
         as_toml.caption(literal(error))
+
+
+def _difference(row: dict[str, Any]) -> None:
+    """Where the configuration differs from that of the run it was cloned from, or of any other."""
+    other = st.text_input(
+        "From the run", row["parent"] or "", key=f"other-{row['run']}", placeholder="id of another run", width=260
+    )
+    if not other:
+        st.caption("It was cloned from none. Name a run to see where its configuration differs.")
+        return
+    found = ask_rows("run", run=other.strip())
+    if not found:
+        st.caption(literal(f"There is no run {other.strip()!r} here."))
+        return
+    rows = spec_differences({f"{other.strip()}": found[0]["spec"], "this run": row["spec"]})
+    if rows:
+        st.dataframe(rows, hide_index=True, height="content", alt="Fields in which the configurations differ")
+    else:
+        st.caption("The configurations are the same.")
+
+
+def _log(row: dict[str, Any]) -> None:
+    events = log_of(row, ask_rows("switches", runs=row["run"]), ask_rows("measurements", runs=row["run"]))
+    with st.expander("Log", icon=":material/list_alt:"):
+        st.dataframe(log_table(events), hide_index=True, height="content", alt="What happened to the run, oldest first")
+        st.download_button(
+            "Log as text",
+            log_text(events).encode(),
+            f"{row['run']}.log",
+            "text/plain",
+            icon=":material/download:",
+            key=f"log-{row['run']}",
+            on_click="ignore",
+        )
 
 
 def _facts(row: dict[str, Any]) -> None:
@@ -185,8 +235,14 @@ def _facts(row: dict[str, Any]) -> None:
     )
     long = {key: value for key, value in provenance.items() if isinstance(value, dict | list)}
     if long:
-        with st.expander("Versions and fingerprints"):
-            st.json(long)
+        with st.expander("Environment", icon=":material/inventory_2:"):
+            flat = {name: str(value) for name, value in flattened(long).items()}
+            st.dataframe(
+                {"What": list(flat), "Version or value": list(flat.values())},
+                hide_index=True,
+                height="content",
+                alt="Versions of packages and fingerprints",
+            )
 
 
 def _is_fact(value: Any) -> bool:

@@ -218,7 +218,7 @@ CREATE TABLE trials (                       -- the runs that a search asked for
     search VARCHAR NOT NULL,
     number INTEGER NOT NULL,                -- from 0, in the order of asking
     run VARCHAR NOT NULL,
-    stage VARCHAR NOT NULL,                 -- reference, few, measure, final, confirm
+    stage VARCHAR NOT NULL,                 -- reference, baseline, few, measure, final, confirm
     batch INTEGER NOT NULL,
     scheme VARCHAR NOT NULL,
     seed INTEGER NOT NULL,

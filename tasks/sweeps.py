@@ -106,12 +106,12 @@ def _rank(row: Mapping[str, Any]) -> int | None:
     return 1 if row["state"] in GOING else 2 if row["state"] in ("cancelled", "failed") else None
 
 
-def launch(settings: Settings, sweep: Sweep, *, again: bool = False) -> Launched:
+def launch(settings: Settings, sweep: Sweep, *, again: bool = False, parent: str | None = None) -> Launched:
     """Launch what is missing of a sweep, all of it or nothing, and have the store know its whole grid.
 
-    ``again``: train all of it, whatever is there. Raises StoreUnavailable where nobody can say what is there (but for
-    ``again``), QueueUnavailable, and InputError where the budget's hours are spent, or where ``tasks.submit.submit``
-    does.
+    ``again``: train all of it, whatever is there. ``parent``: the run that new ones were cloned from. Raises
+    StoreUnavailable where nobody can say what is there (but for ``again``), QueueUnavailable, and InputError where the
+    budget's hours are spent, or where ``tasks.submit.submit`` does.
     """
     decided, measured = _look(settings, sweep, again)
     new = [one for one in decided if one.act == "launch"]
@@ -119,7 +119,7 @@ def launch(settings: Settings, sweep: Sweep, *, again: bool = False) -> Launched
     if new:
         submit.check_room(settings, len(new) + len(resumed))
     specs = [one.spec for one in new]
-    envelopes = submit.queued(specs, [sweep.priority_of(spec) for spec in specs], sweep.id)
+    envelopes = submit.queued(specs, [sweep.priority_of(spec) for spec in specs], sweep.id, parent)
     runs = _runs(decided, [envelope.run for envelope in envelopes])
     cells = [_cell(one, run) for one, run in zip(decided, runs, strict=True)]
     body = SweepLaunched(

@@ -1,4 +1,4 @@
-"""`bitfront bench`: the engine's own measurements, with their goals judged."""
+"""`bitfront bench`: the measurements of the engine and the dashboard, with their goals judged."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 from rich.console import Console
 
+from app.bench import BENCHES as PAGES
 from app.cli.reading import print_json, print_table
-from engine.bench import BENCHES, Bench
+from engine.bench import BENCHES as ENGINE
+from engine.bench import Bench
 from engine.catalogue import unknown
 from engine.errors import InputError
+
+BENCHES = {**ENGINE, **PAGES}
 
 
 def bench(
@@ -18,7 +22,7 @@ def bench(
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="")] = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
-    """Measure the engine's parts on this machine, each variant in a fresh process (minutes).
+    """Measure the engine's parts and the dashboard on this machine, each variant in a fresh process (minutes).
 
     Parameters
     ----------

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from app.caveats import show_caveats
@@ -18,12 +19,14 @@ from app.compare_picked import show_picked
 from app.compare_table import show_table
 from app.comparison.compared import Compared, Facet, compare
 from app.comparison.filters import also_metrics, options_of
-from app.comparison.results import load_results
+from app.comparison.results import KnownSpecs, load_results
 from app.comparison.view import COVERAGES, MOST_PICKED, SCOPES, CompareView
 from app.connection import ask, known_specs
 from app.downloads import show_downloads
+from app.figure_export import show_figure_export
 from app.group_table import group_table
 from app.phrases import count, literal
+from app.share import address, is_embedded, query_now, show_heading, show_share
 
 MOST_FRONTS = 8
 
@@ -70,13 +73,13 @@ def rows_picked(shown: list[str], chosen: list[str]) -> None:
     pick([*before, *(group for group in chosen if group not in before)])
 
 
-def show_front(compared: Compared, facet: Facet, *, height: int) -> None:
+def show_front(compared: Compared, facet: Facet, *, height: int) -> go.Figure | None:
     axes = compared.view.axes
     key = f"front-{zlib.crc32(facet.title.encode()):x}"
     st.markdown(f"**{literal(facet.title)}** · {count(len(facet.groups), 'seed group')}")
     if all(row[axes.column] is None for row in facet.groups):
         st.info("None of them has a value on this axis.", icon=":material/block:")
-        return
+        return None
     figure = pareto_chart(facet.groups, axes, picked=compared.view.picked, height=height, band=facet.band)
     st.plotly_chart(
         figure,
@@ -90,23 +93,25 @@ def show_front(compared: Compared, facet: Facet, *, height: int) -> None:
     layout: Any = figure.layout
     if left_out := layout.meta["left_out"]:
         st.caption(f"{count(left_out, 'point')} not drawn: others of the same family lie on the same spot.")
+    return figure
 
 
-def show_fronts(compared: Compared) -> None:
-    """Charts side by side: accuracies on different graphs are not compared."""
-    facets = compared.facets
+def show_fronts(compared: Compared) -> dict[str, go.Figure]:
+    """Charts side by side: accuracies on different graphs are not compared. Gives them by their titles."""
+    facets, drawn = compared.facets, {}
     if not facets:
         st.info("No run has finished yet: the front appears with the first one.", icon=":material/hourglass_top:")
-        return
+        return drawn
     shown = facets[:MOST_FRONTS]
     columns = 1 if len(shown) == 1 else 2
     with st.grid(columns, min_column_width=420):
         for facet in shown:
             with st.container():
-                show_front(compared, facet, height=460 if columns == 1 else 400)
+                drawn[facet.title] = show_front(compared, facet, height=460 if columns == 1 else 400)
     if len(facets) > len(shown):
         st.caption(f"{count(len(facets) - len(shown), 'more chart')}: choose a dataset above.")
     show_caveats(row["caveat"] for facet in shown for row in facet.groups)
+    return {title: figure for title, figure in drawn.items() if figure is not None}
 
 
 def show_hypervolumes(compared: Compared) -> None:
@@ -163,28 +168,38 @@ def show_parallel(compared: Compared) -> None:
         st.caption(f"Colours are the scheme families'. Densities: {axes.scope}, {axes.coverage}. Drag along an axis.")
 
 
-def show_files(compared: Compared) -> None:
-    """The table and the runs behind it as files."""
+def show_files(compared: Compared, figures: dict[str, go.Figure]) -> None:
+    """The table and the runs behind it as files, the charts as pictures."""
+    synthetic = any(row["synthetic"] for row in compared.groups)
     fields = [name for name in compared.view.by if "." in name]
     runs = compared.runs.drop(columns=["about", "also"]).rename(columns={"group": "in_group"})
-    show_downloads(
-        {
-            "Groups": group_table(compared.groups, "group_id", *fields),
-            "Runs": pd.DataFrame(runs),
-        },
-        "compare",
-        synthetic=any(row["synthetic"] for row in compared.groups),
-    )
+    tables = {"Groups": group_table(compared.groups, "group_id", *fields), "Runs": pd.DataFrame(runs)}
+    with st.container(horizontal=True):
+        show_downloads(tables, "compare", synthetic=synthetic)
+        show_figure_export(figures, synthetic=synthetic)
 
 
-st.title("Compare")
+def choose(every: Any, known: KnownSpecs) -> Said:
+    """Draw the widgets; what they say."""
+    options = options_of(every)
+    filters, buttons = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
+    with filters:
+        said = show_filters(options, buttons)
+    said |= show_axes(also_metrics(every), options["scheme"], known.varying(), buttons)
+    with buttons:
+        show_share("compare")
+    return said
+
+
+embedded = is_embedded()
 known = known_specs()
 every = load_results(ask, known, in_force("scope", SCOPES), in_force("coverage", COVERAGES))
-options = options_of(every)
-filters, buttons = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
-with filters:
-    said: Said = show_filters(options, buttons)
-said |= show_axes(also_metrics(every), options["scheme"], known.varying(), buttons)
+if embedded:
+    said: Said = {name: st.query_params.get_all(name) for name in st.query_params}
+else:
+    st.title("Compare")
+    show_heading()
+    said = choose(every, known)
 said["group"] = picked_now()
 view = CompareView.read(said, cost_tables()[0])
 compared = compare(every, known, view)
@@ -194,10 +209,13 @@ if compared.gaps:
     st.caption(literal(compared.gaps))
 if not compared.groups:
     show_empty(view)
-else:
+elif embedded:
     show_fronts(compared)
-    show_picked(compared, known, lambda: pick([]))
+    st.caption(f"[Open in Bitfront](<{address('compare', query_now())}>)")
+else:
+    figures = show_fronts(compared)
+    figures |= show_picked(compared, known, lambda: pick([]))
     show_table(compared, rows_picked)
-    show_files(compared)
+    show_files(compared, figures)
     show_hypervolumes(compared)
     show_parallel(compared)

@@ -12,6 +12,7 @@ from app import acts
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.precision import schedule_chart
+from app.clone import PARENT
 from app.connection import ask_rows, settings
 from app.describe import standard
 from app.forms import option_names, spec_form
@@ -330,12 +331,14 @@ def show_schedules(plan: LaunchPlan) -> None:
 
 def launch(plan: LaunchPlan, priority: int, again: bool) -> None:
     """Launch all the runs or none, and say which. Several are a sweep: what is there already is not trained again."""
+    parent = st.query_params.get(PARENT)
     try:
         if plan.size == 1:
-            done = {"runs": acts.launch(plan.specs(), priority=priority, sweep=None), "sweep": None, "new": 1}
+            runs = acts.launch(plan.specs(), priority=priority, sweep=None, parent=parent)
+            done = {"runs": runs, "sweep": None, "new": 1}
         else:
             text = sweep_toml(plan, sweep_name(plan), priority)
-            launched = acts.launch_sweep(expand(read_toml(text, "the launch")), again=again)
+            launched = acts.launch_sweep(expand(read_toml(text, "the launch")), again=again, parent=parent)
             runs, new = [run for run in launched.runs if run], launched.launched + launched.resumed
             done = {"runs": runs, "sweep": launched.sweep, "new": new}
     except BitfrontError as error:
@@ -382,6 +385,8 @@ def show_equivalents(plan: LaunchPlan, priority: int) -> None:
 
 
 st.title("Launch")
+if parent := st.query_params.get(PARENT):
+    st.caption(f":material/content_copy: Filled in from run {literal(parent)}, the parent of what is launched.")
 form, estimate = st.columns([6, 5], gap="large")
 with form:
     plan, priority = choose()

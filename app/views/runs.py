@@ -33,6 +33,7 @@ from app.run_table import (
     share_done,
     state_badge,
 )
+from app.share import show_heading, show_share
 from app.theme import STATE_COLORS
 from engine.errors import BitfrontError
 
@@ -363,7 +364,10 @@ def show_chosen(chosen: list[str]) -> None:
     show_details(focus)
 
 
-st.title("Runs")
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.title("Runs", width="content")
+    show_share("runs")
+show_heading()
 asked = filters()
 chosen = chosen_runs()
 busy = is_busy(count_states())

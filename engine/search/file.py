@@ -14,7 +14,8 @@
     granularity = "lwq+cwq+taq"        # or: scheme = "sdq[{a},{b}]" with [space.choices] a = […], b = […]
     bits = [1, 2, 3, 4, 8]
 
-One measurement is a fine-tuning of the row's own fp32 model for ``epochs`` (20) with one seed, judged by validation.
+One measurement is a fine-tuning of the row's own fp32 model for ``epochs`` (20) with one seed, judged by validation
+beside the same fine-tuning in fp32.
 ``few = {epochs = 5, keep = 0.5}``: each batch is trained for few epochs first, and the better half of it in full.
 The best of the measured are then trained from the beginning with fresh seeds, and judged by validation again; the
 winner's full training on ten more seeds beside fp32's is its confirmation, of which only the report sees the test.

@@ -15,7 +15,7 @@ from engine.spec import RunSpec, read_toml_file
 from engine.sweep import Sweep, expand
 from tests.conftest import ROOT
 
-STUDIES = sorted((ROOT / "studies").glob("*.toml"))
+STUDIES = sorted(set((ROOT / "studies").glob("*.toml")) - set((ROOT / "studies").glob("search-*.toml")))
 
 SHAPES = {
     "agnn-sage-int8": (8, 4),

@@ -61,12 +61,12 @@ def test_a_search_on_two_homes_outlives_its_driver_and_a_lost_candidate(two: Sta
 
     asked = trials(two, name)
     stages = [each["stage"] for each in asked]
-    assert stages == ["reference"] + ["measure"] * 8 + ["final"] * 2 + ["confirm"] * 4
-    assert [each["run"] for each in asked] == [f"{name}-{number}" for number in range(15)]
+    assert stages == ["reference", "baseline"] + ["measure"] * 8 + ["final"] * 2 + ["confirm"] * 4
+    assert [each["run"] for each in asked] == [f"{name}-{number}" for number in range(16)]
     runs = [two.row(each["run"]) for each in asked]
     assert {each["state"] for each in runs} == {"finished"}
     assert {each["worker"] for each in runs} >= {"worker@a", "worker@b"}
-    started = {json.loads(each["spec"])["training"].get("start_from") for each in runs[1:9]}
+    started = {json.loads(each["spec"])["training"].get("start_from") for each in runs[1:10]}
     assert started == {asked[0]["content"]}
 
     result = json.loads(ended["result"])

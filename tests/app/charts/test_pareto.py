@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.charts.pareto import MOST_LABELS, Axes, Other, pareto_chart
+from app.charts.pareto import MOST_DRAWN, MOST_LABELS, Axes, Band, Other, pareto_chart
 from app.theme import FAMILIES
 
 
@@ -193,3 +193,33 @@ def test_a_point_says_how_its_price_is_known() -> None:
         "Energy (J), Mine: 3 (interpolated)",
         "Energy (J), Mine: 4",
     ]
+
+
+def test_another_selection_stands_upright_with_its_name() -> None:
+    groups = [group("int8", 4, 81.5, last_mean=70.0, last_std=0.25)]
+    figure = pareto_chart(groups, Axes(selection="last")).to_dict()
+    assert drawn(pareto_chart(groups, Axes(selection="last")))["group-int8"][1] == 70
+    assert figure["data"][-1]["error_y"]["array"] == [0.25]
+    assert figure["layout"]["yaxis"]["title"]["text"] == "Test accuracy (%) at last epoch, mean ± std over seeds"
+    assert Axes(selection="max").upright("accuracy", "%") == (
+        "Test accuracy (%), best of all epochs (never the headline), mean ± std over seeds"
+    )
+    assert Axes(selection="val").upright("MAE", "") == "Validation MAE, mean ± std over seeds"
+
+
+def test_what_is_near_the_baseline_lies_in_a_band() -> None:
+    layout = pareto_chart(GROUPS, Axes(), band=Band(80, 82, "within 1 % of fp32 (81.00)")).to_dict()["layout"]
+    (shape,) = layout["shapes"]
+    assert (shape["y0"], shape["y1"], shape["layer"]) == (80, 82, "below")
+    assert [note["text"] for note in layout["annotations"]] == ["within 1 % of fp32 (81.00)"]
+
+
+def test_in_a_great_crowd_one_point_a_spot_is_drawn_and_none_of_the_front_is_lost() -> None:
+    crowd = [group("int8", 2 + (n % 50) / 50, 60 + n / 1000, group_id=f"g{n}") for n in range(MOST_DRAWN)]
+    figure = pareto_chart([*crowd, *GROUPS], Axes(), picked=["g7"])
+    found = drawn(figure)
+    assert figure.to_dict()["layout"]["meta"]["left_out"] == MOST_DRAWN + len(GROUPS) - len(found) > 0
+    assert {"group-int8", "group-int4", "g7"} <= set(found)
+    pale = [trace for trace in figure.to_dict()["data"] if trace.get("mode") == "markers" and "customdata" in trace]
+    assert pale
+    assert not any(trace["error_y"]["visible"] for trace in pale)

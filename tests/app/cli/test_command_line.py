@@ -493,7 +493,7 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         (
             ("bench", "fromats"),
             "unknown bench 'fromats': did you mean formats? Allowed: machine, formats, rematching, signals, train, "
-            "memory, inference, throughput, aggregation, large",
+            "memory, inference, throughput, aggregation, large, dashboard",
         ),
         (
             ("bench", "large", "--set", "fracton=1"),

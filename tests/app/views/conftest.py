@@ -30,6 +30,8 @@ class Dashboard:
     def use(self, service: Service | None, queue: Valkey | None = None) -> None:
         """Look at this store (None: at an address where none answers) and at this queue."""
         self._monkeypatch.setenv("BITFRONT_STORE_URL", service.client.url if service else "http://127.0.0.1:9")
+        if service:
+            self._monkeypatch.setenv("BITFRONT_STORE_TOKEN", (service.settings.home / "store.token").read_text())
         self._monkeypatch.setenv("REDIS_URL", queue.url if queue else "redis://127.0.0.1:9/0")
         connection.settings.clear()
         connection._client.clear()

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from app.phrases import literal
 from engine.events import new_run_id
@@ -208,6 +209,82 @@ def test_a_linked_group_is_opened_with_its_runs(dashboard: Dashboard, filled: Se
     }
     assert page.page_link[0].value == "Open 3 runs with curves"
     assert "seed" not in page.code[0].value.split()
+
+
+def test_groups_are_filtered_by_anything_and_the_link_says_so(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    (run,) = [row["run"] for row in filled.client.query("runs", sweep=SWEEP).to_pylist() if row["scheme"] == "int8"][:1]
+    filled.client.edit_run(run, tags=["paper"])
+    page = dashboard.open("compare", tag="paper")
+    assert page.dataframe[0].value[["Scheme", "n"]].values.tolist() == [["int8", 3]]
+    assert "Filtered also by tag: paper" in [text.value for text in page.caption]
+    page = dashboard.open("compare", family="fp32", until="2020-01-01")
+    assert [text.value for text in page.info] == ["No run fits these filters."]
+
+
+def test_groups_are_of_whatever_is_chosen_and_sorted(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", by=["Dataset", "Scheme family"], sort="Test", descending="false", **HERE)
+    rows = page.dataframe[0].value
+    assert rows[["Family", "Scheme", "n", "Test"]].values.tolist() == [
+        ["affine", "2 schemes", 6, 76.5],
+        ["fp32", "fp32", 3, 82.0],
+    ]
+
+
+def test_differences_are_paired_with_fp32_by_seed(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", columns=["n", "Difference", "p", "Pairs"], **HERE)
+    rows = page.dataframe[0].value.set_index("Scheme")
+    assert rows.loc["int4", ["Difference", "Pairs"]].tolist() == [-11, 3]
+    assert rows.loc["int8", "Difference"] == 0
+    test = stats.ttest_rel(TESTS["int8"], TESTS["fp32"])
+    assert rows.loc["int8", "p"] == pytest.approx(test.pvalue)
+    assert list(page.dataframe[0].proto.column_order) == ["Scheme", "n", "Difference", "p", "Pairs"]
+    columns = json.loads(page.dataframe[0].proto.columns)
+    assert columns["Difference"]["label"] == "Difference to fp32 (%)"
+
+
+def test_another_selection_stands_on_the_axis_and_the_band_around_fp32(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    (figure,) = figures(dashboard.open("compare", metric="Test at last epoch", **HERE))
+    assert figure["layout"]["yaxis"]["title"]["text"] == "Test accuracy (%) at last epoch, mean ± std over seeds"
+    assert points(figure)["int8"]["y"] == 81
+    assert [note["text"] for note in figure["layout"]["annotations"]] == ["within 1 % of fp32 (81.00)"]
+
+
+def test_two_picked_groups_stand_side_by_side_with_their_curves(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", **HERE)
+    groups = {scheme: point["group"] for scheme, point in points(figures(page)[0]).items()}
+    page = dashboard.open("compare", group=f"{groups['int8']},{groups['int4']}", **HERE)
+    assert "int8 and int4" in [text.value for text in page.subheader]
+    results, differing = (page.dataframe[place].value for place in (0, 1))
+    best = results.set_index("Quantity").loc["Test at best validation"].tolist()
+    assert best == ["82.00 ± 2.65", "71.00 ± 1.00", "+11.00"]
+    assert differing.values.tolist() == [["scheme", "int8", "int4"]]
+    paired = stats.ttest_rel(TESTS["int8"], TESTS["int4"])
+    said = f"p = {paired.pvalue:.2g} (paired t test), n = 3."
+    assert any(text.value.endswith(literal(said)) for text in page.caption)
+    curves = figures(page)[1]
+    assert [trace["name"] for trace in curves["data"] if trace["mode"] == "lines"] == ["int8", "int4"]
+    assert curves["data"][1]["y"] == [2.0, 1.0, pytest.approx(2 / 3)]
+    assert page.page_link[0].value == "Open 6 runs with curves"
+
+
+def test_a_link_to_a_picked_group_that_is_gone_shows_the_rest(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", group="gone", **HERE)
+    assert len(page.dataframe[0].value) == len(TESTS)
+
+
+def test_what_is_on_the_page_can_be_downloaded(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", **HERE)
+    labels = [found.label for found in page.download_button]
+    assert labels == ["CSV", "Parquet", "JSON"] * 2
+    assert "**Groups**, 3 rows" in [text.value for text in page.markdown]
+    assert "**Runs**, 9 rows" in [text.value for text in page.markdown]
 
 
 def test_a_store_that_is_down_is_said(dashboard: Dashboard) -> None:

@@ -255,7 +255,7 @@ def test_a_replayed_schedule_is_launched_for_real(dashboard: Dashboard, store: S
     assert isinstance(queued.body, RunQueued)
     assert queued.body.spec == lives.spec(scheme="sdq[int4,int8]", training={"epochs": 20})
     assert messages(page.success) == ["Launched " + literal("sdq[int4,int8]") + "."]
-    assert page.page_link[-1].proto.query_string == f"run={queued.run}"
+    assert f"run={queued.run}" in [link.proto.query_string for link in page.page_link]
 
 
 def test_a_replay_of_a_run_without_signals_says_so(dashboard: Dashboard, store: Service, run: str) -> None:
@@ -443,4 +443,41 @@ def test_the_trained_model_can_be_downloaded_where_it_lies(
     (folder / "model.safetensors").write_bytes(b"packed")
     page = dashboard.open("runs", run=run, cost="Export")
     labels = [button.proto.label for button in page.get("download_button")]
-    assert labels[-3:] == ["Card as SVG", "Card as JSON", "model.safetensors (1.0 kB)"]
+    assert labels == ["Card as SVG", "Card as JSON", "model.safetensors (1.0 kB)", "Log as text"]
+
+
+def test_name_tags_and_notes_are_changed_by_who_may(
+    dashboard: Dashboard, store: Service, run: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    page.text_input(f"name-{run}").set_value("best").run()
+    page.multiselect(f"tags-{run}").set_value(["paper"]).run()
+    page.text_area(f"notes-{run}").set_value("see *table*").run()
+    page.button(f"save-{run}").click().run()
+    (row,) = store.client.query("run", run=run).to_pylist()
+    assert (row["name"], row["tags"], row["notes"]) == ("best", ["paper"], "see *table*")
+    monkeypatch.setenv("BITFRONT_AUTH", "readonly")
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run)
+    assert ":blue-badge[paper]" in messages(page.markdown)
+    assert literal("see *table*") in messages(page.markdown)
+    assert not [field for field in page.text_input if field.key == f"name-{run}"]
+
+
+def test_a_run_tells_its_log_and_where_it_differs_from_its_parent(
+    dashboard: Dashboard, store: Service, run: str
+) -> None:
+    clone = new_run_id()
+    spec = lives.spec(scheme="int4", training={"lr": 0.05})
+    store.client.post_events([lives.event(clone, 0, 0, RunQueued(spec=spec, parent=run)), *lives.attempt_of(clone)])
+    dashboard.use(store)
+    page = dashboard.open("runs", run=clone)
+    tables = {tuple(found.value.columns): found.value for found in page.dataframe}
+    told = tables["Time (UTC)", "Event", ""]
+    assert told["Event"].tolist() == ["queued", "started", "precision", "finished"]
+    assert told[""].iloc[0].endswith(f"cloned from {run}")
+    differing = tables["Field", run, "this run"]
+    assert differing.values.tolist() == [["scheme", "int8", "int4"], ["training.lr", "0.01", "0.05"]]
+    (link,) = [found for found in page.page_link if found.value == "Clone this run"]
+    assert f"parent={clone}" in link.proto.query_string

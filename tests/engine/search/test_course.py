@@ -55,8 +55,8 @@ def test_a_search_goes_from_fp32_through_batches_and_finalists_to_ten_seeds():
     search = Search(read_search(TABLE), size)
     trials = play(search)
     stages = [trial.stage for trial in trials]
-    assert stages == ["reference"] + ["measure"] * 12 + ["final"] * 6 + ["confirm"] * 6
-    assert [trial.number for trial in trials] == list(range(25))
+    assert stages == ["reference", "baseline"] + ["measure"] * 12 + ["final"] * 6 + ["confirm"] * 6
+    assert [trial.number for trial in trials] == list(range(26))
     result = search.result
     assert result is not None
     assert result.scheme == "emb[1 -> 4]"
@@ -70,7 +70,9 @@ def test_candidates_go_on_from_the_fp32_model_and_all_else_is_trained_from_the_b
     measured = [trial.spec for trial in trials if trial.stage == "measure"]
     assert {(spec.training.start_from, spec.training.epochs, spec.seed) for spec in measured} == {(CONTENT, 20, 7)}
     assert [phase.name for phase in measured[0].phases] == ["fine-tune"]
-    others = [trial for trial in trials if trial.stage != "measure"]
+    (baseline,) = (trial.spec for trial in trials if trial.stage == "baseline")
+    assert (baseline.scheme, baseline.training) == ("fp32", measured[0].training)
+    others = [trial for trial in trials if trial.stage not in ("baseline", "measure")]
     assert {(trial.spec.training.start_from, trial.spec.training.epochs) for trial in others} == {("", 30)}
     seeds = {stage: {trial.spec.seed for trial in trials if trial.stage == stage} for stage in ("final", "confirm")}
     assert seeds == {"final": {8, 9}, "confirm": {10, 11, 12}}
@@ -174,6 +176,8 @@ def test_what_is_told_twice_or_was_never_asked_for_changes_nothing():
     assert search.ask() == []
     search.tell(99, Outcome(1.0))
     search.tell(reference.number, Outcome(80.0, CONTENT))
+    (baseline,) = search.ask()
+    search.tell(baseline.number, Outcome(80.0))
     wave = search.ask()
     search.tell(reference.number, Outcome(10.0, CONTENT))
     assert [trial.stage for trial in wave] == ["measure"] * 4
