@@ -65,10 +65,10 @@ def show_filters(options: dict[str, list[str]], buttons: DeltaGenerator) -> Said
     with buttons, st.popover("More filters", icon=":material/filter_alt:", width="content"):
         for label, name in (("Scheme", "scheme"), ("Task", "task"), ("Tag", "tag"), ("Sweep", "sweep")):
             several(label, name)
-        said["state"] = st.multiselect(
+        said["status"] = st.multiselect(
             "State",
             list(STATE_COLORS),
-            key="state",
+            key="status",
             bind="query-params",
             placeholder="All",
             help="Groups with a run in one of these states.",
@@ -78,7 +78,7 @@ def show_filters(options: dict[str, list[str]], buttons: DeltaGenerator) -> Said
                 day = st.date_input(label, value=None, key=name, bind="query-params", format="YYYY-MM-DD")
                 said[name] = [day.isoformat()] if day else []
         st.caption("A filter chooses groups that have a run that fits; it never changes which seeds a mean counts.")
-    hidden = [name for name in ("scheme", "task", "tag", "from", "state", "since", "until") if said.get(name)]
+    hidden = [name for name in ("scheme", "objective", "tag", "from", "status", "since", "until") if said.get(name)]
     if hidden:
         st.caption("Filtered also by " + literal("; ".join(f"{name}: {', '.join(said[name])}" for name in hidden)))
     return said
@@ -138,15 +138,17 @@ def _figure(said: Said) -> Said:
             found["figure"] = [title if title in titles else next(iter(titles))]
             choice = titles[found["figure"][0]]
         if is_priced(choice or f"{DENSITIES[said['density'][0]]}"):
+            named = {table.name: title for title, table in tables.items()}
             name = st.selectbox(
                 "Cost table",
-                list(tables),
+                list(named),
+                format_func=lambda name: named.get(name, str(name)),
                 key="costs",
                 bind="query-params",
                 width=280,
                 help="What a multiply-accumulate and a byte cost; a run's cost card says where to put your own.",
             )
-            found["costs"] = [name if name in tables else next(iter(tables))]
+            found["costs"] = [named.get(str(name), next(iter(tables)))]
     if "costs" in found:
         table = tables[found["costs"][0]]
         recalled = " :orange-badge[:material/history_edu: recalled]" if table.recalled else ""

@@ -36,10 +36,10 @@ PARAMETERS: Mapping[str, str] = {
     "model": "architecture",
     "family": "family",
     "scheme": "scheme",
-    "task": "task",
+    "task": "objective",
     "tag": "tag",
     "sweep": "from",
-    "state": "state",
+    "state": "status",
 }
 """A filter's name and its parameter's."""
 
