@@ -163,12 +163,16 @@ class Search:
         outcomes = yield [Trial(len(self.trials), "baseline", alike)]
         (baseline,) = outcomes.values()
         within = reference.value if baseline.value is None else baseline.value
-        goal = Goal(within, self.file.epsilon, self.file.budget, higher_is_better=self.objective.higher_is_better)
+        fp32 = self._price(FP32.name, size)
+        budget = fp32 / self.file.saving if self.file.saving else self.file.budget
+        goal = Goal(within, self.file.epsilon, budget, higher_is_better=self.objective.higher_is_better)
         least = costs.least()
         if goal.budget is not None and least is not None and least > goal.budget:
             return Result(
-                reason=f"no configuration of the space costs at most budget = {goal.budget:g}: the least costs "
-                f"{least:g}; allow more, or let the space have narrower formats"
+                cost_fp32=fp32,
+                reason=f"no configuration of the space costs at most {goal.budget:g} ({fp32 / goal.budget:.4g}× less "
+                f"than fp32): the least costs {least:g} ({fp32 / least:.4g}×); allow more, or let the space have "
+                "narrower formats",
             )
 
         def allowed(point: Point) -> bool:
@@ -180,7 +184,6 @@ class Search:
 
         algorithm = ALGORITHMS[self.file.algorithm](space, costs, goal, self.file.sizes, self.file.seed, allowed)
         measured = yield from self._measure(algorithm, reference.content)
-        fp32 = self._price(FP32.name, size)
         spent = Result(
             cost_fp32=fp32,
             measured=len(algorithm.told),
@@ -345,7 +348,9 @@ class Search:
 
 def _none_met(space: Space, goal: Goal, ranked: Sequence[Measured], metric: str, unit: str) -> str:
     if goal.budget is not None:
-        return f"no configuration of the {len(ranked)} measured costs at most budget = {goal.budget:g}: allow more"
+        return (
+            f"no configuration of the {len(ranked)} measured costs at most {goal.budget:g}: allow more, or measure more"
+        )
     trained = [each for each in ranked if each.value is not None]
     if not trained:
         return f"none of the {len(ranked)} configurations could be trained: look at why its runs failed"

@@ -5,7 +5,8 @@
     n_mea = 20                         # configurations a batch
     n_sample = 2000                    # configurations that the cost model looks at for the next batch
     n_iter = 9                         # batches after the first: 20·(1 + 9) = 200 are measured
-    epsilon = 0.5                      # least cost within this drop; or: budget = …, best metric within this cost
+    epsilon = 0.5                      # least cost within this drop of the metric; or the best metric
+                                       # within a cost: budget = …, or saving = 26.1 (fp32's cost over it)
     figure = "feature_memory"          # the cost: a figure of the ledger (engine.ledger.figures), lower is better
     [spec]
     dataset = "cora"
@@ -85,6 +86,7 @@ class SearchFile(_Part):
     n_iter: Annotated[int, Field(ge=0, le=1000)] = 9
     epsilon: Annotated[float, Field(ge=0)] | None = None
     budget: Annotated[float, Field(gt=0)] | None = None
+    saving: Annotated[float, Field(gt=0)] | None = None
     figure: str = "feature_memory"
     epochs: Annotated[int, Field(ge=1, le=1000)] = 20
     few: Few | None = None
@@ -103,10 +105,10 @@ class SearchFile(_Part):
     def _fits(self) -> SearchFile:
         if self.algorithm not in ALGORITHMS:
             raise unknown("algorithm", self.algorithm, list(ALGORITHMS))
-        if (self.epsilon is None) == (self.budget is None):
+        if sum(given is not None for given in (self.epsilon, self.budget, self.saving)) != 1:
             raise InputError(
-                "a search has either epsilon (least cost within that drop) or budget (best metric within that cost): "
-                "give one of them"
+                "a search has either epsilon (least cost within that drop), or budget or saving (best metric within "
+                "that cost, or at that saving): give one of them"
             )
         allowed = [name for name, figure in FIGURES.items() if figure.lower_is_better and not figure.priced]
         if self.figure not in allowed:

@@ -134,8 +134,8 @@ def test_a_finalist_that_does_not_hold_in_full_training_is_passed_over():
         (
             {"epsilon": None, "budget": 500.0},
             of_bits,
-            "no configuration of the space costs at most budget = 500: the least costs 756.5; allow more, or let the "
-            "space have narrower formats",
+            "no configuration of the space costs at most 500 (13.6× less than fp32): the least costs 756.5 (8.989×); "
+            "allow more, or let the space have narrower formats",
         ),
     ],
 )
@@ -154,6 +154,15 @@ def test_the_best_metric_within_a_budget_is_the_other_goal():
     assert search.result is not None
     assert search.result.cost is not None
     assert search.result.cost <= 1000
+    assert search.result.scheme.endswith(" -> 4]")
+
+
+def test_a_saving_is_a_budget_relative_to_fp32():
+    search = Search(read_search({**TABLE, "epsilon": None, "saving": 7.0}), size)
+    play(search)
+    assert search.result is not None
+    assert search.result.saving is not None
+    assert search.result.saving >= 7
     assert search.result.scheme.endswith(" -> 4]")
 
 

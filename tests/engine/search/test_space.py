@@ -88,8 +88,8 @@ def test_a_space_that_makes_no_sense_is_refused(table: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epsilon": None}, "a search has either epsilon (least cost within that drop) or budget (best metric within "
-         "that cost): give one of them"),
+        ({"epsilon": None}, "a search has either epsilon (least cost within that drop), or budget or saving (best "
+         "metric within that cost, or at that saving): give one of them"),
         ({"algorithm": "guide"}, "unknown algorithm 'guide': did you mean guided? Allowed: guided, random, nsga2"),
         ({"n_mea": 1000, "n_iter": 99}, "the search would measure 100000 points: at most 10000 are allowed"),
         (
