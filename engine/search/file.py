@@ -18,8 +18,9 @@
 One measurement is a fine-tuning of the row's own fp32 model for ``epochs`` (20) with one seed, judged by validation
 beside the same fine-tuning in fp32.
 ``few = {epochs = 5, keep = 0.5}``: each batch is trained for few epochs first, and the better half of it in full.
-The best of the measured are then trained from the beginning with fresh seeds, and judged by validation again; the
-winner's full training on ten more seeds beside fp32's is its confirmation, of which only the report sees the test.
+The best of the measured are then trained in full with fresh seeds (fp32 from the beginning, then each from that seed's
+own fp32 model for as many epochs again), and judged by validation again; the winner's full training on ten more seeds
+beside fp32's is its confirmation, of which only the report sees the test.
 """
 
 from __future__ import annotations
@@ -64,6 +65,9 @@ class SpaceFile(_Part):
     bits: list[int | str] = []
     splits: list[str] = ["4-8-16"]
     per: list[str] = ["row"]
+    sites: list[str] = []
+    """With granularity: only these of the components' sites (none: all), such as input and attention, without the
+    features after the weight."""
     scheme: str | None = None
     choices: dict[str, list[int | float | bool | str]] = {}
 
@@ -153,7 +157,7 @@ def space_of(file: SearchFile) -> Space:
     bits: list[Value] = list(file.space.bits)
     splits: list[Value] = list(file.space.splits) if by_degree else []
     per: list[Value] = [] if file.space.per == ["row"] else list(file.space.per)
-    return granular(str(file.space.granularity), layers, depth, bits, splits=splits, per=per)
+    return granular(str(file.space.granularity), layers, depth, bits, splits=splits, per=per, sites=file.space.sites)
 
 
 def _layers_by_component(spec: RunSpec) -> dict[str, list[int]]:

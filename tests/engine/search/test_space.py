@@ -52,6 +52,11 @@ def test_a_finer_granularity_has_more_axes_over_the_layers_that_have_the_compone
     assert found.scheme((0,) * axes) == first
 
 
+def test_a_table_may_be_of_some_sites_only():
+    found = space(granularity="uniform", bits=[4], sites=["input", "attention"])
+    assert found.scheme((0,)) == "emb[4 -> 4 -> 4 -> 4]+att[fp32 -> 4 -> 4 -> fp32]:input,attention"
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
