@@ -39,7 +39,7 @@ def show_table(compared: Compared, on_pick: Pick) -> None:
         placeholder="",
         on_select=changed,
         selection_mode="multi-row",
-        column_order=[*shown_columns(rows, view.columns, other=axes.other is not None), *fields],
+        column_order=[*shown_columns(rows, view.columns, other=axes.other is not None, by=view.by), *fields],
         selection_default={"selection": {"rows": picked}},
         alt="Groups of runs with mean and standard deviation, differences and densities",
         column_config=column_config(compared),

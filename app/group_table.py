@@ -42,6 +42,7 @@ COLUMNS = {
     "Parameters": "parameters",
     "Seeds": "seeds",
     "Sweep": "sweep",
+    "State": "state",
     "Task": "task",
     "Device": "device",
     "Host": "host",
@@ -50,6 +51,9 @@ COLUMNS = {
     "Newest": "newest",
 }
 """The table's columns, in order, with their names in ``app.comparison.groups``."""
+
+COLUMN_OF = {"Scheme family": "Family"}
+"""The column of a grouping that has another title."""
 
 USUAL = (
     *("Scheme", "Dataset", "Architecture", "Settings", "Metric", "n", "Test", "Std", "CI", "Difference", "p"),
@@ -76,8 +80,14 @@ def sorted_groups(groups: Sequence[dict[str, Any]], column: str, *, descending: 
     ]
 
 
-def shown_columns(groups: Sequence[Mapping[str, Any]], chosen: Sequence[str], *, other: bool) -> list[str]:
-    """The columns to show, in the table's order: the chosen, else the usual without those that say nothing here."""
+def shown_columns(
+    groups: Sequence[Mapping[str, Any]], chosen: Sequence[str], *, other: bool, by: Sequence[str] = ()
+) -> list[str]:
+    """The columns to show, in the table's order: the chosen, else the usual without those that say nothing here.
+
+    ``by``: what groups are of (``app.comparison.groups.GROUPINGS``), which always has its column.
+    """
+    keys = {COLUMN_OF.get(name, name) for name in by}
     if wanted := [name for name in COLUMNS if name in chosen]:
         return ["Scheme", *(name for name in wanted if name != "Scheme")]
     needed = {
@@ -87,4 +97,4 @@ def shown_columns(groups: Sequence[Mapping[str, Any]], chosen: Sequence[str], *,
         "Difference": any(row["difference"] is not None for row in groups),
         "p": any(row["p"] is not None for row in groups),
     }
-    return [name for name in USUAL if needed.get(name, True)]
+    return [name for name in COLUMNS if name in keys or (name in USUAL and needed.get(name, True))]

@@ -76,7 +76,9 @@ def _table(compared: Compared) -> Listed:
     view = compared.view
     groups = sorted_groups(compared.groups, view.sort, descending=view.descending)
     fields = [name for name in view.by if "." in name]
-    shown = [*shown_columns(groups, view.columns, other=view.axes.other is not None), *fields] if groups else []
+    shown = (
+        [*shown_columns(groups, view.columns, other=view.axes.other is not None, by=view.by), *fields] if groups else []
+    )
     configs = column_config(compared)
     titles = {name: configs.get(name, {}).get("label") or name for name in shown}
     formats = {titles[name]: str(configs.get(name, {}).get("type_config", {}).get("format")) for name in shown}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.describe import spec_texts
-from app.phrases import duration
+from app.phrases import count, duration
 from engine.spec import RunSpec
 
 STATES = ("finished", "running", "cancelling", "queued", "failed", "cancelled", "missing")
@@ -90,10 +90,8 @@ def _places(rows: Sequence[Row], specs: Sequence[RunSpec]) -> dict[str, str]:
 
 def counts_text(row: Mapping[str, Any]) -> str:
     """A sweep of the query `sweeps` in a line: "412 of 720 runs finished · 2 running · 300 queued · 6 failed"."""
-    said = [f"{row['finished']} of {row['total']} runs finished"]
-    return " · ".join(
-        said + [f"{row[state]} {state}" for state in STATES if state in row and state != "finished" and row[state]]
-    )
+    rest = [f"{row[state]} {state}" for state in STATES[1:] if row.get(state)]
+    return " · ".join([f"{row['finished']} of {row['total']} runs finished", *rest])
 
 
 def left_text(row: Mapping[str, Any], workers: int) -> str:
@@ -102,9 +100,9 @@ def left_text(row: Mapping[str, Any], workers: int) -> str:
         return ""
     if row["seconds_left"] is None:
         return "time left unknown: nothing has finished yet"
-    return f"about {duration(row['seconds_left'] / max(workers, 1))} left on {workers or 'no'} worker" + (
-        "" if workers == 1 else "s"
-    )
+    if not workers:
+        return f"about {duration(row['seconds_left'])} of work left, and no worker is alive"
+    return f"about {duration(row['seconds_left'] / workers)} left on {count(workers, 'worker')}"
 
 
 def budget_text(row: Mapping[str, Any]) -> str:

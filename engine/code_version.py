@@ -10,7 +10,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-BESIDE = ("axes.py", "bench", "measure", "search", "sweep.py")
+BESIDE = ("axes.py", "bench", "exclusions.py", "measure", "search", "sweep.py", "sweep_report.py")
 """Parts of the engine that no run's numbers depend on: they measure runs, or say which ones there are."""
 
 

@@ -43,6 +43,17 @@ What the table compares seed by seed, and what a paper says (only figures that a
     selection = "best test"            # which of our three values it stands beside
     provenance = "given"
 
+Two more tables: of each family of schemes the densest that stays within so many points of the baseline, with what a
+paper concludes; and the mean of a column of the per-epoch table, by epoch:
+
+    [conclusion]
+    within = 1.0
+    [[conclusion.families]]
+    name = "dynamic"
+    starts = ["sdq", "adq"]            # or schemes = a list
+    …
+    curves = ["val_loss"]
+
 Where memory and time are the question, one run of each cell is measured after it has trained (bitfront measure); a
 published figure of a measured quantity names it, in bytes or seconds:
 
@@ -64,53 +75,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.axes import expand_axes, is_axis, is_range, size, values_of
 from engine.errors import InputError
-from engine.events import MeasuredQuantity
 from engine.exclusions import Exclusions
 from engine.scheme import parse_scheme
 from engine.spec import RunSpec, component_table, explain, read_text_file, read_toml
+from engine.sweep_report import Comparison, Conclusion, CurveQuantity, Published
 
 MOST_SEEDS = 10_000
 MOST_RUNS = 100_000
 """Larger grids are refused: more likely a slip than a plan."""
-
-
-class Published(BaseModel):
-    """A figure of a paper for one cell of the sweep, with where it stands.
-
-    ``provenance`` has one value: a figure that was only recalled is a yardstick while working and is not shown.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    dataset: str
-    model: str
-    scheme: str
-    value: float
-    std: float | None = None
-    source: str
-    metric: MeasuredQuantity | None = None
-    """What the figure is of, where it is not the task's metric; ``value`` is then in bytes or seconds."""
-    selection: Literal["best validation", "last", "best test"] = "best validation"
-    """The epoch that the paper reports: it is shown beside our value of the same selection."""
-    provenance: Literal["given"]
-
-    @field_validator("scheme")
-    @classmethod
-    def _scheme(cls, value: str) -> str:
-        return str(parse_scheme(value))
-
-
-class _Comparison(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-    a: str
-    b: str
 
 
 class Budget(BaseModel):
@@ -142,8 +120,10 @@ class _SweepFile(BaseModel):
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)] = [{}]
     exclude: list[dict[str, Any]] = []
     baseline: str | None = None
-    compare: list[_Comparison] = []
+    compare: list[Comparison] = []
     published: list[Published] = []
+    conclusion: Conclusion | None = None
+    curves: list[CurveQuantity] = []
     measure: bool = False
 
 
@@ -163,6 +143,11 @@ class Sweep:
     pairs: tuple[tuple[str, str], ...] = ()
     """Seed groups (``RunSpec.group``) whose difference is of interest: the first minus the second."""
     published: tuple[Published, ...] = ()
+    baseline: str | None = None
+    """The scheme that the others are compared with."""
+    conclusion: Conclusion | None = None
+    curves: tuple[CurveQuantity, ...] = ()
+    """Columns of the per-epoch table that are printed by epoch."""
     measure: bool = False
     """Whether one run of each cell is measured after it has trained."""
     table: Mapping[str, Any] = field(default_factory=dict)
@@ -251,6 +236,9 @@ def expand(
         budget=file.budget,
         pairs=_pairs(file, groups),
         published=tuple(file.published),
+        baseline=file.baseline and str(parse_scheme(file.baseline)),
+        conclusion=_checked_conclusion(file, groups),
+        curves=tuple(file.curves),
         measure=file.measure,
         table=table,
     )
@@ -369,6 +357,18 @@ def _pairs(file: _SweepFile, groups: Mapping[str, RunSpec]) -> tuple[tuple[str, 
             raise InputError(f"{a!r} cannot be compared with {b!r}: they never stand on the same dataset and model")
         found |= dict.fromkeys(pairs)
     return tuple(found)
+
+
+def _checked_conclusion(file: _SweepFile, groups: Mapping[str, RunSpec]) -> Conclusion | None:
+    """The file's conclusion. Raises InputError where it has nothing to compare with, or a family has no scheme."""
+    if file.conclusion is None:
+        return None
+    if file.baseline is None:
+        raise InputError("a [conclusion] says how far schemes are from the baseline: give baseline = the scheme")
+    for family in file.conclusion.families:
+        if not any(family.holds(cell.scheme) for cell in groups.values()):
+            raise InputError(f"the family {family.name!r} of the conclusion has no scheme of this sweep")
+    return file.conclusion
 
 
 def _partner(cell: RunSpec, scheme: str, groups: Mapping[str, RunSpec]) -> str | None:

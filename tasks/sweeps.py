@@ -159,9 +159,9 @@ def _look(settings: Settings, sweep: Sweep, again: bool) -> tuple[list[Decided],
     """What is to be done with each cell, and the runs among them that were measured."""
     try:
         store = connect(settings)
-    except StoreUnavailable:
+    except StoreUnavailable as error:
         if not again:
-            raise
+            raise StoreUnavailable(f"{error}; nothing was launched") from None
         return [Decided(*pair, "launch") for pair in zip(sweep.runs, sweep.hashes, strict=True)], set()
     with store:
         submit.catch_up(settings, store, "launched")

@@ -29,7 +29,7 @@ def parallel_chart(
     if len(chosen) < 2 or len(rows) < 2:
         return None
     families = [*FAMILIES, "other"]
-    places = [_place(families, scheme_family(row["scheme"])) for row in rows]
+    places = [_place(families, row.get("family") or scheme_family(row["scheme"])) for row in rows]
     styles = [family_style(family) if family in FAMILIES else OTHER for family in families]
     steps = len(families)
     scale = [[edge, style.color] for place, style in enumerate(styles) for edge in (place / steps, (place + 1) / steps)]

@@ -155,11 +155,13 @@ def pareto_chart(
         kept = _one_a_spot(shown, axes, on_front, picked)
         shown, on_front = [shown[index] for index in kept], [on_front[index] for index in kept]
     several_models = len({row["model"] for row in shown}) > 1
-    names = [f"{row['scheme']} · {row['model']}" if several_models else row["scheme"] for row in shown]
+    names = [
+        row.get("name") or (f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) for row in shown
+    ]
     places = _places(shown, axes, names, on_front)
     families: dict[str, dict[bool, list[_Mark]]] = {}
     for mark in map(_Mark, shown, on_front, names, places):
-        families.setdefault(scheme_family(mark.row["scheme"]), {}).setdefault(mark.on_front, []).append(mark)
+        families.setdefault(_family(mark.row), {}).setdefault(mark.on_front, []).append(mark)
     for family, parts in sorted(families.items()):
         _add_legend(figure, family)
         for _, marks in sorted(parts.items()):
@@ -197,6 +199,12 @@ def _add_front(
     )
 
 
+def _family(row: Mapping[str, Any]) -> str:
+    """What a group's colour says; one of several families is mixed."""
+    family = row.get("family") or scheme_family(row["scheme"])
+    return "mixed" if family.endswith(" families") else family
+
+
 def _add_band(figure: go.Figure, band: Band) -> None:
     """The band lies behind the points, and its label at its left end."""
     figure.add_hrect(
@@ -219,7 +227,7 @@ def _one_a_spot(
     seen: set[tuple[str, int, int]] = set()
     kept = []
     for index, row in enumerate(rows):
-        spot = scheme_family(row["scheme"]), int(x[index] * SPOTS[0]), int(y[index] * SPOTS[1])
+        spot = _family(row), int(x[index] * SPOTS[0]), int(y[index] * SPOTS[1])
         if on_front[index] or row["group_id"] in picked or spot not in seen:
             kept.append(index)
         seen.add(spot)

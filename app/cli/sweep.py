@@ -10,8 +10,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from app.cli.reading import Reader, open_reader, print_json, print_table
-from app.cli.sweep_table import print_results, read_measured, read_results
+from app.cli.sweep_table import print_results, read_curves, read_measured, read_results
 from app.cli.sweep_wait import wait_for_measurements, wait_for_sweep
+from app.conclusion import conclude
 from app.phrases import count
 from app.sweep_grid import budget_text, counts_text, left_text, make_grid
 from engine.errors import InputError
@@ -108,13 +109,17 @@ def outcome(launched: Any, plan: Sweep) -> str:
 
 
 def show_results(reader: Reader, plan: Sweep, file: Path, about: dict[str, Any], *, as_json: bool) -> None:
-    """Print the tables of a sweep, or one JSON object with ``groups`` and ``paired`` (and ``measured``)."""
+    """Print the tables of a sweep, or one JSON object with ``groups``, ``paired``, and what else its file asks for."""
     groups, paired = read_results(reader, plan)
     measured = read_measured(reader, plan, groups)
+    curves = read_curves(reader, plan, groups)
     if as_json:
-        print_json({**about, "groups": groups, "paired": paired} | ({"measured": measured} if plan.measure else {}))
+        more = {"measured": measured} if plan.measure else {}
+        more |= {"conclusion": conclude(plan, groups, paired)} if plan.conclusion else {}
+        more |= {"curves": curves} if plan.curves else {}
+        print_json({**about, "groups": groups, "paired": paired, **more})
     elif groups:
-        print_results(plan, groups, paired, measured)
+        print_results(plan, groups, paired, measured, curves)
     else:
         Console().print(f"No run of this file is known here: launch it with `bitfront sweep {file}`.", highlight=False)
 

@@ -9,9 +9,11 @@ from rich.console import Console
 
 from app.cli.measure import ratio_text, value_text
 from app.cli.reading import Reader, mean_and_std, print_table
+from app.conclusion import conclude
 from app.describe import spec_texts
 from app.digits import number
-from app.phrases import titled
+from app.phrases import quantity, titled
+from engine.ledger.figures import FIGURES
 from engine.measure import QUANTITIES
 from engine.spec import RunSpec
 from engine.sweep import Sweep
@@ -27,9 +29,10 @@ def read_results(reader: Reader, plan: Sweep) -> tuple[list[Row], list[Row]]:
     order = [cell.group for cell in plan.cells]
     rows = {row["group_id"]: row for row in reader.query("groups", groups=order, limit=len(order)).to_pylist()}
     groups = [rows[group] for group in order if group in rows]
+    others = _others(reader, plan, order)
     for cell in plan.cells:
         if cell.group in rows:
-            rows[cell.group]["published"] = _published(plan, cell, rows[cell.group])
+            rows[cell.group]["published"] = _published(plan, cell, rows[cell.group], others)
     if not plan.pairs:
         return groups, []
     return groups, reader.query("paired", pairs=[f"{a}:{b}" for a, b in plan.pairs]).to_pylist()
@@ -39,19 +42,37 @@ OURS = {"best validation": "test", "last": "last", "best test": "max"}
 """The columns of ``groups`` by selection."""
 
 
-def _published(plan: Sweep, cell: RunSpec, row: Row) -> list[Row]:
+def _others(reader: Reader, plan: Sweep, groups: Sequence[str]) -> dict[tuple[str, str], float | None]:
+    """By group and name: the means of other metrics and of ledger figures, where the file has a paper's beside them."""
+    found: dict[tuple[str, str], float | None] = {}
+    for query, wanted in (
+        ("group_also", any(figure.also for figure in plan.published)),
+        ("group_figures", any(figure.figure for figure in plan.published)),
+    ):
+        for row in reader.query(query, groups=list(groups)).to_pylist() if wanted else ():
+            found[row["group_id"], row["name"]] = row["value"]
+    return found
+
+
+def _published(plan: Sweep, cell: RunSpec, row: Row, others: Mapping[tuple[str, str], float | None]) -> list[Row]:
     place = (cell.dataset.name, cell.model.name, cell.scheme)
-    return [
-        {
-            "value": figure.value,
-            "std": figure.std,
-            "source": figure.source,
-            "selection": figure.selection,
-            "ours": row[f"{OURS[figure.selection]}_mean"],
-        }
-        for figure in plan.published
-        if (figure.dataset, figure.model, figure.scheme) == place and figure.metric is None
-    ]
+    found: list[Row] = []
+    for figure in plan.published:
+        if (figure.dataset, figure.model, figure.scheme) != place or figure.metric is not None:
+            continue
+        name = figure.also or figure.figure
+        found.append(
+            {
+                "value": figure.value,
+                "std": figure.std,
+                "source": figure.source,
+                "selection": figure.selection,
+                "of": figure.also or (FIGURES[figure.figure].title if figure.figure else None),
+                "unit": FIGURES[figure.figure].unit if figure.figure else None,
+                "ours": others.get((cell.group, name)) if name else row[f"{OURS[figure.selection]}_mean"],
+            }
+        )
+    return found
 
 
 def read_measured(reader: Reader, plan: Sweep, groups: Sequence[Row]) -> list[Row]:
@@ -75,7 +96,21 @@ def read_measured(reader: Reader, plan: Sweep, groups: Sequence[Row]) -> list[Ro
     return found
 
 
-def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row], measured: Sequence[Row] = ()) -> None:
+def read_curves(reader: Reader, plan: Sweep, groups: Sequence[Row]) -> dict[str, list[Row]]:
+    """The store's ``group_curves`` rows of a sweep's groups, by quantity, for the quantities that its file asks for."""
+    members = [f"{row['group_id']}:{run}" for row in groups for run in row["runs"]]
+    if not members:
+        return {}
+    return {name: reader.query("group_curves", members=members, quantity=name).to_pylist() for name in plan.curves}
+
+
+def print_results(
+    plan: Sweep,
+    groups: Sequence[Row],
+    paired: Sequence[Row],
+    measured: Sequence[Row] = (),
+    curves: Mapping[str, Sequence[Row]] | None = None,
+) -> None:
     """All tables for people; a column of published figures only where the file has any."""
     names = _names(groups)
     print_groups(groups, names)
@@ -87,12 +122,68 @@ def print_results(plan: Sweep, groups: Sequence[Row], paired: Sequence[Row], mea
         console.print("\nPaired by seed: the first scheme minus the second", style="bold", highlight=False)
         cells = {cell.group: cell for cell in plan.cells}
         print_paired(paired, cells)
+    if plan.conclusion is not None:
+        said = f"\nThe densest of each family within {plan.conclusion.within:g} of {plan.baseline}"
+        console.print(said, style="bold", highlight=False)
+        print_conclusions(conclude(plan, groups, paired))
+    for column, rows in (curves or {}).items():
+        title = column.replace("val_", "validation_").replace("_", " ").capitalize()
+        console.print(f"\n{title} by epoch, mean over runs", style="bold", highlight=False)
+        print_curves(rows, names, {row["group_id"]: row["scheme"] for row in groups})
     if any(row["quantities"] for row in measured):
         console.print("\nMeasured, each in a fresh process; in brackets: to fp32", style="bold", highlight=False)
         schemes = {row["group_id"]: row["scheme"] for row in groups}
         print_measured(measured, names, schemes)
     for caveat in dict.fromkeys(row["caveat"] for row in groups if row["caveat"]):
         console.print(caveat, style="dim", highlight=False, markup=False)
+
+
+def print_conclusions(rows: Sequence[Row]) -> None:
+    """One row a family and place, and one for all places together."""
+    titles = ["family", "place", "scheme", "difference", "95 % interval", "n", "memory", "arithmetic", "thesis mean"]
+    with_papers = any(row["published"] for row in rows)
+    print_table([*titles, *(["published"] if with_papers else [])], [_conclusion_row(row, with_papers) for row in rows])
+
+
+def _conclusion_row(row: Row, with_papers: bool) -> list[str]:
+    mean, half = row["difference"], row["ci95"]
+    interval = "" if mean is None or half is None else f"{mean - half:+.2f} … {mean + half:+.2f}"
+    thesis = [_times(row[name]) for name in ("memory_density_thesis", "arithmetic_density_thesis")]
+    return [
+        row["family"],
+        row["place"],
+        row["scheme"] or "none is near enough",
+        "" if mean is None else f"{mean:+.2f}",
+        interval,
+        str(row["n"] or ""),
+        _times(row["memory_density"]),
+        _times(row["arithmetic_density"]),
+        " / ".join(text for text in thesis if text),
+        *([row["published"] or ""] if with_papers else []),
+    ]
+
+
+CURVE_POINTS = 10
+"""Epochs at which a curve is printed: evenly spaced, the last among them."""
+
+
+def print_curves(rows: Sequence[Row], names: Mapping[str, tuple[str, str]], schemes: Mapping[str, str]) -> None:
+    """One row a group, a column an epoch."""
+    last = max((row["epoch"] for row in rows), default=0)
+    epochs = (
+        sorted({max(1, round(last * place / CURVE_POINTS)) for place in range(1, CURVE_POINTS + 1)}) if last else []
+    )
+    values = {(row["group_id"], row["epoch"]): row["mean"] for row in rows}
+    titles = ["dataset", "model", "scheme", *map(str, epochs)]
+    lines = [
+        [*names[group], schemes[group], *(_loss(values.get((group, epoch))) for epoch in epochs)]
+        for group in dict.fromkeys(row["group_id"] for row in rows)
+    ]
+    print_table(titles, lines)
+
+
+def _loss(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def print_groups(groups: Sequence[Row], names: Mapping[str, tuple[str, str]] | None = None) -> None:
@@ -194,10 +285,16 @@ def _names(groups: Sequence[Row]) -> dict[str, tuple[str, str]]:
 
 def _papers(row: Row) -> str:
     return "; ".join(
-        f"{mean_and_std(figure['value'], figure['std'])}, {figure['source']}"
-        f" ({figure['selection']}: ours {mean_and_std(figure['ours'], None) or '–'})"
+        f"{_paper_value(figure, figure['value'], figure['std'])}, {figure['source']}"
+        f" ({figure['of'] or figure['selection']}: ours {_paper_value(figure, figure['ours'], None)})"
         for figure in row["published"]
     )
+
+
+def _paper_value(figure: Row, value: float | None, std: float | None) -> str:
+    if value is None:
+        return "–"
+    return quantity(value, figure["unit"]) if figure["unit"] else mean_and_std(value, std)
 
 
 def _times(value: float | None) -> str:

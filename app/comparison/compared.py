@@ -158,8 +158,12 @@ def paired_difference(compared: Compared, first: str, second: str) -> dict[str, 
 
 
 def group_labels(rows: Sequence[Group]) -> dict[str, str]:
-    """A name for each group that no other of them has: the scheme, then what differs, then the end of its id."""
-    parts = ["scheme", *(name for name in ("dataset", "model", "settings") if len({row[name] for row in rows}) > 1)]
+    """A name for each group that no other of them has: its own or the scheme, then what differs, the end of its id."""
+    parts = (
+        ["name"]
+        if all(row.get("name") for row in rows)
+        else ["scheme", *(name for name in ("dataset", "model", "settings") if len({row[name] for row in rows}) > 1)]
+    )
     labels = {row["group_id"]: " · ".join(str(row[name]) for name in parts if row[name]) for row in rows}
     names = list(labels.values())
     return {group: label if names.count(label) == 1 else f"{label} · {group[-5:]}" for group, label in labels.items()}

@@ -29,8 +29,10 @@ GROUPINGS: Mapping[str, str] = {
 }
 """What runs can be grouped by, beside any field of their specs, with the column of the results."""
 
-NOUNS = {"dataset": "dataset", "model": "architecture", "scheme": "scheme", "settings": "setting"}
-"""What several values of a column that is not grouped by are called."""
+NOUNS = {"model": "architecture", "settings": "setting"}
+"""What several values of a column that is not grouped by are called, where not by its own name."""
+
+PLURALS = {"family": "families"}
 
 SELECTIONS: Mapping[str, str] = {
     "test": "at best validation",
@@ -90,7 +92,8 @@ def gather(
 
     ``runs``: with the column ``group``; ``every``: where baselines are looked for (``app.comparison.statistics``). Only
     ``counted`` runs enter statistics; ``n`` is their number, and a group without any has ``n`` = 0. A column that is
-    not grouped by and holds several values says how many. Differences are means of run by run ones in the metric
+    not grouped by and holds several values says how many; ``name`` is what a group of less than the whole configuration
+    is called. Differences are means of run by run ones in the metric
     ``value``, with ``p`` of the paired t test.
     """
     if not len(runs):
@@ -107,6 +110,9 @@ def gather(
         column = GROUPINGS.get(label, label)
         if column not in found:
             found[column] = about[column].first()
+    if set(by) != set(WHOLE):
+        columns = [GROUPINGS.get(label, label) for label in by]
+        found["name"] = found[columns].fillna("–").astype(str).agg(" · ".join, axis=1)
     state = runs["state"]
     found["unfinished"] = state.isin(UNFINISHED).groupby(runs["group"], sort=False).sum()
     found["failed"] = (state == "failed").groupby(runs["group"], sort=False).sum()
@@ -134,4 +140,4 @@ def _common(runs: Frame, name: str) -> Column:
     several = by.nunique()
     first = by.first().astype(object)
     noun = NOUNS.get(name, name)
-    return first.where(several <= 1, several.map(lambda n: count(n, noun))).where(several > 0, "")
+    return first.where(several <= 1, several.map(lambda n: count(n, noun, PLURALS.get(name)))).where(several > 0, "")

@@ -113,7 +113,7 @@ def _left(row: Row, workers: int) -> str:
     return "unknown" if row["seconds_left"] is None else duration(row["seconds_left"] / max(workers, 1))
 
 
-@st.cache_data(max_entries=20, show_spinner=False)
+@st.cache_resource(max_entries=20, show_spinner=False)  # thousands of runs, which nobody changes: never copied
 def plan_of(table: str) -> Sweep | None:
     """The sweep that a launch's table gives; None where it names what is not installed here."""
     try:
@@ -205,8 +205,13 @@ def show_grid(grid: Grid) -> None:
         selection_mode="single-cell",
         height=min(38 + 35 * len(grid.schemes), 738),
         alt="Cells of the sweep: finished runs of each scheme on each dataset and architecture",
-        column_config={"Scheme": st.column_config.TextColumn(pinned=True)},
+        column_config={"Scheme": st.column_config.TextColumn(pinned=True, width=_width(grid.schemes))},
     )
+
+
+def _width(texts: Sequence[str]) -> int:
+    """Pixels in which the longest of them fits, but at most what leaves room for a column on a phone."""
+    return min(16 + 8 * max(map(len, texts), default=0), 190)
 
 
 def show_cell(grid: Grid, sweep: str) -> None:

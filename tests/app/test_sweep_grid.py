@@ -66,7 +66,7 @@ def test_counts_name_only_what_there_is():
         ({"queued": 1}, 2, "time left unknown: nothing has finished yet"),
         ({"queued": 1, "seconds_left": 240.0}, 2, "about 2 min left on 2 workers"),
         ({"running": 1, "seconds_left": 240.0}, 1, "about 4 min left on 1 worker"),
-        ({"queued": 1, "seconds_left": 240.0}, 0, "about 4 min left on no workers"),
+        ({"queued": 1, "seconds_left": 240.0}, 0, "about 4 min of work left, and no worker is alive"),
     ],
 )
 def test_the_time_left_is_shared_by_the_workers(changes: dict[str, Any], workers: int, text: str):

@@ -21,6 +21,10 @@ FLAGS = [
 CHARTS = "() => [...document.querySelectorAll('.js-plotly-plot')].filter(chart => chart.calcdata)"
 
 
+FRONTS = "[class*=st-key-front-] .js-plotly-plot"
+"""The fronts on Compare, which has other charts too."""
+
+
 def go(page: Page, title: str) -> None:
     """Follow the navigation to a page by its title."""
     page.get_by_role("link", name=title, exact=True).click()
@@ -65,13 +69,13 @@ def front_groups(page: Page, density: str = "") -> dict[str, dict]:
     """
     page.wait_for_function(
         f"""density => {{
-            const charts = ({CHARTS})();
+            const charts = ({CHARTS.replace(".js-plotly-plot", FRONTS)})();
             return charts.length === 1 && charts[0]._fullLayout.xaxis.title.text.startsWith(density);
         }}""",
         arg=density,
     )
     return page.evaluate(
-        """() => Object.fromEntries([...document.querySelectorAll('.js-plotly-plot')].flatMap(chart => {
+        """fronts => Object.fromEntries([...document.querySelectorAll(fronts)].flatMap(chart => {
             const box = chart.getBoundingClientRect(), {xaxis, yaxis, _size} = chart._fullLayout;
             return chart._fullData.flatMap(trace => (trace.customdata || []).map((details, index) => [
                 /<b>(.*?)<.b>/.exec(details[1])[1],
@@ -79,7 +83,8 @@ def front_groups(page: Page, density: str = "") -> dict[str, dict]:
                  left: box.left + _size.l + xaxis.d2p(trace.x[index]),
                  top: box.top + _size.t + yaxis.d2p(trace.y[index])},
             ]));
-        }))"""
+        }))""",
+        FRONTS,
     )
 
 

@@ -128,7 +128,7 @@ def test_a_published_figure_may_be_of_a_measured_quantity():
             {"sede": 1},
             "unknown setting 'sede': did you mean seeds or exclude or spec? "
             "Allowed: name, seeds, folds, epochs, priority, budget, spec, runs, exclude, baseline, compare, published, "
-            "measure",
+            "conclusion, curves, measure",
         ),
         ({"runs": [{"scheme": []}]}, "spec.scheme is an empty list: name at least one value"),
         (

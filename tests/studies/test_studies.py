@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 import engine
+from engine.errors import InputError
+from engine.ledger import preview
 from engine.settings import Settings
 from engine.spec import RunSpec, read_toml_file
 from engine.sweep import Sweep, expand
@@ -18,6 +20,7 @@ STUDIES = sorted(set((ROOT / "studies").glob("*.toml")) - set((ROOT / "studies")
 SHAPES = {
     "agnn-sage-int8": (8, 4),
     "cora-formats": (6, 0),
+    "degree-quant-probabilities": (18, 16),
     "degree-quant-table1": (78, 48),
     "degree-quant-table2": (30, 36),
     "degree-quant-table9": (66, 60),
@@ -26,7 +29,10 @@ SHAPES = {
     "exported-files": (6, 0),
     "link-prediction": (8, 6),
     "mutag-folds": (3, 2),
+    "qat-edge-prediction": (4, 2),
     "reddit-binary-folds": (3, 2),
+    "sgquant-table3": (24, 12),
+    "thesis": (252, 246),
     "thesis-components": (72, 70),
     "thesis-ram": (15, 0),
 }
@@ -113,6 +119,10 @@ def test_the_component_study_has_one_site_at_a_time() -> None:
         ("agnn-sage-int8", 2),
         ("link-prediction", 3),
         ("dynamic-precision", 4),
+        ("thesis", 8),
+        ("sgquant-table3", 3),
+        ("qat-edge-prediction", 1),
+        ("degree-quant-probabilities", 2),
     ],
 )
 def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mirror: Path) -> None:
@@ -121,10 +131,65 @@ def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mi
     assert {spec.model.name for spec in chosen} == {cell.model.name for cell in sweep.cells}
     for spec in chosen:
         result = engine.run(spec, settings)
-        assert result.summary.epochs == 2
+        # SGQuant's parts fine-tune for fifty epochs after the training itself.
+        assert result.summary.epochs == (52 if "taq" in spec.scheme else 2)
         assert result.summary.test_at_best_val is not None
         assert 5 < result.summary.test_at_best_val < 100
         assert result.summary.densities[0].average_bits < 17
+
+
+def test_every_scheme_of_every_study_fits_its_architecture_and_task() -> None:
+    """Its costs follow from the size of the data, untrained; of one dataset for each task and architecture."""
+    kinds: dict[tuple[str, str, str], RunSpec] = {}
+    for file in STUDIES:
+        for cell in plan(file.stem).cells:
+            kinds.setdefault((cell.task.name, cell.model.name, cell.scheme), cell)
+    by_degree = [cell for cell in kinds.values() if cell.scheme.startswith("taq")]
+    assert len(by_degree) == 3
+    for cell in by_degree:
+        with pytest.raises(InputError, match="depend on the graph's degrees"):
+            preview(cell)
+    for cell in kinds.values():
+        if cell not in by_degree:
+            assert 1 <= preview(cell)[0].average_bits <= 32
+
+
+def test_the_thesis_study_has_forty_schemes_on_six_tasks_and_concludes_on_them() -> None:
+    sweep = plan("thesis")
+    schemes = {cell.scheme for cell in sweep.cells}
+    assert len(schemes) == 42
+    places = {(cell.dataset.name, cell.task.name) for cell in sweep.cells}
+    citations = [(name, "node-classification") for name in ("cora", "citeseer", "pubmed")]
+    links = [(name, "link-prediction") for name in ("cora", "amazon-computers")]
+    assert places == {*citations, ("mutag", "graph-classification"), *links}
+    assert len(sweep.cells) == 42 * 6
+    assert sweep.conclusion is not None
+    held = {family.name: sum(map(family.holds, schemes)) for family in sweep.conclusion.families}
+    assert held == {"fixed point": 7, "MSFP": 6, "dynamic": 21}
+    first = [run for run in sweep.runs if run.seed == 0]
+    assert [run.scheme for run in first[:42]] == list(dict.fromkeys(cell.scheme for cell in sweep.cells))
+    assert {sweep.priority_of(run) for run in first if run.dataset.name == "amazon-computers"} == {9}
+
+
+def test_the_search_table_has_the_paper_beside_every_cell() -> None:
+    sweep = plan("sgquant-table3")
+    by_cell: dict[tuple[str, str, str], set] = {}
+    for figure in sweep.published:
+        place = (figure.dataset, figure.model, figure.scheme)
+        by_cell.setdefault(place, set()).add(figure.figure or figure.selection)
+    assert set(by_cell) == {(cell.dataset.name, cell.model.name, cell.scheme) for cell in sweep.cells}
+    for (_, _, scheme), of in by_cell.items():
+        fp32 = {"best test", "feature_memory"}
+        assert of == (fp32 if scheme == "fp32" else {"best test", "average_bits_sgquant", "feature_saving"})
+
+
+def test_the_probabilities_of_degree_quant_are_ordered_and_printed_by_epoch() -> None:
+    sweep = plan("degree-quant-probabilities")
+    assert sweep.curves == ("val_loss",)
+    found = {cell.scheme for cell in sweep.cells}
+    assert len(found) == 9
+    probabilities = [re.search(r"p_min=([\d.]+),p_max=([\d.]+)", scheme) for scheme in found]
+    assert all(match and float(match[1]) <= float(match[2]) for match in probabilities)
 
 
 def test_the_table_of_peak_memory_has_the_thesis_figure_beside_every_cell() -> None:

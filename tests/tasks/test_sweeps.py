@@ -149,6 +149,9 @@ def test_one_run_of_each_cell_is_measured_once(served: Stack) -> None:
 
 def test_where_nobody_says_what_is_there_nothing_is_launched(queue: Stack, tmp_path: Path) -> None:
     settings = Settings(home=tmp_path, redis_url=queue.settings.redis_url)
-    with pytest.raises(StoreUnavailable):
+    with pytest.raises(StoreUnavailable) as caught:
         sweeps.launch(settings, plan())
+    assert str(caught.value) == ("no store is running on this home: start it with `bitfront up`; nothing was launched")
     assert queue.said() == []
+    assert sweeps.launch(settings, plan(), again=True).launched == 4
+    assert len(queue.said()) == 5

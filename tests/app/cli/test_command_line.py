@@ -302,6 +302,37 @@ def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[Comma
     ]
 
 
+def test_a_sweeps_table_concludes_shows_curves_and_what_a_paper_says_of_the_costs(
+    compared: tuple[CommandLine, Path], tmp_path: Path
+):
+    bitfront, _ = compared
+    file = tmp_path / "concluded.toml"
+    file.write_text(
+        'name = "concluded"\nseeds = 3\nbaseline = "fp32"\ncurves = ["val_loss"]\n'
+        '[spec]\ndataset = "karate"\nmodel = "gcn"\nscheme = ["fp32", "int4"]\ntraining.epochs = 5\n'
+        '[conclusion]\nwithin = 100.0\n[[conclusion.families]]\nname = "fixed point"\nschemes = ["int4"]\n'
+        '[[published]]\ndataset = "karate"\nmodel = "gcn"\nscheme = "int4"\nfigure = "feature_saving"\nvalue = 9.5\n'
+        'source = "a paper"\nprovenance = "given"\n'
+    )
+    found = bitfront.json("sweep", str(file), "--table", "--json")
+    (row,) = found["conclusion"]
+    pair = found["paired"][0]
+    assert (row["family"], row["scheme"], row["n"]) == ("fixed point", "int4", 3)
+    assert (row["difference"], row["arithmetic_density"]) == (pair["difference"], 20.9)
+    curve = [point for point in found["curves"]["val_loss"] if point["group_id"] == pair["a"]]
+    assert [(point["epoch"], point["n"]) for point in curve] == [(epoch, 3) for epoch in range(1, 6)]
+
+    lines = [" ".join(line.split()) for line in bitfront("sweep", str(file), "--table").stdout.splitlines()]
+    assert lines[2].endswith("9.50×, a paper (Saving of feature memory: ours 8.00×)")
+    start = lines.index("The densest of each family within 100 of fp32")
+    assert lines[start + 2].startswith(f"fixed point karate · gcn · node-classification int4 {row['difference']:+.2f}")
+    assert lines[start + 2].endswith("3 8.00× 20.90× 8.00× / 20.90×")
+    start = lines.index("Validation loss by epoch, mean over runs")
+    assert lines[start + 1] == "dataset model scheme 1 2 3 4 5"
+    means = {point["epoch"]: f"{point['mean']:.4g}" for point in curve}
+    assert f"karate gcn int4 {' '.join(means[epoch] for epoch in range(1, 6))}" in lines[start + 2 : start + 4]
+
+
 def test_a_sweeps_table_shows_what_was_measured_and_published(compared: tuple[CommandLine, Path], tmp_path: Path):
     bitfront, study = compared
     file = tmp_path / "measured.toml"
@@ -350,6 +381,8 @@ def test_a_sweeps_paired_difference_is_scipys(compared: tuple[CommandLine, Path]
             "std": 2.0,
             "source": "a paper, Table 1",
             "selection": "best test",
+            "of": None,
+            "unit": None,
             "ours": fp32["max_mean"],
         }
     ]
@@ -472,9 +505,9 @@ def test_formats_are_listed_with_their_densities(bitfront: CommandLine):
         ),
         (
             ("sweep", "studies/cora-formats.toml", "--table", "--wait"),
-            "--table launches nothing, so there is nothing to wait for: leave --wait or --table out",
+            "--table and --status launch nothing: give one of them alone, or --wait, or --again",
         ),
-        (("cancel",), "name the runs to cancel, or give --all-queued or --all"),
+        (("cancel",), "name the runs or the sweep to cancel, or give --all-queued or --all"),
         (("resume",), "name the runs to resume"),
     ],
 )

@@ -41,7 +41,7 @@ def test_other_groupings_take_the_runs_together_and_count_what_differs() -> None
         ("affine", "2 schemes", "2 datasets", 8, 2)
     ]
     by_dataset = gather(with_groups(every, ("Dataset",)), every, by=("Dataset",))
-    assert sorted(by_dataset["dataset"]) == ["cora", "pubmed"]
+    assert sorted(by_dataset["dataset"]) == sorted(by_dataset["name"]) == ["cora", "pubmed"]
     assert len(set(by_dataset["group_id"])) == 2
 
 

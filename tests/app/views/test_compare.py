@@ -226,6 +226,11 @@ def test_groups_are_of_whatever_is_chosen_and_sorted(dashboard: Dashboard, fille
     dashboard.use(filled)
     page = dashboard.open("compare", by=["Dataset", "Scheme family"], sort="Test", descending="false", **HERE)
     rows = page.dataframe[0].value
+    assert "Family" in page.dataframe[0].proto.column_order
+    assert {name.strip() for trace in figures(page)[0]["data"] for name in trace.get("text") or []} == {
+        "karate · affine",
+        "karate · fp32",
+    }
     assert rows[["Family", "Scheme", "n", "Test"]].values.tolist() == [
         ["affine", "2 schemes", 6, 76.5],
         ["fp32", "fp32", 3, 82.0],
