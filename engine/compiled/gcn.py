@@ -61,10 +61,11 @@ from engine.compiled.tables import (
 )
 from engine.kernels.csr import _row_sums as sum_rows
 from engine.kernels.dropout import _drop as drop_flat
+from engine.kernels.dropout import _drop_in_place as drop_flat_in_place
 from engine.kernels.jit import kernel
+from engine.kernels.row_vectors import scale_row
 from engine.kernels.sparse import _drop as drop_entries
 from engine.kernels.sparse import _multiply as multiply_entries
-from engine.kernels.sparse import _multiply_transposed as multiply_entries_transposed
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
@@ -85,10 +86,20 @@ class Graph(NamedTuple):
     scale: Floats
 
 
+class Turned(NamedTuple):
+    """A sparse matrix by columns: of each its entries' rows, and which entries these are."""
+
+    starts: Whole
+    rows: NDArray[np.int32]
+    entries: NDArray[np.int32]
+    values: Floats
+
+
 class Features(NamedTuple):
     """The quantized features: entries of a sparse matrix, or ``dense`` [N, F]; what the form has not is empty.
 
-    ``kept`` (entries) or ``kept_dense`` hold them after dropout.
+    ``kept`` (entries) or ``kept_dense`` hold them after dropout; ``turned`` the entries by columns, after dropout where
+    there is one.
     """
 
     sparse: bool
@@ -99,6 +110,7 @@ class Features(NamedTuple):
     dense: Floats
     kept: Floats
     kept_dense: Floats
+    turned: Turned
 
 
 class Quantizers(NamedTuple):
@@ -243,10 +255,10 @@ def multiply_transposed(x, gradient, room, out):
 
 @kernel
 def scale_rows(x, scale, out):
+    """Each row times its own; x may be out."""
+    width, flat, scaled = x.shape[1], x.reshape(x.size), out.reshape(out.size)
     for i in range(x.shape[0]):
-        s = scale[i]
-        for k in range(x.shape[1]):
-            out[i, k] = x[i, k] * s
+        scale_row(flat, scale[i], scaled, i * width, width)
 
 
 @kernel
@@ -373,7 +385,8 @@ def backward(layer, step, graph, features, again, network, quantizers, learned, 
         back = scratch(network, 1, nodes, inputs)
         multiply(rounded, weight, back)
         if rate > 0:
-            drop(back, rate, key, back)
+            scale = np.float32(1 / (1 - rate))
+            drop_flat_in_place(back.reshape(back.size), 0, np.float32(rate), scale, key[0], key[1])
 
     found = room[: inputs * outputs].reshape((inputs, outputs))
     operand = scratch(network, 0, nodes, inputs) if layer > 0 else scratch(network, 0, 0, 0)
@@ -403,9 +416,11 @@ def backward(layer, step, graph, features, again, network, quantizers, learned, 
         if rate > 0 and quantizers.places[layer, INPUT_ANEW] != 0:
             keep_features(again, rate, key)
         if again.sparse:
-            found[:] = 0
-            values = again.kept if rate > 0 else again.values
-            multiply_entries_transposed(again.starts, again.columns, values, rounded, found)
+            turned = again.turned
+            if rate > 0:
+                for p in range(turned.entries.size):
+                    turned.values[p] = again.kept[turned.entries[p]]
+            multiply_entries(turned.starts, turned.rows, turned.values, rounded, found)
         else:
             multiply_transposed(again.kept_dense if rate > 0 else again.dense, rounded, room[inputs * outputs :], found)
     gradient = part(learned.gradient, mine[WEIGHT], outputs, inputs)
@@ -489,16 +504,32 @@ def adam(learned, count, rate, decay):
 
 
 @kernel
+def square_sum(x):
+    """Σ x² in float64: eight sums side by side, which vectorize."""
+    sums = np.zeros(8, np.float64)
+    whole = x.size - x.size % 8
+    for i in range(0, whole, 8):
+        for lane in range(8):
+            value = np.float64(x[i + lane])
+            sums[lane] += value * value
+    for i in range(whole, x.size):
+        value = np.float64(x[i])
+        sums[0] += value * value
+    return sums.sum()
+
+
+@kernel
 def add_gradients(learned, diversity):
     slot = diversity.filled[0]
     starts = learned.starts
     for p in range(starts.size - 1):
-        square = 0.0
-        for i in range(starts[p], starts[p + 1]):
-            g = learned.gradient[i]
-            square += np.float64(g) * np.float64(g)
-            diversity.total[i] = g if slot == 0 else diversity.total[i] + g
-        diversity.squares[slot, p] = square
+        begin, end = starts[p], starts[p + 1]
+        diversity.squares[slot, p] = square_sum(learned.gradient[begin:end])
+        if slot == 0:
+            diversity.total[begin:end] = learned.gradient[begin:end]
+        else:
+            for i in range(begin, end):
+                diversity.total[i] += learned.gradient[i]
     diversity.filled[0] = slot + 1
 
 
