@@ -308,6 +308,8 @@ def _network(
             size += floats
         room = max(room, hidden, nodes * outputs)
         largest = max(largest, inputs * outputs)
+    # The losses of a split lie in two of them, with each node's shares and their sum.
+    room = max(room, -(-nodes * (int(table[-1, tables.OUTPUTS]) + 2) // 2))
     network = Network(
         table,
         np.array(model.rates, np.float64),

@@ -161,3 +161,95 @@ def scale_row(x, factor, out, place, width):
         _scale_2x2(x, factor, out, begin, end - 2)
     elif begin < end:
         _scale_1x1(x, factor, out, begin, begin)
+
+
+def _products(rows: int, lanes: int, vectors: int) -> Any:
+    """out[place + r·width + k] = Σ_p a[start + r·across + p·along]·b[p·width + k] for ``rows`` r and ``length`` p.
+
+    k: ``lanes`` columns from ``begin`` on, and the last ones from ``last`` on.
+    """
+
+    @intrinsic
+    def multiply(typing, a, start, across, along, b, width, length, begin, last, out, place):
+        def generate(context, builder, signature, arguments):
+            kinds = signature.args
+            factors, source, result = (_data(context, builder, kinds[i], arguments[i]) for i in (0, 4, 9))
+            start, across, along, width, length, begin, last, place = (arguments[i] for i in (1, 2, 3, 5, 6, 7, 8, 10))
+            kind = _vector(context.get_data_type(kinds[0].dtype), lanes)
+            offsets = [builder.add(begin, _int(lanes * i)) for i in range(vectors - 1)] + [last]
+            lines = [_at(builder, factors, start, builder.mul(across, _int(r))) for r in range(rows)]
+
+            def step(p: Any, sums: Sequence[Any]) -> list[Any]:
+                line = _at(builder, source, builder.mul(p, width))
+                parts = [_load(builder, _at(builder, line, offset), kind) for offset in offsets]
+                found: list[Any] = []
+                for r in range(rows):
+                    factor = builder.load(_at(builder, lines[r], builder.mul(p, along)))
+                    spread = _spread(builder, factor, lanes)
+                    mine = sums[r * vectors : (r + 1) * vectors]
+                    found += [
+                        builder.fadd(total, builder.fmul(spread, part)) for total, part in zip(mine, parts, strict=True)
+                    ]
+                return found
+
+            zero = ir.Constant(kind, [0.0] * lanes)
+            sums = _repeat(builder, _int(0), length, [zero] * (rows * vectors), step)
+            for r in range(rows):
+                line = _at(builder, result, place, builder.mul(width, _int(r)))
+                for offset, total in zip(offsets, sums[r * vectors : (r + 1) * vectors], strict=True):
+                    where = builder.bitcast(_at(builder, line, offset), kind.as_pointer())
+                    builder.store(total, where, align=4)
+            return context.get_dummy_value()
+
+        word = types.int64
+        return types.void(a, word, word, word, b, word, word, word, word, out, word), generate
+
+    return multiply
+
+
+TOGETHER = 4
+"""Rows whose products share the loads of the other matrix."""
+_NARROW = ((8, 2), (8, 1), (4, 2), (2, 2), (1, 1))
+_four_8x2, _four_8x1, _four_4x2, _four_2x2, _four_1x1 = (_products(TOGETHER, *form) for form in _NARROW)
+_one_8x2, _one_8x1, _one_4x2, _one_2x2, _one_1x1 = (_products(1, *form) for form in _NARROW)
+
+
+@kernel
+def multiply_rows(a, start, across, along, rows, b, width, length, out, place):
+    """out [rows, width] from ``place`` on = A·b: A[r, p] = a[start + r·across + p·along], b [length, width], all flat.
+
+    Each element is the sum over p in order.
+    """
+    first = 0
+    while first < rows:
+        four = first + TOGETHER <= rows
+        at, to = start + first * across, place + first * width
+        begin = 0
+        while begin + 8 < width:
+            last = min(begin + 8, width - 8)
+            if four:
+                _four_8x2(a, at, across, along, b, width, length, begin, last, out, to)
+            else:
+                _one_8x2(a, at, across, along, b, width, length, begin, last, out, to)
+            begin += 16
+        if begin < width:
+            if width >= 8:
+                if four:
+                    _four_8x1(a, at, across, along, b, width, length, 0, width - 8, out, to)
+                else:
+                    _one_8x1(a, at, across, along, b, width, length, 0, width - 8, out, to)
+            elif width >= 4:
+                if four:
+                    _four_4x2(a, at, across, along, b, width, length, 0, width - 4, out, to)
+                else:
+                    _one_4x2(a, at, across, along, b, width, length, 0, width - 4, out, to)
+            elif width >= 2:
+                if four:
+                    _four_2x2(a, at, across, along, b, width, length, 0, width - 2, out, to)
+                else:
+                    _one_2x2(a, at, across, along, b, width, length, 0, width - 2, out, to)
+            elif four:
+                _four_1x1(a, at, across, along, b, width, length, 0, 0, out, to)
+            else:
+                _one_1x1(a, at, across, along, b, width, length, 0, 0, out, to)
+        first += TOGETHER if four else 1
