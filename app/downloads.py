@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import pandas as pd
@@ -14,11 +15,19 @@ from store.export import FORMATS, export
 TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
 
 
-def show_downloads(tables: dict[str, pd.DataFrame], name: str, *, synthetic: bool) -> None:
-    """A button that opens the formats of each table, by its title; generated data says so in the file's name."""
-    prefix = "synthetic-" if synthetic else ""
-    with st.popover("Download", icon=":material/download:", width="content"):
-        for title, table in tables.items():
+def show_downloads(tables: Callable[[], Mapping[str, pd.DataFrame]], name: str) -> None:
+    """A button that opens the formats of each table, by its title.
+
+    ``tables`` is asked once somebody opens it. Where one has a column ``synthetic`` with a run of generated data in it,
+    the files' names say so.
+    """
+    with st.popover("Download", icon=":material/download:", width="content", on_change="rerun") as place:
+        if not place.open:
+            return
+        found = tables()
+        generated = any(table["synthetic"].any() for table in found.values() if "synthetic" in table)
+        prefix = "synthetic-" if generated else ""
+        for title, table in found.items():
             st.markdown(f"**{title}**, {len(table)} rows")
             slug = title.lower().replace(" ", "-")
             with st.container(horizontal=True):

@@ -19,9 +19,9 @@ from app.compare_picked import show_picked
 from app.compare_table import show_table
 from app.comparison.compared import Compared, Facet, compare
 from app.comparison.filters import also_metrics, options_of
-from app.comparison.results import KnownSpecs, load_results
+from app.comparison.results import load_results
 from app.comparison.view import COVERAGES, MOST_PICKED, SCOPES, CompareView
-from app.connection import ask, known_specs
+from app.connection import ask, ask_rows, known_specs, settings
 from app.downloads import show_downloads
 from app.figure_export import show_figure_export
 from app.group_table import group_table
@@ -29,6 +29,13 @@ from app.phrases import count, literal
 from app.share import address, is_embedded, query_now, show_heading, show_share
 
 MOST_FRONTS = 8
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def results(store: str, revision: str, scope: str, coverage: str) -> tuple[Any, dict[str, list[str]], list[str]]:
+    """All results (never changed in place), what can be filtered by, further metrics; kept until a run changes."""
+    every = load_results(ask, known_specs(), scope, coverage)
+    return every, options_of(every), also_metrics(every)
 
 
 def in_force(key: str, allowed: Sequence[str]) -> str:
@@ -173,19 +180,21 @@ def show_files(compared: Compared, figures: dict[str, go.Figure]) -> None:
     synthetic = any(row["synthetic"] for row in compared.groups)
     fields = [name for name in compared.view.by if "." in name]
     runs = compared.runs.drop(columns=["about", "also"]).rename(columns={"group": "in_group"})
-    tables = {"Groups": group_table(compared.groups, "group_id", *fields), "Runs": pd.DataFrame(runs)}
+
+    def tables() -> dict[str, pd.DataFrame]:
+        return {"Groups": group_table(compared.groups, "group_id", *fields), "Runs": pd.DataFrame(runs)}
+
     with st.container(horizontal=True):
-        show_downloads(tables, "compare", synthetic=synthetic)
+        show_downloads(tables, "compare")
         show_figure_export(figures, synthetic=synthetic)
 
 
-def choose(every: Any, known: KnownSpecs) -> Said:
+def choose(options: dict[str, list[str]], metrics: list[str], fields: list[str]) -> Said:
     """Draw the widgets; what they say."""
-    options = options_of(every)
     filters, buttons = st.container(), st.container(horizontal=True, vertical_alignment="bottom")
     with filters:
         said = show_filters(options, buttons)
-    said |= show_axes(also_metrics(every), options["scheme"], known.varying(), buttons)
+    said |= show_axes(metrics, options["scheme"], fields, buttons)
     with buttons:
         show_share("compare")
     return said
@@ -193,13 +202,16 @@ def choose(every: Any, known: KnownSpecs) -> Said:
 
 embedded = is_embedded()
 known = known_specs()
-every = load_results(ask, known, in_force("scope", SCOPES), in_force("coverage", COVERAGES))
+(revision,) = ask_rows("revision")
+every, options, metrics = results(
+    str(settings().store_url), revision["revision"], in_force("scope", SCOPES), in_force("coverage", COVERAGES)
+)
 if embedded:
     said: Said = {name: st.query_params.get_all(name) for name in st.query_params}
 else:
     st.title("Compare")
     show_heading()
-    said = choose(every, known)
+    said = choose(options, metrics, known.varying())
 said["group"] = picked_now()
 view = CompareView.read(said, cost_tables()[0])
 compared = compare(every, known, view)

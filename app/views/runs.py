@@ -8,14 +8,16 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
+import pandas as pd
 import streamlit as st
 
 from app import acts
 from app.caveats import show_caveats
 from app.charts.learning import SPLITS, Curve, learning_chart
 from app.charts.precision import with_bits
-from app.connection import ask, ask_rows, store_health
+from app.connection import ask, ask_frame, ask_rows, store_health
 from app.curves import EpochBuffer
+from app.downloads import show_downloads
 from app.live import live, redraw
 from app.live_chart import live_chart
 from app.phrases import ago, count, literal, megabytes, sentence_case
@@ -364,6 +366,12 @@ def show_chosen(chosen: list[str]) -> None:
     show_details(focus)
 
 
+def tables(asked: dict[str, str], chosen: list[str]) -> dict[str, pd.DataFrame]:
+    """What is on the page: the table's runs, the epochs of the chosen ones."""
+    found = {"Runs": ask_frame("runs", limit=MOST_ROWS, **asked)}
+    return found | ({"Epochs": ask_frame("epochs", runs=chosen[:MOST_CURVES])} if chosen else {})
+
+
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
     st.title("Runs", width="content")
     show_share("runs")
@@ -375,4 +383,5 @@ poll = QUEUE_SECONDS if busy else IDLE_SECONDS
 live(poll, queue)(asked, chosen, busy)
 if chosen:
     show_chosen(chosen)
+show_downloads(lambda: tables(asked, chosen), "runs")
 live(poll, show_workers)()

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from app.describe import component_text, spec_texts, training_text
-from app.group_table import described
 from engine.datasets import DATASETS
 from engine.spec import RunSpec
 
@@ -38,12 +35,3 @@ def test_a_component_that_is_not_installed_is_shown_whole() -> None:
 
 def test_training_settings_are_named() -> None:
     assert training_text({"epochs": 20, "lr": 0.01, "weight_decay": 0.0}) == "epochs=20, weight_decay=0.0"
-
-
-def test_groups_of_one_name_are_told_apart_and_generated_data_says_so() -> None:
-    rows = [
-        {"spec": spec(dataset="sbm(nodes=500)", training={"epochs": 20}), "synthetic": True, "n": 1},
-        {"spec": json.dumps(json.loads(spec())), "synthetic": False, "n": 2},
-    ]
-    found = [(row["dataset"], row["model"], row["settings"], row["n"]) for row in described(rows)]
-    assert found == [("sbm(nodes=500) (synthetic)", "gcn", "epochs=20", 1), ("karate", "gcn", "", 2)]

@@ -7,6 +7,7 @@ import json
 import duckdb
 import pytest
 
+from store.edits import RunEdit, edit_run
 from store.ingest import apply_batch
 from tests.store import lives
 from tests.store.tables import ask
@@ -77,3 +78,23 @@ def test_a_cloned_run_names_its_parent(connection: duckdb.DuckDBPyConnection) ->
     clone = lives.event("r1", 0, 0, lives.RunQueued(spec=lives.spec(seed=3), parent="r0"))
     apply(connection, lives.finished("r0"), [clone])
     assert [ask(connection, "run", run=run)[0]["parent"] for run in ("r0", "r1")] == [None, "r0"]
+
+
+def test_the_revision_is_another_one_after_every_change(connection: duckdb.DuckDBPyConnection) -> None:
+    seen = [ask(connection, "revision")[0]["revision"]]
+
+    def changed() -> bool:
+        seen.append(ask(connection, "revision")[0]["revision"])
+        return seen[-1] not in seen[:-1]
+
+    apply(connection, [lives.queued("r0")])
+    assert changed()
+    apply(connection, lives.attempt_of("r0"))
+    assert changed()
+    edit_run(connection, "r0", RunEdit(tags=["paper"]))
+    assert changed()
+    edit_run(connection, "r0", RunEdit(notes="odd"))
+    assert changed()
+    apply(connection, lives.finished("r1"))
+    assert changed()
+    assert not changed()

@@ -283,15 +283,6 @@ def test_a_link_to_a_picked_group_that_is_gone_shows_the_rest(dashboard: Dashboa
     assert len(page.dataframe[0].value) == len(TESTS)
 
 
-def test_what_is_on_the_page_can_be_downloaded(dashboard: Dashboard, filled: Service) -> None:
-    dashboard.use(filled)
-    page = dashboard.open("compare", **HERE)
-    labels = [found.label for found in page.download_button]
-    assert labels == ["CSV", "Parquet", "JSON"] * 2
-    assert "**Groups**, 3 rows" in [text.value for text in page.markdown]
-    assert "**Runs**, 9 rows" in [text.value for text in page.markdown]
-
-
 def test_a_store_that_is_down_is_said(dashboard: Dashboard) -> None:
     page = dashboard.open("compare")
     assert page.error[0].value == "the store does not answer at http://127.0.0.1:9: start it with `bitfront up`"
