@@ -143,6 +143,11 @@ class Settings(BaseSettings):
         return self.home / "views"
 
     @property
+    def sweep_records(self) -> Path:
+        """One JSON file a sweep: which run stands for which of its cells."""
+        return self.home / "sweeps"
+
+    @property
     def database(self) -> Path:
         return self.home / "bitfront.duckdb"
 

@@ -52,7 +52,9 @@ class StoreClient:
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"{url!r} is not the address of a store, such as http://127.0.0.1:8000")
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False)
+        # Without TLS no certificates are read, which takes longer than most questions.
+        secure = parts.scheme == "https"
+        self._http = httpx.Client(base_url=self.url, headers=headers, timeout=timeout, trust_env=False, verify=secure)
 
     def query(self, name: str, **parameters: Any) -> pa.Table:
         """Run a named query (`GET /queries` lists them). Lists are joined by commas; None stands for the default.

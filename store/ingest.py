@@ -299,7 +299,7 @@ def _write_sweeps(connection: duckdb.DuckDBPyConnection, changes: Changes) -> No
         if connection.execute(newer, [sweep, at]).fetchall():
             continue
         row = {"sweep": sweep, "name": body.name, "plan": json.dumps(body.table, sort_keys=False), "launched_at": at}
-        budget = {"most_runs": body.most_runs, "most_hours": body.most_hours}
+        budget = {"most_runs": body.most_runs, "most_hours": body.most_hours, "recorded": False}
         insert_rows(connection, "sweeps", [row | budget], "OR REPLACE")
         connection.execute("DELETE FROM sweep_cells WHERE sweep = $1", [sweep])
         cells = [cell.model_dump(exclude={"group"}) | {"group_id": cell.group} for cell in body.cells]

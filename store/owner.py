@@ -20,6 +20,7 @@ from store.outbox import ingest_outbox
 from store.readers import Readers
 from store.records import write_due_records
 from store.stream import Follower
+from store.sweep_records import write_due_sweeps
 from store.writer import Writer, WriterStoppedError
 
 T = TypeVar("T")
@@ -120,7 +121,8 @@ class StoreOwner:
         """Some of the records that are due; the rest after the writes that came meanwhile."""
         folder: Path = self.settings.records
         try:
-            if write_due_records(connection, folder):
+            written = write_due_records(connection, folder) + write_due_sweeps(connection, self.settings.sweep_records)
+            if written:
                 self._schedule_records()
         except OSError as error:
             log.error("a record file cannot be written; it stays due", folder=str(folder), error=str(error))

@@ -1,4 +1,4 @@
-"""Makes the database anew from the record files of the runs that are over, and the files of saved views."""
+"""Makes the database anew from the record files of the runs that are over, of sweeps and of saved views."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from store.database import DatabaseError, open_for_writing
 from store.ingest import insert_rows
 from store.records import PARTS, RecordError, read_record
 from store.saved_views import read_kept
+from store.sweep_records import read_sweep_record
 
 _BATCH = 200
 
@@ -40,6 +41,7 @@ def rebuild(settings: Settings) -> int:
         for fault in faults:
             log.warning(fault)
         insert_rows(connection, "views", views)
+        _insert_sweeps(connection, sorted(settings.sweep_records.glob("*.json")))
     except BaseException:
         connection.close()
         part.unlink(missing_ok=True)
@@ -47,6 +49,17 @@ def rebuild(settings: Settings) -> int:
     connection.close()
     put_in_place(settings.database, part)
     return count
+
+
+def _insert_sweeps(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
+    for path in paths:
+        if path.name.startswith("."):
+            continue
+        try:
+            for table, rows in read_sweep_record(path).items():
+                insert_rows(connection, table, rows)
+        except RecordError as error:
+            log.warning(str(error))
 
 
 def _refuse_while_held(database: Path) -> None:

@@ -269,7 +269,8 @@ CREATE TABLE sweeps (                       -- as last launched
     plan JSON NOT NULL,                     -- the table that gives its runs (engine.sweep)
     most_runs BIGINT,                       -- the budget
     most_hours DOUBLE,
-    launched_at TIMESTAMPTZ NOT NULL
+    launched_at TIMESTAMPTZ NOT NULL,
+    recorded BOOLEAN NOT NULL               -- whether its record file is on disk
 );
 
 CREATE TABLE sweep_cells (                  -- which run stands for which cell of a sweep's grid

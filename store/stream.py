@@ -25,7 +25,7 @@ FIELD = b"e"
 BATCH_EVENTS = 5000
 BATCH_SECONDS, MOST_SECONDS = 0.2, 1.0
 """From one batch to the next: at least, and at most for the sake of ``SHARE``."""
-SHARE = 0.2
+SHARE = 0.1
 """Of the time that applying batches may take: a batch of few events costs nearly what one of many does."""
 _BLOCK_SECONDS = 1.0
 _TRIM_EVERY_SECONDS = 1.0

@@ -40,6 +40,8 @@ class Checkpoints:
 
     def newest(self) -> Checkpoint | None:
         """What the latest earlier attempt has left; one that cannot be read is passed over, and said so."""
+        if self.attempt == 1:
+            return None
         from engine.checkpoint import Checkpoint
 
         elsewhere = self._elsewhere()

@@ -20,6 +20,7 @@ from typing import Any
 import pyarrow as pa
 from redis.exceptions import RedisError, ResponseError
 
+from engine import recipe_files
 from engine.errors import BitfrontError
 from engine.settings import Settings
 from store.client import StoreClient, connect
@@ -125,6 +126,7 @@ def main() -> int:
     argparse.ArgumentParser(
         prog="python -m tasks.dispatch", description="Send queued runs to the workers; takes no options."
     ).parse_args()
+    recipe_files.forbid()  # searches come from the queue, with their schemes
     try:
         service = Service(Settings())
     except BitfrontError as error:

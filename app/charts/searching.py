@@ -84,6 +84,12 @@ def search_front(told: Told, *, winner: str = "", height: int = 380) -> go.Figur
             annotation={"text": f"fp32 {told.reference:.{digits(told.unit)}f} − {told.epsilon:g}", "xanchor": "left"},
             annotation_position="bottom left",
         )
+    if told.budget is not None and told.fp32_cost is not None:
+        figure.add_vline(
+            x=told.fp32_cost / told.budget,
+            line={"dash": "dash", "color": "#899099", "width": 1},
+            annotation={"text": f"goal {told.fp32_cost / told.budget:.4g}×", "xanchor": "left"},
+        )
     about = _about(told)
     figure.update_layout(
         **chart_layout(height=height, revision=told.search),

@@ -27,6 +27,8 @@ def search(
     /,
     *,
     wait: Annotated[bool, Parameter(negative="")] = False,
+    algorithm: str | None = None,
+    seed: int | None = None,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Launch a search on the workers of `bitfront up`, or show one that was launched; `bitfront cancel` ends it.
@@ -37,6 +39,10 @@ def search(
         A TOML file (studies/search-*.toml), or the id of a search: `bitfront list searches` names them.
     wait
         Wait until the search has ended, then print what it found; without a winner the command fails.
+    algorithm
+        guided, random or nsga2, instead of the file's.
+    seed
+        Seed of the algorithm, instead of the file's: the first batch of one seed is the same for every algorithm.
     json_
         Print JSON instead of text.
     """
@@ -45,12 +51,16 @@ def search(
 
     settings = Settings()
     if not Path(file).suffix and not Path(file).exists():
+        if algorithm is not None or seed is not None:
+            raise InputError(f"{file} was launched already: --algorithm and --seed go with a file")
         reader = open_reader(settings)
         row = find(reader, file)
         row = _wait(reader, file) if wait else row
         _show(reader, row, as_json=json_)
         return
-    plan = read_search(read_toml_file(Path(file)))
+    given = {"algorithm": algorithm, "seed": seed}
+    table = read_toml_file(Path(file)) | {name: value for name, value in given.items() if value is not None}
+    plan = read_search(table)
     client = connect(settings) if wait else None
     name = tasks.submit.search(settings, plan)
     if client is None:

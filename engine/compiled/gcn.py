@@ -61,16 +61,18 @@ from engine.compiled.tables import (
 )
 from engine.kernels.csr import _row_sums as sum_rows
 from engine.kernels.dropout import _drop as drop_flat
+from engine.kernels.dropout import _drop_in_place as drop_flat_in_place
+from engine.kernels.exponential import exponential
 from engine.kernels.jit import kernel
+from engine.kernels.row_vectors import multiply_rows, scale_row
 from engine.kernels.sparse import _drop as drop_entries
 from engine.kernels.sparse import _multiply as multiply_entries
-from engine.kernels.sparse import _multiply_transposed as multiply_entries_transposed
 
 Floats = NDArray[np.float32]
 Whole = NDArray[np.int64]
 
 ROWS = 128
-"""Rows that a dense product works on at a time."""
+"""Rows of which a weight's gradient is summed at a time."""
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 """torch.optim.Adam's defaults."""
 
@@ -85,10 +87,20 @@ class Graph(NamedTuple):
     scale: Floats
 
 
+class Turned(NamedTuple):
+    """A sparse matrix by columns: of each its entries' rows, and which entries these are."""
+
+    starts: Whole
+    rows: NDArray[np.int32]
+    entries: NDArray[np.int32]
+    values: Floats
+
+
 class Features(NamedTuple):
     """The quantized features: entries of a sparse matrix, or ``dense`` [N, F]; what the form has not is empty.
 
-    ``kept`` (entries) or ``kept_dense`` hold them after dropout.
+    ``kept`` (entries) or ``kept_dense`` hold them after dropout; ``turned`` the entries by columns, after dropout where
+    there is one.
     """
 
     sparse: bool
@@ -99,6 +111,7 @@ class Features(NamedTuple):
     dense: Floats
     kept: Floats
     kept_dense: Floats
+    turned: Turned
 
 
 class Quantizers(NamedTuple):
@@ -163,6 +176,11 @@ def part(work, begin, rows, columns):
 
 
 @numba.njit(inline="always")
+def flat(x):
+    return x.reshape(x.size)
+
+
+@numba.njit(inline="always")
 def scratch(network, number, rows, columns):
     return part(network.work, network.scratch + number * network.room, rows, columns)
 
@@ -180,31 +198,10 @@ def at(place, layer, x, out, axis, quantizers):
 
 @kernel
 def multiply(x, matrix, out):
-    """out = x·matrix: [rows, inner] × [inner, columns], by columns of ``ROWS`` rows at a time, which vectorize."""
+    """out = x·matrix: [rows, inner] × [inner, columns]."""
     rows, inner = x.shape
-    lines = np.empty((inner, ROWS), np.float32)
-    line = np.empty(ROWS, np.float32)
-    for first in range(0, rows, ROWS):
-        count = min(ROWS, rows - first)
-        for i in range(count):
-            for k in range(inner):
-                lines[k, i] = x[first + i, k]
-        for j in range(matrix.shape[1]):
-            line[:] = 0
-            k = 0
-            while k + 4 <= inner:
-                v, w, y, z = matrix[k, j], matrix[k + 1, j], matrix[k + 2, j], matrix[k + 3, j]
-                a, b, c, d = lines[k], lines[k + 1], lines[k + 2], lines[k + 3]
-                for i in range(ROWS):
-                    line[i] = (((line[i] + v * a[i]) + w * b[i]) + y * c[i]) + z * d[i]
-                k += 4
-            while k < inner:
-                v, a = matrix[k, j], lines[k]
-                for i in range(ROWS):
-                    line[i] += v * a[i]
-                k += 1
-            for i in range(count):
-                out[first + i, j] = line[i]
+    columns = matrix.shape[1]
+    multiply_rows(flat(x), 0, inner, 1, rows, flat(matrix), columns, inner, flat(out), 0)
 
 
 @kernel
@@ -215,38 +212,22 @@ def multiply_transposed(x, gradient, room, out):
     """
     rows, inputs = x.shape
     outputs = gradient.shape[1]
-    sums = room[: inputs * outputs].reshape((inputs, outputs))
-    out[:] = 0
+    sums = flat(out)
+    sums[:] = 0
     for first in range(0, rows, ROWS):
-        last = min(first + ROWS, rows)
-        sums[:] = 0
-        i = first
-        while i + 4 <= last:
-            a, b, c, d = gradient[i], gradient[i + 1], gradient[i + 2], gradient[i + 3]
-            for k in range(inputs):
-                v, w, y, z = x[i, k], x[i + 1, k], x[i + 2, k], x[i + 3, k]
-                line = sums[k]
-                for j in range(outputs):
-                    line[j] = (((line[j] + v * a[j]) + w * b[j]) + y * c[j]) + z * d[j]
-            i += 4
-        while i < last:
-            a = gradient[i]
-            for k in range(inputs):
-                v, line = x[i, k], sums[k]
-                for j in range(outputs):
-                    line[j] += v * a[j]
-            i += 1
-        for k in range(inputs):
-            for j in range(outputs):
-                out[k, j] += sums[k, j]
+        count = min(ROWS, rows - first)
+        mine = flat(gradient[first : first + count])
+        multiply_rows(flat(x), first * inputs, 1, inputs, inputs, mine, outputs, count, room, 0)
+        for k in range(sums.size):
+            sums[k] += room[k]
 
 
 @kernel
 def scale_rows(x, scale, out):
+    """Each row times its own; x may be out."""
+    width, values, scaled = x.shape[1], flat(x), flat(out)  # a view a row would cost more than the row
     for i in range(x.shape[0]):
-        s = scale[i]
-        for k in range(x.shape[1]):
-            out[i, k] = x[i, k] * s
+        scale_row(values, scale[i], scaled, i * width, width)
 
 
 @kernel
@@ -273,7 +254,7 @@ def multiply_features(features, dropped, transposed, out):
 @kernel
 def drop(x, rate, key, out):
     scale = np.float32(1 / (1 - rate))
-    drop_flat(x.reshape(x.size), out.reshape(out.size), np.float32(rate), scale, key[0], key[1])
+    drop_flat(flat(x), flat(out), np.float32(rate), scale, key[0], key[1])
 
 
 @kernel
@@ -373,7 +354,8 @@ def backward(layer, step, graph, features, again, network, quantizers, learned, 
         back = scratch(network, 1, nodes, inputs)
         multiply(rounded, weight, back)
         if rate > 0:
-            drop(back, rate, key, back)
+            scale = np.float32(1 / (1 - rate))
+            drop_flat_in_place(flat(back), 0, np.float32(rate), scale, key[0], key[1])
 
     found = room[: inputs * outputs].reshape((inputs, outputs))
     operand = scratch(network, 0, nodes, inputs) if layer > 0 else scratch(network, 0, 0, 0)
@@ -403,9 +385,11 @@ def backward(layer, step, graph, features, again, network, quantizers, learned, 
         if rate > 0 and quantizers.places[layer, INPUT_ANEW] != 0:
             keep_features(again, rate, key)
         if again.sparse:
-            found[:] = 0
-            values = again.kept if rate > 0 else again.values
-            multiply_entries_transposed(again.starts, again.columns, values, rounded, found)
+            turned = again.turned
+            if rate > 0:
+                for p in range(turned.entries.size):
+                    turned.values[p] = again.kept[turned.entries[p]]
+            multiply_entries(turned.starts, turned.rows, turned.values, rounded, found)
         else:
             multiply_transposed(again.kept_dense if rate > 0 else again.dense, rounded, room[inputs * outputs :], found)
     gradient = part(learned.gradient, mine[WEIGHT], outputs, inputs)
@@ -425,38 +409,53 @@ def backward(layer, step, graph, features, again, network, quantizers, learned, 
 
 
 @kernel
-def row_loss(outputs, i, label):
-    """(−log softmax of the label, the largest score, Σ exp of the scores' distances from it)."""
-    most = outputs[i, 0]
-    for k in range(1, outputs.shape[1]):
-        most = max(most, outputs[i, k])
-    total = np.float32(0)
-    for k in range(outputs.shape[1]):
-        total += np.exp(outputs[i, k] - most)
-    return np.log(total) - (outputs[i, label] - most), most, total
+def label_losses(outputs, nodes, classes, room):
+    """−log softmax of its label at each of these nodes, in ``room`` [nodes]; after it [nodes, classes] of the scores'
+    shares exp(score − most) in the softmax's sum, and [nodes] of these sums."""
+    count, width = nodes.size, outputs.shape[1]
+    losses = room[:count]
+    shares = room[count : count + count * width].reshape((count, width))
+    totals = room[count + count * width : 2 * count + count * width]
+    for n in range(count):
+        i = nodes[n]
+        most = outputs[i, 0]
+        for k in range(1, width):
+            most = max(most, outputs[i, k])
+        for k in range(width):
+            shares[n, k] = outputs[i, k] - most
+        losses[n] = shares[n, classes[i]]
+    exponential(flat(shares))
+    for n in range(count):
+        total = np.float32(0)
+        for k in range(width):
+            total += shares[n, k]
+        totals[n] = total
+        losses[n] = np.log(total) - losses[n]
+    return losses, shares, totals
 
 
 @kernel
-def mean_loss(outputs, nodes, classes):
+def mean_loss(outputs, nodes, classes, room):
     """The mean cross entropy of these nodes; 0 of none."""
     loss = 0.0
-    for i in nodes:
-        loss += np.float64(row_loss(outputs, i, classes[i])[0])
+    for each in label_losses(outputs, nodes, classes, room)[0]:
+        loss += np.float64(each)
     return loss / max(nodes.size, 1)
 
 
 @kernel
-def loss_gradient(outputs, labels, gradient):
+def loss_gradient(outputs, labels, gradient, room):
     """The training loss, and its gradient by each output."""
     gradient[:] = 0
-    loss, share = 0.0, np.float32(1.0 / max(labels.train.size, 1))
-    for i in labels.train:
-        found, most, total = row_loss(outputs, i, labels.classes[i])
-        loss += np.float64(found)
+    nodes, classes = labels.train, labels.classes
+    losses, shares, totals = label_losses(outputs, nodes, classes, room)
+    loss, share = 0.0, np.float32(1.0 / max(nodes.size, 1))
+    for n in range(nodes.size):
+        i = nodes[n]
+        loss += np.float64(losses[n])
         for k in range(outputs.shape[1]):
-            p = np.exp(outputs[i, k] - most) / total
-            gradient[i, k] = (p - np.float32(k == labels.classes[i])) * share
-    return loss / max(labels.train.size, 1)
+            gradient[i, k] = (shares[n, k] / totals[n] - np.float32(k == classes[i])) * share
+    return loss / max(nodes.size, 1)
 
 
 @kernel
@@ -489,16 +488,32 @@ def adam(learned, count, rate, decay):
 
 
 @kernel
+def square_sum(x):
+    """Σ x² in float64: eight sums side by side, which vectorize."""
+    sums = np.zeros(8, np.float64)
+    whole = x.size - x.size % 8
+    for i in range(0, whole, 8):
+        for lane in range(8):
+            value = np.float64(x[i + lane])
+            sums[lane] += value * value
+    for i in range(whole, x.size):
+        value = np.float64(x[i])
+        sums[0] += value * value
+    return sums.sum()
+
+
+@kernel
 def add_gradients(learned, diversity):
     slot = diversity.filled[0]
     starts = learned.starts
     for p in range(starts.size - 1):
-        square = 0.0
-        for i in range(starts[p], starts[p + 1]):
-            g = learned.gradient[i]
-            square += np.float64(g) * np.float64(g)
-            diversity.total[i] = g if slot == 0 else diversity.total[i] + g
-        diversity.squares[slot, p] = square
+        begin, end = starts[p], starts[p + 1]
+        diversity.squares[slot, p] = square_sum(learned.gradient[begin:end])
+        if slot == 0:
+            diversity.total[begin:end] = learned.gradient[begin:end]
+        else:
+            for i in range(begin, end):
+                diversity.total[i] += learned.gradient[i]
     diversity.filled[0] = slot + 1
 
 
@@ -544,7 +559,8 @@ def train_epochs(
             out = forward(layer, TRAINING, step, graph, features, network, quantizers, learned)
             if layer + 1 < layers:
                 hand_on(layer, out, graph, network)
-        loss = loss_gradient(out, labels, scratch(network, 3, nodes, classes))
+        apart = network.work[network.scratch + 4 * network.room :]
+        loss = loss_gradient(out, labels, scratch(network, 3, nodes, classes), apart)
         for layer in range(layers - 1, -1, -1):
             backward(layer, step, graph, features, again, network, quantizers, learned, room)
         if quantizers.failed[0] != 0 or not np.isfinite(loss):
@@ -560,8 +576,8 @@ def train_epochs(
                 hand_on(layer, out, graph, network)
         row = said[e]
         row[TRAIN_LOSS] = loss
-        row[VAL_LOSS], row[TEST_LOSS] = mean_loss(out, labels.val, labels.classes), 0.0
-        row[TEST_LOSS] = mean_loss(out, labels.test, labels.classes)
+        row[VAL_LOSS] = mean_loss(out, labels.val, labels.classes, apart)
+        row[TEST_LOSS] = mean_loss(out, labels.test, labels.classes, apart)
         if quantizers.failed[0] != 0 or not np.isfinite(row[VAL_LOSS]) or not np.isfinite(row[TEST_LOSS]):
             quantizers.draws[:] = drawn
             learned.theta[:] = learned.before[:size]

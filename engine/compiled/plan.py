@@ -15,12 +15,14 @@ import torch
 from torch import Tensor
 
 from engine.compiled import tables
-from engine.compiled.gcn import Features, Graph, Labels, Learned, Network, Quantizers
+from engine.compiled.gcn import Features, Graph, Labels, Learned, Network, Quantizers, Turned
 from engine.formats import Format
 from engine.formats.affine import Affine
 from engine.formats.block import BlockFormat
 from engine.formats.symmetric import Symmetric
 from engine.full_batch import FullBatch
+from engine.kernels.csr import _number_transposed as number_transposed
+from engine.kernels.csr import _transpose as transpose
 from engine.kernels.sparse import SparseOperand
 from engine.layers.gcn import GCNLayer
 from engine.layers.operand import Constant
@@ -261,9 +263,20 @@ def _operand(x: Constant) -> Features:
     operand = x.operand
     if isinstance(operand, SparseOperand):
         starts, columns, values = (part.numpy() for part in (operand.starts, operand.columns, operand.values))
-        return Features(True, starts, columns, values, operand.entry_numbers, matrix, np.empty_like(values), matrix)
-    dense = operand.dense().contiguous().numpy()
-    return Features(False, none, none, floats, numbers, dense, floats, np.empty_like(dense))
+        kept, turned = np.empty_like(values), _turn(starts, columns, values, operand.inputs)
+        return Features(True, starts, columns, values, operand.entry_numbers, matrix, kept, matrix, turned)
+    dense, nothing = operand.dense().contiguous().numpy(), np.empty(0, np.int32)
+    turned = Turned(none, nothing, nothing, floats)
+    return Features(False, none, none, floats, numbers, dense, floats, np.empty_like(dense), turned)
+
+
+def _turn(starts: np.ndarray, columns: np.ndarray, values: np.ndarray, inputs: int) -> Turned:
+    begin = np.zeros(inputs + 1, np.int64)
+    np.cumsum(np.bincount(columns, minlength=inputs), out=begin[1:])
+    rows, entries = np.empty(columns.size, np.int32), np.empty(columns.size, np.int32)
+    transpose(starts, columns, begin[:-1].copy(), rows)
+    number_transposed(starts, columns, begin[:-1].copy(), entries)
+    return Turned(begin, rows, entries, values[entries])
 
 
 def _network(
@@ -295,6 +308,8 @@ def _network(
             size += floats
         room = max(room, hidden, nodes * outputs)
         largest = max(largest, inputs * outputs)
+    # The losses of a split lie in two of them, with each node's shares and their sum.
+    room = max(room, -(-nodes * (int(table[-1, tables.OUTPUTS]) + 2) // 2))
     network = Network(
         table,
         np.array(model.rates, np.float64),

@@ -54,8 +54,10 @@ def extremes(x):
     bits = x.view(np.int32)
     low, high = MAGNITUDE, np.int32(-(2**31))
     for i in range(bits.size):
-        ordered = bits[i] ^ ((bits[i] >> np.int32(31)) & MAGNITUDE)
-        low, high = min(low, ordered), max(high, ordered)
+        # Sums and shifts of int32 are int64 to numba, of which a vector holds half as many.
+        ordered = np.int32(bits[i] ^ np.int32(np.int32(bits[i] >> np.int32(31)) & MAGNITUDE))
+        low = ordered if ordered < low else low
+        high = ordered if ordered > high else high
     ends = np.empty(2, np.int32)
     ends[0] = low ^ ((low >> np.int32(31)) & MAGNITUDE)
     ends[1] = high ^ ((high >> np.int32(31)) & MAGNITUDE)

@@ -16,33 +16,16 @@ from torch import Tensor
 
 from engine.kernels import segments
 from engine.kernels.jit import kernel
+from engine.kernels.row_vectors import sum_row
 from engine.kernels.threads import split
 
 
 @kernel
 def _row_sums(starts, columns, x, out, first, last):
     width = x.shape[1]
+    flat, sums = x.reshape(x.size), out.reshape(out.size)
     for i in range(first, last):
-        p, end = starts[i], starts[i + 1]
-        # Four neighbours a pass: one load and one store of the row's sum for four messages; the first sets it.
-        if p + 4 <= end:
-            a, b, c, d = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
-            for k in range(width):
-                out[i, k] = (x[a, k] + x[b, k]) + (x[c, k] + x[d, k])
-            p += 4
-        else:
-            for k in range(width):
-                out[i, k] = 0
-        while p + 4 <= end:
-            a, b, c, d = columns[p], columns[p + 1], columns[p + 2], columns[p + 3]
-            for k in range(width):
-                out[i, k] += (x[a, k] + x[b, k]) + (x[c, k] + x[d, k])
-            p += 4
-        while p < end:
-            j = columns[p]
-            for k in range(width):
-                out[i, k] += x[j, k]
-            p += 1
+        sum_row(None, flat, width, columns, starts[i], starts[i + 1], sums, i * width)
 
 
 @kernel

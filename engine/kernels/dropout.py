@@ -14,13 +14,15 @@ from engine.randomness import Key, uniform
 @kernel
 def _drop(x, out, rate, scale, first, second):
     for i in range(x.size):
-        out[i] = x[i] * scale if hash_uniform(i, first, second) >= rate else np.float32(0)
+        value = x[i] * scale  # outside of the choice, which is then no branch
+        out[i] = value if hash_uniform(i, first, second) >= rate else np.float32(0)
 
 
 @kernel
 def _drop_in_place(x, start, rate, scale, first, second):
     for i in range(x.size):
-        x[i] = x[i] * scale if hash_uniform(start + i, first, second) >= rate else np.float32(0)
+        value = x[i] * scale
+        x[i] = value if hash_uniform(start + i, first, second) >= rate else np.float32(0)
 
 
 def drop_in_place(x: Tensor, start: int, rate: float, key: Key) -> None:

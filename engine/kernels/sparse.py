@@ -16,6 +16,7 @@ from torch import Tensor
 
 from engine.kernels.hashing import hash_uniform
 from engine.kernels.jit import kernel
+from engine.kernels.row_vectors import sum_row
 from engine.randomness import Key
 
 DENSEST = 0.15
@@ -25,23 +26,9 @@ DENSEST = 0.15
 @kernel
 def _multiply(starts, columns, values, kernel, out):
     width = kernel.shape[1]
+    flat, sums = kernel.reshape(kernel.size), out.reshape(out.size)
     for i in range(starts.size - 1):
-        row = out[i]
-        for k in range(width):
-            row[k] = 0
-        p, end = starts[i], starts[i + 1]
-        # Four entries a pass, added in their order: one load and one store of the row's sum for four.
-        while p + 4 <= end:
-            v, w, x, y = values[p], values[p + 1], values[p + 2], values[p + 3]
-            a, b, c, d = kernel[columns[p]], kernel[columns[p + 1]], kernel[columns[p + 2]], kernel[columns[p + 3]]
-            for k in range(width):
-                row[k] = (((row[k] + v * a[k]) + w * b[k]) + x * c[k]) + y * d[k]
-            p += 4
-        while p < end:
-            v, a = values[p], kernel[columns[p]]
-            for k in range(width):
-                row[k] += v * a[k]
-            p += 1
+        sum_row(values, flat, width, columns, starts[i], starts[i + 1], sums, i * width)
 
 
 @kernel
@@ -57,7 +44,8 @@ def _multiply_transposed(starts, columns, values, gradient, out):
 @kernel
 def _drop(numbers, values, rate, scale, first, second, out):
     for p in range(values.size):
-        out[p] = values[p] * scale if hash_uniform(numbers[p], first, second) >= rate else np.float32(0)
+        value = values[p] * scale  # outside of the choice, which is then no branch
+        out[p] = value if hash_uniform(numbers[p], first, second) >= rate else np.float32(0)
 
 
 @dataclass(frozen=True)

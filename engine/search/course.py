@@ -33,7 +33,7 @@ STAGES: Mapping[Stage, str] = {
     "few": "candidates, few epochs",
     "measure": "candidates, all epochs of fine-tuning",
     "final": "finalists and fp32, full training on fresh seeds",
-    "confirm": "the winner and fp32, full training on ten more seeds",
+    "confirm": "the winner and fp32, full training on still more seeds",
 }
 
 
@@ -163,12 +163,16 @@ class Search:
         outcomes = yield [Trial(len(self.trials), "baseline", alike)]
         (baseline,) = outcomes.values()
         within = reference.value if baseline.value is None else baseline.value
-        goal = Goal(within, self.file.epsilon, self.file.budget, higher_is_better=self.objective.higher_is_better)
+        fp32 = self._price(FP32.name, size)
+        budget = fp32 / self.file.saving if self.file.saving else self.file.budget
+        goal = Goal(within, self.file.epsilon, budget, higher_is_better=self.objective.higher_is_better)
         least = costs.least()
         if goal.budget is not None and least is not None and least > goal.budget:
             return Result(
-                reason=f"no configuration of the space costs at most budget = {goal.budget:g}: the least costs "
-                f"{least:g}; allow more, or let the space have narrower formats"
+                cost_fp32=fp32,
+                reason=f"no configuration of the space costs at most {goal.budget:g} ({fp32 / goal.budget:.4g}× less "
+                f"than fp32): the least costs {least:g} ({fp32 / least:.4g}×); allow more, or let the space have "
+                "narrower formats",
             )
 
         def allowed(point: Point) -> bool:
@@ -180,7 +184,6 @@ class Search:
 
         algorithm = ALGORITHMS[self.file.algorithm](space, costs, goal, self.file.sizes, self.file.seed, allowed)
         measured = yield from self._measure(algorithm, reference.content)
-        fp32 = self._price(FP32.name, size)
         spent = Result(
             cost_fp32=fp32,
             measured=len(algorithm.told),
@@ -240,7 +243,7 @@ class Search:
         chosen, seeds = met[0], range(first, first + self.file.final_seeds)
         if seeds:
             found = None
-            plain: dict[int, float | None] = {}
+            plain: dict[int, Outcome] = {}
             nearest: float | None = None
             for start in range(0, min(len(met), ROUNDS * self.file.finalists), self.file.finalists):
                 some = met[start : start + self.file.finalists]
@@ -257,22 +260,9 @@ class Search:
                     "allow a larger drop, measure more, or let the space have wider formats",
                 )
             chosen = found
-        scheme = space.scheme(chosen.point)
         begin = first + self.file.final_seeds
-        if self.file.confirm:
-            yield [
-                self._trial(
-                    "confirm",
-                    place,
-                    each,
-                    training={"seed": seed},
-                    point=None if each == FP32.name else chosen.point,
-                    cost=spent.cost_fp32 if each == FP32.name else chosen.cost,
-                )
-                for place, (seed, each) in enumerate(
-                    (seed, each) for seed in range(begin, begin + self.file.confirm) for each in (FP32.name, scheme)
-                )
-            ]
+        yield from self._in_full("confirm", space, [chosen], range(begin, begin + self.file.confirm), {})
+        scheme = space.scheme(chosen.point)
         ledger = Ledger(run_ledger(self._tuned(scheme), size), default_table())
         return replace(
             spent,
@@ -287,36 +277,16 @@ class Search:
         return sum(trial.stage in ("reference", "final", "confirm") for trial in self.trials)
 
     def _finals(
-        self, space: Space, goal: Goal, some: list[Measured], seeds: list[int], plain: dict[int, float | None]
+        self, space: Space, goal: Goal, some: list[Measured], seeds: list[int], plain: dict[int, Outcome]
     ) -> Generator[Wave, Outcomes, tuple[Measured | None, float | None]]:
         """The best of some finalists by the mean over the seeds, if one meets the goal, and the least that one loses.
 
-        ``plain``: fp32's validation metric by seed, trained beside the first finalists.
+        ``plain``: what fp32 has given by seed.
         """
-        wanted = [(seed, None) for seed in seeds if seed not in plain]
-        wanted += [(seed, each) for seed in seeds for each in some]
-        wave = [
-            self._trial(
-                "final",
-                place,
-                FP32.name if each is None else space.scheme(each.point),
-                training={"seed": seed},
-                point=None if each is None else each.point,
-                cost=None if each is None else each.cost,
-            )
-            for place, (seed, each) in enumerate(wanted)
-        ]
-        outcomes = yield wave
-        values: dict[Point, list[tuple[int, float | None]]] = {}
-        for trial in wave:
-            value = outcomes[trial.number].value
-            if trial.point is None:
-                plain[trial.spec.seed] = value
-            else:
-                values.setdefault(trial.point, []).append((trial.spec.seed, value))
+        values = yield from self._in_full("final", space, some, seeds, plain)
         found: list[tuple[Measured, float]] = []
         for each in some:
-            pairs = [(plain[seed], value) for seed, value in values[each.point]]
+            pairs = [(plain[seed].value, value) for seed, value in values[each.point].items()]
             drops = [
                 goal.drop(value) - goal.drop(base) for base, value in pairs if base is not None and value is not None
             ]
@@ -327,6 +297,38 @@ class Search:
         met = [row for row in judged if goal.is_met(row[1], row[0].cost)]
         met.sort(key=lambda row: goal.key(row[1], row[0].cost))
         return (met[0][0] if met else None), min((drop for *_, drop in judged), default=None)
+
+    def _in_full(
+        self, stage: Stage, space: Space, some: Sequence[Measured], seeds: Sequence[int], plain: dict[int, Outcome]
+    ) -> Generator[Wave, Outcomes, dict[Point, dict[int, float | None]]]:
+        """Train points from the beginning: fp32 with each seed, then each point from that seed's own fp32 model for as
+        many epochs again; gives their validation metrics by seed, of the seeds whose fp32 was trained.
+
+        ``plain``: what fp32 has given by seed; what is missing is added.
+        """
+        missing = [seed for seed in seeds if seed not in plain]
+        if missing:
+            wave = [self._trial(stage, place, training={"seed": seed}) for place, seed in enumerate(missing)]
+            outcomes = yield wave
+            plain |= {trial.spec.seed: outcomes[trial.number] for trial in wave}
+        pairs = [(seed, each) for seed in seeds for each in some if plain[seed].content]
+        found: dict[Point, dict[int, float | None]] = {each.point: {} for each in some}
+        if pairs:
+            wave = [
+                self._trial(
+                    stage,
+                    place,
+                    space.scheme(each.point),
+                    training={"seed": seed, "start_from": plain[seed].content},
+                    point=each.point,
+                    cost=each.cost,
+                )
+                for place, (seed, each) in enumerate(pairs)
+            ]
+            outcomes = yield wave
+            for (seed, each), trial in zip(pairs, wave, strict=True):
+                found[each.point][seed] = outcomes[trial.number].value
+        return found
 
     def _candidate(self, space: Space, point: Point, content: str, epochs: int) -> RunSpec:
         return self._spec(space.scheme(point), epochs=epochs, start_from=content)
@@ -345,7 +347,9 @@ class Search:
 
 def _none_met(space: Space, goal: Goal, ranked: Sequence[Measured], metric: str, unit: str) -> str:
     if goal.budget is not None:
-        return f"no configuration of the {len(ranked)} measured costs at most budget = {goal.budget:g}: allow more"
+        return (
+            f"no configuration of the {len(ranked)} measured costs at most {goal.budget:g}: allow more, or measure more"
+        )
     trained = [each for each in ranked if each.value is not None]
     if not trained:
         return f"none of the {len(ranked)} configurations could be trained: look at why its runs failed"

@@ -5,7 +5,8 @@
     n_mea = 20                         # configurations a batch
     n_sample = 2000                    # configurations that the cost model looks at for the next batch
     n_iter = 9                         # batches after the first: 20·(1 + 9) = 200 are measured
-    epsilon = 0.5                      # least cost within this drop; or: budget = …, best metric within this cost
+    epsilon = 0.5                      # least cost within this drop of the metric; or the best metric
+                                       # within a cost: budget = …, or saving = 26.1 (fp32's cost over it)
     figure = "feature_memory"          # the cost: a figure of the ledger (engine.ledger.figures), lower is better
     [spec]
     dataset = "cora"
@@ -17,8 +18,9 @@
 One measurement is a fine-tuning of the row's own fp32 model for ``epochs`` (20) with one seed, judged by validation
 beside the same fine-tuning in fp32.
 ``few = {epochs = 5, keep = 0.5}``: each batch is trained for few epochs first, and the better half of it in full.
-The best of the measured are then trained from the beginning with fresh seeds, and judged by validation again; the
-winner's full training on ten more seeds beside fp32's is its confirmation, of which only the report sees the test.
+The best of the measured are then trained in full with fresh seeds (fp32 from the beginning, then each from that seed's
+own fp32 model for as many epochs again), and judged by validation again; the winner's full training on ten more seeds
+beside fp32's is its confirmation, of which only the report sees the test.
 """
 
 from __future__ import annotations
@@ -63,6 +65,9 @@ class SpaceFile(_Part):
     bits: list[int | str] = []
     splits: list[str] = ["4-8-16"]
     per: list[str] = ["row"]
+    sites: list[str] = []
+    """With granularity: only these of the components' sites (none: all), such as input and attention, without the
+    features after the weight."""
     scheme: str | None = None
     choices: dict[str, list[int | float | bool | str]] = {}
 
@@ -85,6 +90,7 @@ class SearchFile(_Part):
     n_iter: Annotated[int, Field(ge=0, le=1000)] = 9
     epsilon: Annotated[float, Field(ge=0)] | None = None
     budget: Annotated[float, Field(gt=0)] | None = None
+    saving: Annotated[float, Field(gt=0)] | None = None
     figure: str = "feature_memory"
     epochs: Annotated[int, Field(ge=1, le=1000)] = 20
     few: Few | None = None
@@ -103,10 +109,10 @@ class SearchFile(_Part):
     def _fits(self) -> SearchFile:
         if self.algorithm not in ALGORITHMS:
             raise unknown("algorithm", self.algorithm, list(ALGORITHMS))
-        if (self.epsilon is None) == (self.budget is None):
+        if sum(given is not None for given in (self.epsilon, self.budget, self.saving)) != 1:
             raise InputError(
-                "a search has either epsilon (least cost within that drop) or budget (best metric within that cost): "
-                "give one of them"
+                "a search has either epsilon (least cost within that drop), or budget or saving (best metric within "
+                "that cost, or at that saving): give one of them"
             )
         allowed = [name for name, figure in FIGURES.items() if figure.lower_is_better and not figure.priced]
         if self.figure not in allowed:
@@ -151,7 +157,7 @@ def space_of(file: SearchFile) -> Space:
     bits: list[Value] = list(file.space.bits)
     splits: list[Value] = list(file.space.splits) if by_degree else []
     per: list[Value] = [] if file.space.per == ["row"] else list(file.space.per)
-    return granular(str(file.space.granularity), layers, depth, bits, splits=splits, per=per)
+    return granular(str(file.space.granularity), layers, depth, bits, splits=splits, per=per, sites=file.space.sites)
 
 
 def _layers_by_component(spec: RunSpec) -> dict[str, list[int]]:

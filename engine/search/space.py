@@ -125,11 +125,13 @@ def granular(
     *,
     splits: Sequence[Value] = (),
     per: Sequence[Value] = (),
+    sites: Sequence[str] = (),
 ) -> Space:
     """SGQuant's table bits[layer][component][bucket], as fine as asked for.
 
     ``layers``: which layers have a component ("emb", "att"), counted from 0, of ``depth`` in all. ``splits``: where
-    degree buckets may begin ("4-8-16"); ``per``: what may have a range in a layer ("row", "tensor"). Raises InputError.
+    degree buckets may begin ("4-8-16"); ``per``: what may have a range in a layer ("row", "tensor"); ``sites``: only
+    these of the components' (none: all). Raises InputError.
     """
     if granularity not in GRANULARITIES:
         raise InputError(f"space.granularity = {granularity!r} is not allowed: it is one of {', '.join(GRANULARITIES)}")
@@ -162,4 +164,4 @@ def granular(
             words = [gap(f"per{layer + 1}", per) if layer in own else "row" for layer in range(depth)]
             options.append(f"per={'-'.join(words)}")
         parts.append(f"{component}[{' -> '.join(steps)}]" + (f"({','.join(options)})" if options else ""))
-    return Space.of("+".join(parts), choices)
+    return Space.of("+".join(parts) + (f":{','.join(sites)}" if sites else ""), choices)

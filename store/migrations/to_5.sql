@@ -43,7 +43,8 @@ CREATE TABLE sweeps (
     plan JSON NOT NULL,
     most_runs BIGINT,
     most_hours DOUBLE,
-    launched_at TIMESTAMPTZ NOT NULL
+    launched_at TIMESTAMPTZ NOT NULL,
+    recorded BOOLEAN NOT NULL
 );
 
 CREATE TABLE sweep_cells (

@@ -48,30 +48,14 @@ def test_a_store_that_went_away_is_said_and_the_page_comes_back_by_itself(page: 
     expect(page.get_by_role("heading", name="Learning curves")).to_be_visible()
     port = service.client.url.rsplit(":", 1)[1]
     service.stop(signal.SIGKILL)
-    page.get_by_role("link", name="Compare").click()
+    expect(page.get_by_text("the store does not answer at")).to_be_visible()
+    page.goto(f"{dashboard.url}/compare")
     expect(page.get_by_text("the store does not answer at")).to_be_visible()
     assert "Traceback" not in page.inner_text("body")
     service.start("--port", port)
     expect(page.get_by_role("heading", name="Compare")).to_be_visible()
     expect(page.get_by_text("1 seed group")).to_be_visible()
     expect(page.get_by_text("the store does not answer at")).to_be_hidden()
-
-
-def test_the_page_asked_for_while_the_store_is_silent_is_the_one_that_comes(page: Page, dashboard: Dashboard) -> None:
-    """The part of the page before that waits for the store must not call that page back."""
-    service = dashboard.service
-    run = new_run_id()
-    service.client.post_events([lives.queued(run), lives.started(run)])  # one to watch: asked for every second
-    page.goto(f"{dashboard.url}/runs?run={run}")
-    expect(page.get_by_text("No epoch yet")).to_be_visible()
-    port = service.client.url.rsplit(":", 1)[1]
-    assert service.process is not None
-    service.process.send_signal(signal.SIGSTOP)
-    expect(page.get_by_test_id("stApp")).to_have_attribute("data-test-script-state", "running")
-    page.get_by_role("link", name="Compare").click()
-    service.stop(signal.SIGKILL)
-    service.start("--port", port)
-    expect(page.get_by_role("heading", name="Compare")).to_be_visible()
 
 
 @pytest.mark.parametrize("path", ["/", "/runs", "/compare"])

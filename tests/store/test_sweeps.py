@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import duckdb
 import pytest
 
 from engine.events import RunCancelled
+from engine.settings import Settings
+from store.database import open_for_writing
 from store.ingest import Applied, apply_batch
+from store.rebuild import rebuild
+from store.records import write_due_records
+from store.sweep_records import write_due_sweeps
 from tests.store import lives
 from tests.store.tables import ask, rows
 
@@ -103,3 +110,28 @@ def test_alike_are_runs_of_the_same_spec_with_the_code_that_trained_them(connect
         ("r1", found[1].hash, "queued", None),
     }
     assert ask(connection, "alike", groups=["another"]) == []
+
+
+def test_a_rebuilt_database_knows_which_run_stands_for_which_cell(
+    settings: Settings, connection: duckdb.DuckDBPyConnection
+) -> None:
+    sweep = "../a name@0"
+    apply(connection, *lives.finished("r0", sweep="b"), lives.launched(sweep, [("r0", False), (None, False)], hours=2))
+    assert write_due_records(connection, settings.records) == 1
+    assert write_due_sweeps(connection, settings.sweep_records) == 1
+    assert write_due_sweeps(connection, settings.sweep_records) == 0, "it is on disk"
+    before = {table: rows(connection, table) for table in ("sweeps", "sweep_cells")}
+    assert before["sweeps"][0]["recorded"]
+    apply(connection, lives.launched(sweep, [("r0", False)], at=lives.BEGAN + 1))
+    assert write_due_sweeps(connection, settings.sweep_records) == 1, "a newer launch is due again"
+    apply(connection, lives.launched(sweep, [("r0", False), (None, False)], at=lives.BEGAN + 2, hours=2))
+    write_due_sweeps(connection, settings.sweep_records)
+    connection.close()
+    (settings.sweep_records / "broken.json").write_text("{")
+    assert rebuild(settings) == 1
+    anew = open_for_writing(settings.database)
+    launched = datetime.fromtimestamp(lives.BEGAN + 2, UTC)
+    assert rows(anew, "sweeps") == [{**before["sweeps"][0], "launched_at": launched}]
+    assert rows(anew, "sweep_cells") == before["sweep_cells"]
+    assert cells(anew, sweep) == [("r0", "finished", False), (None, "missing", False)]
+    anew.close()

@@ -131,8 +131,8 @@ def test_a_slice_of_a_study_trains(name: str, count: int, settings: Settings, mi
     assert {spec.model.name for spec in chosen} == {cell.model.name for cell in sweep.cells}
     for spec in chosen:
         result = engine.run(spec, settings)
-        # SGQuant's parts fine-tune for fifty epochs after the training itself.
-        assert result.summary.epochs == (52 if "taq" in spec.scheme else 2)
+        # SGQuant's parts fine-tune after the training itself.
+        assert result.summary.epochs == 2 + (20 if "tune=20" in spec.scheme else 0)
         assert result.summary.test_at_best_val is not None
         assert 5 < result.summary.test_at_best_val < 100
         assert result.summary.densities[0].average_bits < 17

@@ -10,6 +10,7 @@ import pytest
 
 from engine.measure import QUANTITIES
 from store.client import connect
+from tests.store.waiting import until
 from tests.system.up import Up, bitfront
 
 pytestmark = pytest.mark.system
@@ -72,6 +73,14 @@ def test_a_sweep_is_waited_for_compared_and_shown_again(up: Up, tmp_path: Path) 
     assert (counts["launched"], counts["finished"], len(counts["runs"])) == (4, 0, 4)
     cancelled = bitfront(up.home, "cancel", counts["sweep"])
     assert cancelled.stdout == f"{counts['sweep']}: cancel asked for 4 runs\n"
+    with connect(up.settings) as client:
+        until(
+            lambda: client.query("sweeps", sweep=counts["sweep"])["cancelled"][0].as_py() == 4, "all are cancelled", 60
+        )
+
+    resumed = bitfront(up.home, "resume", counts["sweep"]).stdout
+    assert resumed.startswith(f"0 runs launched as {counts['sweep']}; 4 that had failed or were cancelled go on")
+    assert bitfront(up.home, "cancel", counts["sweep"]).stdout == cancelled.stdout
 
     other = tmp_path / "measured.toml"
     other.write_text(MEASURED)

@@ -66,6 +66,12 @@ def test_a_search_on_two_homes_outlives_its_driver_and_a_lost_candidate(two: Sta
     runs = [two.row(each["run"]) for each in asked]
     assert {each["state"] for each in runs} == {"finished"}
     assert {each["worker"] for each in runs} >= {"worker@a", "worker@b"}
+    content = {(each["stage"], each["seed"]): each["content"] for each in asked if each["point"] is None}
+    assert all(
+        json.loads(run["spec"])["training"]["start_from"] == content[each["stage"], each["seed"]]
+        for each, run in zip(asked, runs, strict=True)
+        if each["stage"] in ("final", "confirm") and each["point"] is not None
+    )
     started = {json.loads(each["spec"])["training"].get("start_from") for each in runs[1:10]}
     assert started == {asked[0]["content"]}
 

@@ -7,15 +7,17 @@ import sys
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from engine.errors import InputError
 from engine.events import CancelRequested, RunQueued
+from engine.search.file import read_search
 from engine.settings import Settings
 from engine.spec import RunSpec
 from tasks import keys
-from tasks.submit import QueueUnavailable, cancel, submit
+from tasks.submit import QueueUnavailable, cancel, search, submit
 from tests.tasks.stack import Stack, karate
 
 
@@ -117,3 +119,11 @@ def test_a_launch_that_would_make_too_many_wait_is_refused_whole(queue: Stack) -
         "cancel some, or launch when some have ended"
     )
     assert len(queue.said()) == 3
+
+
+def test_a_search_of_what_only_this_machine_has_is_refused(queue: Stack) -> None:
+    table: dict[str, Any] = {"epsilon": 1.0, "space": {"scheme": "./mine.py:mine(bits={b})", "choices": {"b": [4]}}}
+    own = {**table, "spec": {"dataset": "karate", "model": "gcn"}}
+    with pytest.raises(InputError, match=r"names the file \./mine\.py, which other machines do not have"):
+        search(queue.settings, read_search(own))
+    assert queue.said() == []

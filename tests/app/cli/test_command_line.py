@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from contextlib import redirect_stderr, redirect_stdout
@@ -300,6 +301,18 @@ def test_a_sweeps_table_is_printed_again_without_launching(compared: tuple[Comma
         ["int4", "−", "fp32", "3"],
         ["int8", "−", "fp32", "0"],
     ]
+
+
+def test_the_status_of_a_sweep_says_what_a_launch_would_do(compared: tuple[CommandLine, Path]):
+    bitfront, file = compared
+    done = bitfront("sweep", str(file), "--status")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert lines[:4] == ["scheme karate · gcn", "fp32 3 of 3", "int4 3 of 3", "int8 0 of 3 · 3 missing"]
+    assert re.fullmatch(r"study@\w{8} was not launched yet\.", lines[4])
+    assert lines[5:] == ["A launch now would launch 3 runs."]
+    found = bitfront.json("sweep", str(file), "--status", "--json")
+    assert (found["progress"], found["acts"]) == (None, {"keep": 6, "launch": 3})
 
 
 def test_a_sweeps_table_concludes_shows_curves_and_what_a_paper_says_of_the_costs(

@@ -43,7 +43,7 @@ def searched(path: Path, settings: Settings) -> tuple[list[Trial], dict[int, flo
         for trial in search.ask():
             result = engine.run(trial.spec, settings)
             saved = engine.save(result, settings.home / f"{trial.number}.safetensors")
-            content = keep_start(saved.model, settings) if trial.stage == "reference" else ""
+            content = keep_start(saved.model, settings) if trial.point is None else ""
             told[trial.number] = result.summary.val_best
             tests.append(result.summary.test_at_best_val)
             search.tell(trial.number, Outcome(result.summary.val_best, content))

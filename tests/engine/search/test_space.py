@@ -52,6 +52,11 @@ def test_a_finer_granularity_has_more_axes_over_the_layers_that_have_the_compone
     assert found.scheme((0,) * axes) == first
 
 
+def test_a_table_may_be_of_some_sites_only():
+    found = space(granularity="uniform", bits=[4], sites=["input", "attention"])
+    assert found.scheme((0,)) == "emb[4 -> 4 -> 4 -> 4]+att[fp32 -> 4 -> 4 -> fp32]:input,attention"
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -88,8 +93,8 @@ def test_a_space_that_makes_no_sense_is_refused(table: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"epsilon": None}, "a search has either epsilon (least cost within that drop) or budget (best metric within "
-         "that cost): give one of them"),
+        ({"epsilon": None}, "a search has either epsilon (least cost within that drop), or budget or saving (best "
+         "metric within that cost, or at that saving): give one of them"),
         ({"algorithm": "guide"}, "unknown algorithm 'guide': did you mean guided? Allowed: guided, random, nsga2"),
         ({"n_mea": 1000, "n_iter": 99}, "the search would measure 100000 points: at most 10000 are allowed"),
         (
