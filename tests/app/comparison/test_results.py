@@ -26,7 +26,10 @@ def ask(connection: duckdb.DuckDBPyConnection, asked: list[str], name: str, **pa
 @pytest.fixture
 def filled(connection: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """A generated graph with other epochs, and karate."""
-    specs = ({"dataset": "sbm(nodes=500)", "training": {"epochs": 20}}, {"training": {"lr": 0.5}})
+    specs: tuple[dict[str, Any], ...] = (
+        {"dataset": "sbm(nodes=500)", "training": {"epochs": 20}},
+        {"training": {"lr": 0.5}},
+    )
     for number, changes in enumerate(specs):
         apply_batch(connection, lives.received(lives.finished(f"r{number}", **changes), first=1 + 50 * number))
     return connection
