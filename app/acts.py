@@ -47,7 +47,8 @@ def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None, parent
 
 
 def launch_sweep(sweep: Sweep, *, again: bool = False, parent: str | None = None) -> Launched:
-    """Launch what is missing of a sweep, all of it or nothing; where the store does not say what is there, all of it.
+    """Launch what is missing of a sweep, all of it or nothing; where the store does not say what is there, all of it
+    that the budget allows.
 
     Raises NotAllowed, and what ``tasks.sweeps.launch`` raises.
     """
@@ -56,6 +57,13 @@ def launch_sweep(sweep: Sweep, *, again: bool = False, parent: str | None = None
         return sweeps.launch(connection.settings(), sweep, again=again, parent=parent)
     except StoreUnavailable:
         return sweeps.launch(connection.settings(), sweep, again=True, parent=parent)
+
+
+def go_on_with_sweep(sweep: Sweep, launched_as: str) -> Launched:
+    """Have what failed, was cancelled or is missing of a sweep go on. Raises NotAllowed, and what
+    ``tasks.sweeps.go_on`` raises: nothing goes on where the store does not say what is there."""
+    _check()
+    return sweeps.go_on(connection.settings(), sweep, launched_as)
 
 
 def cancel_sweep(sweep: str) -> int:

@@ -32,9 +32,9 @@ Said = dict[str, list[str]]
 
 
 def cost_tables() -> tuple[dict[str, CostTable], list[str]]:
-    """The cost tables by title, and what is wrong with those that cannot be read."""
+    """The cost tables by name, and what is wrong with those that cannot be read."""
     known, faults = list_tables(settings())
-    return {table.title: table for table in known}, faults
+    return {table.name: table for table in known}, faults
 
 
 def show_filters(options: dict[str, list[str]], buttons: DeltaGenerator) -> Said:
@@ -138,17 +138,19 @@ def _figure(said: Said) -> Said:
             found["figure"] = [title if title in titles else next(iter(titles))]
             choice = titles[found["figure"][0]]
         if is_priced(choice or f"{DENSITIES[said['density'][0]]}"):
-            named = {table.name: title for title, table in tables.items()}
+            # The widget's own links say what it shows, the title; one that says the name is taken up here.
+            if "costs" not in st.session_state and st.query_params.get("costs") in tables:
+                st.session_state["costs"] = st.query_params["costs"]
             name = st.selectbox(
                 "Cost table",
-                list(named),
-                format_func=lambda name: named.get(name, str(name)),
+                list(tables),
+                format_func=lambda name: tables[name].title if name in tables else str(name),
                 key="costs",
                 bind="query-params",
                 width=280,
                 help="What a multiply-accumulate and a byte cost; a run's cost card says where to put your own.",
             )
-            found["costs"] = [named.get(str(name), next(iter(tables)))]
+            found["costs"] = [str(name) if name in tables else next(iter(tables))]
     if "costs" in found:
         table = tables[found["costs"][0]]
         recalled = " :orange-badge[:material/history_edu: recalled]" if table.recalled else ""

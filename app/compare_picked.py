@@ -204,7 +204,7 @@ def pair_text(compared: Compared, picked: list[Group], labels: dict[str, str]) -
     first, second = (row["group_id"] for row in picked)
     found = paired_difference(compared, first, second)
     if not found["n"]:
-        return "They have no seed and fold in common, so no difference is paired."
+        return "They have no seed and fold in common that one run of each has, so no difference is paired."
     unit = picked[0]["unit"]
     text = f"{labels[first]} less {labels[second]}, paired by seed and fold: {number(found['mean'], unit, '+')}"
     if pd.notna(found["ci95"]):

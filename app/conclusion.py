@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from app.describe import spec_texts
 from engine.spec import RunSpec
 from engine.sweep import Sweep
 from engine.sweep_report import Family
@@ -26,6 +28,7 @@ def conclude(plan: Sweep, groups: Sequence[Mapping[str, Any]], paired: Sequence[
     conclusion = plan.conclusion
     assert conclusion is not None
     cells = {cell.group: cell for cell in plan.cells}
+    names = _places(plan)
     rows = {row["group_id"]: row for row in groups}
     found: dict[str, dict[str, Row]] = {}  # by place, by scheme
     for pair in paired:
@@ -34,12 +37,12 @@ def conclude(plan: Sweep, groups: Sequence[Mapping[str, Any]], paired: Sequence[
             continue
         worse = -pair["difference"] if pair["higher_is_better"] else pair["difference"]
         about = {"difference": pair["difference"], "ci95": pair["ci95"], "n": pair["n"], "worse": worse}
-        found.setdefault(place_of(cell), {})[cell.scheme] = {
+        found.setdefault(names[pair["a"]], {})[cell.scheme] = {
             **about,
             "scheme": cell.scheme,
             **{name: rows[pair["a"]][name] for name in DENSITIES},
         }
-    places = list(dict.fromkeys(map(place_of, plan.cells)))
+    places = list(dict.fromkeys(names.values()))
     concluded: list[Row] = []
     for family in conclusion.families:
         for place in places:
@@ -53,6 +56,26 @@ def conclude(plan: Sweep, groups: Sequence[Mapping[str, Any]], paired: Sequence[
 def place_of(cell: RunSpec) -> str:
     """Dataset, architecture and task in a few words: "cora · gcn · link-prediction"."""
     return f"{cell.dataset.name} · {cell.model.name} · {cell.task.name}"
+
+
+def _places(plan: Sweep) -> dict[str, str]:
+    """The name of each group's place, with settings where a scheme stands there more than once. A baseline's own
+    settings are no place: others are compared with the nearest of them."""
+    counts = Counter((place_of(cell), cell.scheme) for cell in plan.cells if cell.scheme != plan.baseline)
+    several = {place for (place, _), n in counts.items() if n > 1}
+    turns: Counter[tuple[str, str]] = Counter()
+    names: dict[str, str] = {}
+    for cell in plan.cells:
+        place = place_of(cell)
+        if place in several and cell.scheme == plan.baseline:
+            continue
+        if place in several:
+            place = " · ".join(text for text in spec_texts(cell.to_json()) if text)
+            turns[place, cell.scheme] += 1
+            if (turn := turns[place, cell.scheme]) > 1:  # settings that no text tells apart
+                place += f" ({turn})"
+        names[cell.group] = place
+    return names
 
 
 def _densest(family: Family, schemes: Mapping[str, Row], within: float) -> Row | None:

@@ -137,7 +137,7 @@ def _seeds_text(seeds: tuple[int, ...]) -> str:
 
 def _changed_training(plan: LaunchPlan) -> dict[str, Any]:
     known = {key: value for key, value in plan.training.items() if key in TrainingSpec.model_fields}
-    return changed(known, plan.usual.get("training") or class_defaults(TrainingSpec))
+    return changed(known, class_defaults(TrainingSpec) | (plan.usual.get("training") or {}))
 
 
 def command_lines(plan: LaunchPlan) -> str:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
+from app.clone import PARENT, clone_parameters
 from engine.costs import default_table
 from engine.errors import InputError
 from engine.ledger.figures import FIGURES, Ledger
 from engine.ledger.runs import run_ledger, trained_size
 from engine.search.file import fp32_of, read_search
+from engine.spec import RunSpec
 
 Row = Mapping[str, Any]
 
@@ -122,16 +125,44 @@ def fp32_cost(file: Mapping[str, Any], provenance: str | None) -> float | None:
 
 
 def alike(row: Row, rows: Sequence[Row]) -> list[Row]:
-    """The searches of the same dataset, architecture and cost, itself first."""
-    figure = json.loads(row["file"])["figure"]
+    """The searches of the same dataset, task, architecture and cost, itself first."""
+    file = json.loads(row["file"])
+    task = _task(json.dumps(file["spec"]))
     others = [
         each
         for each in rows
         if each["search"] != row["search"]
         and (each["dataset"], each["model"]) == (row["dataset"], row["model"])
-        and json.loads(each["file"])["figure"] == figure
+        and (own := json.loads(each["file"]))["figure"] == file["figure"]
+        and _task(json.dumps(own["spec"])) == task
     ]
     return [row, *others]
+
+
+@lru_cache(maxsize=1024)
+def _task(spec: str) -> str | None:
+    """The name of the task in a search's spec (JSON), the dataset's own where it says none; None: not known here."""
+    try:
+        return RunSpec.parse(json.loads(spec)).task.name
+    except InputError:
+        return None
+
+
+def of_one_goal(searches: Sequence[Told]) -> list[Told]:
+    """Those with the goal of the first, whose savings can be compared."""
+    return [each for each in searches if (each.epsilon, each.budget) == (searches[0].epsilon, searches[0].budget)]
+
+
+def winner_parameters(row: Row, trials: Sequence[Row]) -> dict[str, str]:
+    """The parameters of Launch for the row of a search with its winning scheme, cloned from the winner's last run."""
+    scheme = json.loads(row["result"])["scheme"]
+    try:
+        spec = RunSpec.parse({**json.loads(row["file"])["spec"], "scheme": scheme})
+    except InputError:  # a dataset that is not here
+        return {"own": scheme}
+    runs = [each["run"] for each in trials if each["scheme"] == scheme]
+    found = clone_parameters(spec.model_dump(mode="json"), [spec.seed], runs[-1] if runs else "")
+    return {name: text for name, text in found.items() if name != PARENT or text}
 
 
 def progress(trials: Sequence[Row]) -> tuple[int, int]:

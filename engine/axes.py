@@ -23,6 +23,8 @@ from engine.errors import InputError
 
 MOST_VALUES = 10_000
 """Longer axes are refused: more likely a slip than a plan."""
+LARGEST = 1e300
+"""Larger numbers are refused: so the ends of a range, and what lies between them, are floats."""
 DIGITS = 12
 """Significant digits of the values between a range's ends where they are roots or fractions."""
 
@@ -98,6 +100,8 @@ def _range(table: Mapping[str, Any], where: str) -> list[int | float]:
     def refuse(why: str) -> InputError:
         return InputError(f"{where} = {dict(table)} is not allowed: {why}")
 
+    if any(isinstance(value, int | float) and LARGEST < abs(value) < math.inf for value in table.values()):
+        raise InputError(f"{where} is a range with a number beyond {LARGEST:g}, which is not allowed")
     given = {key: value for key, value in table.items() if key != "log"}
     by = set(given) - {"from", "to"}
     log = table.get("log", False)
@@ -159,6 +163,8 @@ def _texts(table: Mapping[str, Any], where: str) -> list[str]:
             "give each {name} in its text a list or a range of that name, and nothing else"
         )
     axes = [values_of(table[name], f"{where}.{name}") for name in blanks]
+    if (count := math.prod(map(len, axes))) > MOST_VALUES:
+        raise InputError(f"{where}.text = {text!r} stands for {count} texts; at most {MOST_VALUES} are allowed")
     return [
         "".join(before + ("" if name is None else _word(chosen[name])) for before, name, _, _ in parts)
         for values in itertools.product(*axes)

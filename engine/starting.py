@@ -1,21 +1,22 @@
 """Starting from a trained model: its parameters, found by their content, in the place of fresh ones.
 
 The file lies in ``BITFRONT_HOME/models`` under its content's name. A worker has the store find it there first
-(tasks.starting); ``keep_start`` puts one there from a file on this machine.
+(tasks.starting); ``keep_start`` puts one there from a file on this machine. Needs torch only where a model is touched.
 """
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
-
-import torch
-from torch import nn
+from typing import TYPE_CHECKING
 
 from engine.artifacts import MODEL, SUFFIX
 from engine.errors import InputError, RunError
 from engine.settings import Settings
 from engine.spec import RunSpec
+
+if TYPE_CHECKING:
+    from torch import nn
 
 
 def start_file(content: str, settings: Settings) -> Path:
@@ -46,6 +47,8 @@ def start(model: nn.Module, spec: RunSpec, settings: Settings) -> None:
     What was quantized comes as the values that its codes stand for. Raises RunError where the model is not here, is
     another one than its name says, or has other parameters.
     """
+    import torch
+
     from engine.artifacts.loading import load
 
     content = spec.training.start_from

@@ -92,7 +92,11 @@ def read_kept(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
     rows, faults = [], []
     for path in sorted(folder.glob("[!.]*.json")):
         try:
-            rows.append(_Kept.model_validate_json(path.read_text(encoding="utf-8")).model_dump())
+            found = _Kept.model_validate_json(path.read_text(encoding="utf-8"))
+            if found.view == path.stem:
+                rows.append(found.model_dump())
+            else:
+                faults.append(f"the saved view {path} is a copy of {found.view}: it is passed over")
         except (OSError, ValueError, ValidationError) as error:
             faults.append(f"the saved view {path} cannot be read: {type(error).__name__}")
     return rows, faults

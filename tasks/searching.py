@@ -39,6 +39,8 @@ ACTIVE_SECONDS, IDLE_SECONDS = 0.5, 3.0
 """How often the store is asked, while a search goes on and while none does."""
 ATTEMPTS_SECONDS = 5.0
 """A launch that the store has not heard of for so long is said again."""
+MOST_ATTEMPTS = 12
+"""So often: what the store will not take then, it will not take."""
 
 
 def run_of(search: str, trial: Trial) -> str:
@@ -55,24 +57,35 @@ class Driven:
         self.search = Search(self.file, self._size)
         self.open: dict[str, Trial] = {}
         """Trials that were asked for and have no outcome yet, by their run."""
-        self.said: dict[str, float] = {}
-        """When each was launched."""
+        self.said: dict[str, tuple[int, float]] = {}
+        """How often each was launched, and when last."""
 
     def step(self) -> list[Trial]:
-        """Tell the search what is known; gives the trials that are to be launched now."""
+        """Tell the search what is known; gives the trials that are to be launched now.
+
+        Raises RunError where what the store has of a trial is of another one, or where it takes a launch not at all.
+        """
         rows = {row["run"]: row for row in self.query("trials", search=self.id).to_pylist()}
         while True:
             self.open |= {run_of(self.id, trial): trial for trial in self.search.ask()}
             ended = {run for run, row in rows.items() if row["state"] and row["state"] not in UNFINISHED}
             over = [run for run in self.open if run in ended]
             for run in over:
+                _check(self.open[run], rows[run])
                 self.search.tell(self.open.pop(run).number, _outcome(rows[run]))
             if not over:
                 break
         now = time.monotonic()
         unknown = [run for run in self.open if run not in rows or rows[run]["state"] is None]
-        due = [run for run in unknown if now - self.said.get(run, -math.inf) > ATTEMPTS_SECONDS]
-        self.said |= dict.fromkeys(due, now)
+        due = [run for run in unknown if now - self.said.get(run, (0, -math.inf))[1] > ATTEMPTS_SECONDS]
+        for run in due:
+            attempts = self.said.get(run, (0, now))[0] + 1
+            if attempts > MOST_ATTEMPTS:
+                raise RunError(
+                    f"the store has not taken the run {run} in {MOST_ATTEMPTS} tries: its log and the dead letters of "
+                    "`bitfront status` say why"
+                )
+            self.said[run] = attempts, now
         return [self.open[run] for run in due]
 
     def _size(self) -> GraphSize:
@@ -82,6 +95,17 @@ class Driven:
         if size is None:
             raise RunError("the fp32 model's run does not say what it trained on")
         return size
+
+
+def _check(trial: Trial, row: dict[str, Any]) -> None:
+    """Raise RunError where a row is not of this trial: other code, or other outcomes, now lead elsewhere."""
+    asked = trial.spec.scheme, trial.spec.seed, None if trial.point is None else list(trial.point)
+    known = row["scheme"], row["seed"], None if row["point"] is None else list(row["point"])
+    if asked != known:
+        raise RunError(
+            f"trial {trial.number} was {known[0]} with seed {known[1]}, and would now be {asked[0]} with seed "
+            f"{asked[1]}: the search cannot go on from what it has measured; start it anew under another name"
+        )
 
 
 def _outcome(row: dict[str, Any]) -> Outcome:
@@ -123,6 +147,12 @@ class Driver:
             if _is_passing(error):
                 raise
             self._end(search, SearchEnded(reason=str(error)))
+            return
+        except (RedisError, OSError):
+            raise
+        except Exception as error:  # a fault of one search stops no other
+            logger.exception("a search failed", search=search)
+            self._end(search, SearchEnded(reason=f"the search failed: {type(error).__name__}: {error}"))
             return
         if trials:
             self._launch(search, driven.file.priority, trials)

@@ -6,10 +6,12 @@ Imported by the dashboard and the command line, so neither Celery nor torch is n
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from engine import grammar
@@ -33,6 +35,7 @@ from tasks.connection import QueueUnavailable, address, quick, shown
 
 __all__ = [
     "Asked",
+    "NotNow",
     "QueueUnavailable",
     "cancel",
     "cancel_all",
@@ -59,6 +62,10 @@ redis.call('EXPIRE', given_back, ARGV[3])
 redis.call('XADD', stream, '*', 'e', ARGV[2])
 return newest
 """
+
+
+class NotNow(BitfrontError):  # noqa: N818 - a state, as people read it
+    """What was asked for has to wait for something else; says so, and that nothing happened."""
 
 
 def submit(
@@ -187,8 +194,8 @@ def cancel_all(settings: Settings) -> int:
     return len(runs)
 
 
-def catch_up(settings: Settings, store: StoreClient, done: str) -> None:
-    """Wait until the store has heard of all that was said so far; ten seconds at most.
+def catch_up(settings: Settings, store: StoreClient, done: str) -> bool:
+    """Wait until the store has heard of all that was said so far, ten seconds at most; gives whether it has.
 
     ``done``: what was not done where the queue does not answer ("cancelled"). Raises QueueUnavailable.
     """
@@ -199,8 +206,11 @@ def catch_up(settings: Settings, store: StoreClient, done: str) -> None:
     except RedisError as error:
         raise QueueUnavailable(f"the queue at {shown(url)} does not answer ({error}): nothing was {done}") from None
     deadline = time.monotonic() + CATCH_UP_SECONDS
-    while _numbers(str(store.health()["stream_position"])) < seen and time.monotonic() < deadline:
+    while _numbers(str(store.health()["stream_position"])) < seen:
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(0.05)
+    return True
 
 
 def resume(settings: Settings, runs: Mapping[str, int]) -> None:
@@ -273,6 +283,41 @@ def measuring(settings: Settings, runs: Iterable[str]) -> dict[str, Asked]:
 def write(settings: Settings, fill: Callable[[Any], None], done: str) -> None:
     """One transaction that ``fill`` fills: all of it happens, or nothing. Raises QueueUnavailable, which says what was
     not ``done``."""
+    with _answering(settings, done) as redis:
+        try:
+            with redis.pipeline(transaction=True) as pipe:
+                fill(pipe)
+                pipe.execute()
+        except RedisError as error:
+            raise QueueUnavailable(
+                f"the queue at {shown(address(settings))} stopped answering ({error}): "
+                f"look whether the runs were {done} before you try again"
+            ) from None
+
+
+@contextmanager
+def alone(settings: Settings, name: str, seconds: float, busy: str, done: str) -> Iterator[None]:
+    """Hold the lock of this name, for so many seconds at most. Raises NotNow, which says ``busy``, where somebody else
+    does, and QueueUnavailable, which says what was not ``done``."""
+    with _answering(settings, done) as redis:
+        lock = redis.lock(name, timeout=seconds, blocking=False)
+        try:
+            held = lock.acquire()
+        except RedisError as error:
+            url = shown(address(settings))
+            raise QueueUnavailable(f"the queue at {url} does not answer ({error}): nothing was {done}") from None
+        if not held:
+            raise NotNow(busy)
+        try:
+            yield
+        finally:
+            with suppress(RedisError):  # it ends by itself
+                lock.release()
+
+
+@contextmanager
+def _answering(settings: Settings, done: str) -> Iterator[Redis]:
+    """A client of a queue that answers. Raises QueueUnavailable, which says what was not ``done``."""
     try:
         url = address(settings)
     except QueueUnavailable as error:
@@ -286,15 +331,7 @@ def write(settings: Settings, fill: Callable[[Any], None], done: str) -> None:
             redis.ping()
         except RedisError as error:
             raise QueueUnavailable(f"the queue at {shown(url)} does not answer ({error}): nothing was {done}") from None
-        try:
-            with redis.pipeline(transaction=True) as pipe:
-                fill(pipe)
-                pipe.execute()
-        except RedisError as error:
-            raise QueueUnavailable(
-                f"the queue at {shown(url)} stopped answering ({error}): "
-                f"look whether the runs were {done} before you try again"
-            ) from None
+        yield redis
 
 
 def _last_entry(redis: Any) -> tuple[int, int]:

@@ -3,7 +3,8 @@
 A sweep's id follows from its name and its runs (engine.sweep.Sweep.id), so that launching the same file again is the
 same sweep: what has finished or goes on stays, what was cancelled or has failed goes on from its last checkpoint, and
 only what is missing is launched. A run counts as there where its whole spec and the code that trained it are the same,
-whoever launched it. Which run stands for which cell is said with the launch and kept by the store.
+whoever launched it. Which run stands for which cell is said with the launch and kept by the store. Going on with a
+sweep is less: what stands for a cell and has finished stays, whatever code trained it.
 
 Imported by the dashboard and the command line, so neither Celery nor torch is needed here.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +31,10 @@ from tasks import submit
 Query = Callable[..., pa.Table]
 Act = Literal["keep", "resume", "launch", "leave out"]
 GOING = ("queued", "running")
+ENDED_EARLY = ("cancelled", "failed")
+UNDONE = (*ENDED_EARLY, "missing")
+LAUNCH_SECONDS = 60
+"""How long a launch keeps others of the same sweep out at most, should it never say that it is done."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +71,11 @@ class Launched:
     """The runs that are asked to be measured."""
 
 
-def decide(query: Query, sweep: Sweep, *, again: bool = False) -> list[Decided]:
+def decide(query: Query, sweep: Sweep, *, again: bool = False, going_on: bool = False) -> list[Decided]:
     """What launching would do with each cell, in the order of service; nothing is written.
 
-    ``query``: the store's named queries; ``again``: as if nothing were there.
+    ``query``: the store's named queries; ``again``: as if nothing were there; ``going_on``: only with what has failed,
+    was cancelled or is missing.
     """
     rows = query("alike", groups=[cell.group for cell in sweep.cells]).to_pylist()
     best: dict[str, tuple[int, Mapping[str, Any]]] = {}
@@ -76,13 +83,20 @@ def decide(query: Query, sweep: Sweep, *, again: bool = False) -> list[Decided]:
         rank = _rank(row)
         if rank is not None and (row["hash"] not in best or rank < best[row["hash"]][0]):
             best[row["hash"]] = rank, row
-    ours = {row["run"] for row in query("sweep_cells", sweep=sweep.id).to_pylist() if row["own"]}
+    cells = query("sweep_cells", sweep=sweep.id).to_pylist()
+    ours = {row["run"] for row in cells if row["own"]}
+    standing = {row["hash"]: row for row in cells} if going_on else {}
     room = None
     if sweep.budget.runs is not None:
         room = sweep.budget.runs - sum(row["sweep"] == sweep.id for row in rows)
     decided: list[Decided] = []
     for spec, hash in zip(sweep.runs, sweep.hashes, strict=True):
-        if hash in best:
+        cell = standing.get(hash)
+        if cell is not None and cell["state"] not in UNDONE:
+            decided.append(Decided(spec, hash, "keep", cell["run"], cell["state"], cell["attempt"], cell["own"]))
+        elif cell is not None and _goes_on(cell) and (hash not in best or best[hash][0] == 2):
+            decided.append(Decided(spec, hash, "resume", cell["run"], cell["state"], cell["attempt"], cell["own"]))
+        elif hash in best:
             rank, row = best[hash]
             own = row["run"] in ours or row["sweep"] == sweep.id
             act: Act = "keep" if rank < 2 else "resume"
@@ -103,17 +117,48 @@ def _rank(row: Mapping[str, Any]) -> int | None:
     # One that nobody trains yet will be trained by this code; one that trains elsewhere is nobody's to wait for.
     if row["origin"] != "queue" or (begun and not ours):
         return None
-    return 1 if row["state"] in GOING else 2 if row["state"] in ("cancelled", "failed") else None
+    return 1 if row["state"] in GOING else 2 if row["state"] in ENDED_EARLY else None
+
+
+def _goes_on(cell: Mapping[str, Any]) -> bool:
+    """Whether the run of a cell can be taken up again, whatever code began it: as `bitfront resume RUN` does."""
+    return cell["state"] in ENDED_EARLY and cell["origin"] == "queue"
 
 
 def launch(settings: Settings, sweep: Sweep, *, again: bool = False, parent: str | None = None) -> Launched:
     """Launch what is missing of a sweep, all of it or nothing, and have the store know its whole grid.
 
     ``again``: train all of it, whatever is there. ``parent``: the run that new ones were cloned from. Raises
-    StoreUnavailable where nobody can say what is there (but for ``again``), QueueUnavailable, and InputError where the
-    budget's hours are spent, or where ``tasks.submit.submit`` does.
+    StoreUnavailable where nobody can say what is there (but for ``again``), QueueUnavailable, NotNow where the store is
+    behind or the sweep is being launched by somebody else, and InputError where the budget's hours are spent, or where
+    ``tasks.submit.submit`` does.
     """
-    decided, measured = _look(settings, sweep, again)
+    with _alone(settings, sweep):
+        return _launch(settings, sweep, *_look(settings, sweep, again=again), parent)
+
+
+def go_on(settings: Settings, sweep: Sweep, launched_as: str) -> Launched:
+    """Have those cells of a sweep go on that have failed, were cancelled or are missing; the others stay as they are.
+
+    ``launched_as``: the id of the sweep that is meant. Raises InputError where the table gives other runs by now, and
+    what ``launch`` raises.
+    """
+    if sweep.id != launched_as:
+        raise InputError(
+            f"the runs of {launched_as} would be others by now ({sweep.id}), so it cannot go on: launch its file again"
+        )
+    with _alone(settings, sweep):
+        return _launch(settings, sweep, *_look(settings, sweep, going_on=True), None)
+
+
+def _alone(settings: Settings, sweep: Sweep) -> AbstractContextManager[None]:
+    busy = f"somebody else is launching the sweep {sweep.id} right now: nothing was launched; try again in a moment"
+    return submit.alone(settings, f"launch:{sweep.id}", LAUNCH_SECONDS, busy, "launched")
+
+
+def _launch(
+    settings: Settings, sweep: Sweep, decided: Sequence[Decided], measured: set[str], parent: str | None
+) -> Launched:
     new = [one for one in decided if one.act == "launch"]
     resumed = {one.run: one.attempt for one in decided if one.act == "resume" and one.run is not None}
     if new:
@@ -155,20 +200,27 @@ def launch(settings: Settings, sweep: Sweep, *, again: bool = False, parent: str
     )
 
 
-def _look(settings: Settings, sweep: Sweep, again: bool) -> tuple[list[Decided], set[str]]:
+def _look(
+    settings: Settings, sweep: Sweep, *, again: bool = False, going_on: bool = False
+) -> tuple[list[Decided], set[str]]:
     """What is to be done with each cell, and the runs among them that were measured."""
     try:
-        store = connect(settings)
+        with connect(settings) as store:
+            if not submit.catch_up(settings, store, "launched"):
+                raise submit.NotNow(
+                    "the store has not heard yet of all that happened, so nobody can say what is there: "
+                    "nothing was launched; try again in a moment"
+                )
+            decided = decide(store.query, sweep, again=again, going_on=going_on)
+            _check_hours(store.query, sweep, decided)
+            runs = [one.run for one in decided if one.run]
+            return decided, set(store.query("measurements", runs=runs)["run"].to_pylist()) if runs else set()
     except StoreUnavailable as error:
         if not again:
             raise StoreUnavailable(f"{error}; nothing was launched") from None
-        return [Decided(*pair, "launch") for pair in zip(sweep.runs, sweep.hashes, strict=True)], set()
-    with store:
-        submit.catch_up(settings, store, "launched")
-        decided = decide(store.query, sweep, again=again)
-        _check_hours(store.query, sweep, decided)
-        runs = [one.run for one in decided if one.run]
-        return decided, set(store.query("measurements", runs=runs)["run"].to_pylist()) if runs else set()
+    most = len(sweep.runs) if sweep.budget.runs is None else sweep.budget.runs
+    pairs = enumerate(zip(sweep.runs, sweep.hashes, strict=True))
+    return [Decided(spec, hash, "launch" if place < most else "leave out") for place, (spec, hash) in pairs], set()
 
 
 def _check_hours(query: Query, sweep: Sweep, decided: Sequence[Decided]) -> None:
@@ -206,14 +258,17 @@ def _cell(one: Decided, run: str | None) -> SweepCell:
 def cancel(settings: Settings, sweep: str) -> int:
     """Ask to cancel what a sweep has launched and is not over; gives how many runs.
 
-    Runs that were there before it, and only count, go on. Raises InputError for an unknown sweep, QueueUnavailable,
-    StoreUnavailable.
+    Runs that were there before it, and only count, go on; those that newer ones of the sweep replaced do not. Raises
+    InputError for an unknown sweep, QueueUnavailable, StoreUnavailable.
     """
     with connect(settings) as store:
         submit.catch_up(settings, store, "cancelled")
         rows = store.query("sweep_cells", sweep=sweep).to_pylist()
+        groups = list(dict.fromkeys(row["group_id"] for row in rows))
+        alike = store.query("alike", groups=groups).to_pylist() if groups else []
     if not rows:
         raise InputError(f"there is no sweep {sweep!r}: bitfront list sweeps names them")
-    runs = [row["run"] for row in rows if row["own"] and row["state"] in GOING]
+    own = [row for row in rows if row["own"]] + [row for row in alike if row["sweep"] == sweep]
+    runs = list(dict.fromkeys(row["run"] for row in own if row["state"] in GOING))
     submit.cancel(settings, runs)
     return len(runs)

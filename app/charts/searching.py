@@ -11,6 +11,7 @@ from app.charts.layout import axis, chart_layout, plain
 from app.digits import digits
 from app.search_rows import Candidate, Told
 from app.theme import ACCENT, faded
+from engine.ledger.figures import FIGURES
 
 PALETTE = ("#1498f7", "#d1801d", "#15753a", "#ba0c95", "#732afe", "#899099")
 """Colours of the searches that are compared, and of the granularities."""
@@ -170,12 +171,17 @@ def granularity_chart(searches: Sequence[Told], *, height: int = 380) -> go.Figu
             hovertext=[plain(row[2]) for row in line],
             hovertemplate="%{hovertext}<br>%{y:.2f} at %{x:.4s}<extra></extra>",
         )
-    title = searches[0].figure.replace("_", " ").capitalize() if searches else "Cost"
     upright = "Validation error rate (%)" if unit == "%" and higher else "Validation metric"
     figure.update_layout(
-        **chart_layout(height=height, revision="granularity"), xaxis=axis(f"{title} (bytes)"), yaxis=axis(upright)
+        **chart_layout(height=height, revision="granularity"), xaxis=axis(_cost(searches)), yaxis=axis(upright)
     )
     return figure
+
+
+def _cost(searches: Sequence[Told]) -> str:
+    """What an axis of costs says, in the figure's own unit."""
+    name = searches[0].figure if searches else "cost"
+    return FIGURES[name].axis if name in FIGURES else name.replace("_", " ").capitalize()
 
 
 def saving_chart(searches: Sequence[Told], *, height: int = 380) -> go.Figure:

@@ -170,7 +170,7 @@ def resume(*runs: str) -> None:
     sweeps = [name for name in runs if is_sweep(reader, name)]
     for name in sweeps:
         plan = planned(reader, name)
-        Console().print(f"{outcome(tasks.sweeps.launch(settings, plan), plan)}.", highlight=False, markup=False)
+        Console().print(f"{outcome(tasks.sweeps.go_on(settings, plan, name), plan)}.", highlight=False, markup=False)
     rows = {run: one_run(reader, run) for run in runs if run not in sweeps}
     chosen = {run: row["attempt"] for run, row in rows.items() if can_resume(row)}
     if chosen:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, get_args
 
 import pandas as pd
@@ -12,8 +12,8 @@ from app.charts.pareto import Axes, Band
 from app.comparison.frames import Frame
 from app.comparison.groups import GROUPINGS, WHOLE, gather, with_groups, with_metric
 from app.comparison.hypervolume import family_shares
-from app.comparison.results import KnownSpecs, with_fields
-from app.comparison.statistics import holm, interval, paired_p
+from app.comparison.results import KnownSpecs, is_field, with_fields
+from app.comparison.statistics import ALIKE, PAIR, holm, paired_interval, paired_p
 from app.comparison.view import FACETS, CompareView
 from app.digits import number
 from app.other_axes import Value, gaps_text, values_of
@@ -95,8 +95,14 @@ class Compared:
 
 
 def compare(every: Frame, known: KnownSpecs, view: CompareView) -> Compared:
-    """Work the view out on all results, in the view's scope and coverage. Raises StoreUnavailable."""
-    every = with_fields(every, known, [name for name in view.by if name not in GROUPINGS])
+    """Work the view out on all results, in the view's scope and coverage. Raises StoreUnavailable.
+
+    What a link groups by that is neither one of GROUPINGS nor a field of these specs is left out.
+    """
+    fields = [name for name in dict.fromkeys(view.by) if name not in GROUPINGS and is_field(known, name)]
+    by = tuple(name for name in dict.fromkeys(view.by) if name in GROUPINGS or name in fields)
+    view = replace(view, by=by or WHOLE)
+    every = with_fields(every, known, fields)
     if view.metric is not None:
         every = with_metric(every, view.metric)
     chosen = view.filters.choose(every)
@@ -148,13 +154,22 @@ def baseline_band(rows: Sequence[Group], against: str, axes: Axes) -> Band | Non
 
 
 def paired_difference(compared: Compared, first: str, second: str) -> dict[str, float | int]:
-    """The first group less the second, seed by seed and fold by fold: n, mean, std, ci95 and p (paired t test)."""
+    """The first group less the second, seed by seed and fold by fold: n, mean, std, ci95 and p (paired t test).
+
+    Where a group has several datasets, architectures or settings, partners share these too. Nothing is paired where
+    that does not name one run of each group.
+    """
     value = compared.view.axes.selection
-    sides = [compared.members(group)[["seed", "fold", value]] for group in (first, second)]
-    both = sides[0].merge(sides[1], on=["seed", "fold"], suffixes=("_a", "_b"))
+    sides = [compared.members(group) for group in (first, second)]
+    keys = [*(name for name in (*ALIKE, "settings") if any(side[name].nunique() > 1 for side in sides)), *PAIR]
+    if any(side.duplicated(keys).any() for side in sides):
+        sides = [side.iloc[:0] for side in sides]
+    left, right = (side[[*keys, value]] for side in sides)
+    both = left.merge(right, on=keys, suffixes=("_a", "_b"), validate="one_to_one")
     differences = (both[f"{value}_a"] - both[f"{value}_b"]).dropna()
     n, mean, std = len(differences), differences.mean(), differences.std()
-    return {"n": n, "mean": mean, "std": std, "ci95": float(interval(n, std)), "p": float(paired_p(n, mean, std))}
+    ci95, p = (float(find(n, mean, std)) for find in (paired_interval, paired_p))
+    return {"n": n, "mean": mean, "std": std, "ci95": ci95, "p": p}
 
 
 def group_labels(rows: Sequence[Group]) -> dict[str, str]:

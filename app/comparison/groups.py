@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from app.comparison.frames import Column, Frame
-from app.comparison.statistics import against_baseline, interval, paired_p, spreads
+from app.comparison.statistics import against_baseline, paired_interval, paired_p, spreads
 from app.phrases import count
 
 WHOLE = ("Dataset", "Architecture", "Scheme", "Settings")
@@ -128,7 +128,7 @@ def gather(
     found["pairs"] = differences.count()
     found["difference"], found["difference_std"] = differences.mean(), differences.std()
     found["pairs"] = found["pairs"].fillna(0).astype(int)
-    found["difference_ci95"] = interval(found["pairs"], found["difference_std"])
+    found["difference_ci95"] = paired_interval(found["pairs"], found["difference"], found["difference_std"])
     found["p"] = paired_p(found["pairs"], found["difference"], found["difference_std"])
     found.index.name = "group_id"
     return found.sort_values("newest", ascending=False, kind="stable").reset_index()

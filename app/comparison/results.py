@@ -47,9 +47,11 @@ class KnownSpecs:
             self.texts[group] = spec_texts(text)  # last: whoever finds it here finds the rest too
 
     def varying(self) -> list[str]:
-        """The fields, the scheme's and the names of catalogues aside, that differ between groups."""
-        told = {"scheme", "dataset.name", "model.name", "task.name"}
-        return sorted(name for name, values in self.values.items() if len(values) > 1 and name not in told)
+        """The dotted fields, the names of catalogues aside, that differ between groups."""
+        told = {"dataset.name", "model.name", "task.name"}
+        return sorted(
+            name for name, values in self.values.items() if len(values) > 1 and "." in name and name not in told
+        )
 
 
 def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -83,6 +85,11 @@ def load_results(ask: Ask, known: KnownSpecs, scope: str, coverage: str) -> Fram
         frame[name] = groups.map({group: each[place] for group, each in words.items()})
     frame["family"] = frame["scheme"].map({scheme: scheme_family(scheme) for scheme in frame["scheme"].unique()})
     return frame
+
+
+def is_field(known: KnownSpecs, name: str) -> bool:
+    """Whether this is a spec's field by its dotted name: no other name can be that of a column of the results."""
+    return "." in name and name in known.values
 
 
 def with_fields(frame: Frame, known: KnownSpecs, fields: Sequence[str]) -> Frame:

@@ -19,6 +19,16 @@ def interval(n: ArrayLike, std: ArrayLike) -> Numbers:
         return np.where(counts > 1, stdtrit(counts - 1, 0.975) * deviations / np.sqrt(counts), np.nan)
 
 
+def has_spread(mean: ArrayLike, std: ArrayLike) -> NDArray[np.bool_]:
+    """Whether a sample standard deviation is more than rounding leaves of values that are all alike."""
+    return np.asarray(std, dtype=float) > 1e-9 * np.maximum(1, np.abs(np.asarray(mean, dtype=float)))
+
+
+def paired_interval(n: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Numbers:
+    """Half widths of the 95 % intervals of mean differences; not a number where all differences are alike."""
+    return np.where(has_spread(mean, std), interval(n, std), np.nan)
+
+
 def paired_p(n: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Numbers:
     """Two-sided p of a paired t test, by the number, mean and sample standard deviation of the differences.
 
@@ -27,7 +37,7 @@ def paired_p(n: ArrayLike, mean: ArrayLike, std: ArrayLike) -> Numbers:
     counts, means, deviations = (np.asarray(each, dtype=float) for each in (n, mean, std))
     with np.errstate(invalid="ignore", divide="ignore"):
         t = means / (deviations / np.sqrt(counts))
-        return np.where((counts > 1) & (deviations > 0), 2 * stdtr(counts - 1, -np.abs(t)), np.nan)
+        return np.where((counts > 1) & has_spread(means, deviations), 2 * stdtr(counts - 1, -np.abs(t)), np.nan)
 
 
 def holm(p: ArrayLike) -> Numbers:

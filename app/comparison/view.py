@@ -71,7 +71,8 @@ class CompareView:
     def read(cls, params: Params, tables: Mapping[str, CostTable]) -> CompareView:
         """The view of a link; what it says of what is not here, or not at all, is as usual.
 
-        ``tables``: the cost tables that can be chosen, by title.
+        ``tables``: the cost tables that can be chosen, by name. A link may also say a table's title: it is what the
+        widget, whose options are shown by title, writes into the address.
         """
 
         def one(name: str, allowed: Mapping[str, Any] | Sequence[str], usual: str) -> str:
@@ -93,7 +94,8 @@ class CompareView:
         )
         titles = {choice_title(choice): choice for choice in figure_choices()}
         named = titles[one("figure", titles, next(iter(titles)))] if density == OTHER_FIGURE else None
-        table = tables.get(next(iter(params.get("costs", ())), ""), load_table())
+        costs = next(iter(params.get("costs", ())), "")
+        table = tables.get(costs) or next((each for each in tables.values() if each.title == costs), load_table())
         axes, choice = resolve_axes(axes, named, table)
         return cls(
             filters=Filters(

@@ -15,7 +15,7 @@ from app.connection import ask_rows
 from app.digits import number
 from app.live import live, redraw
 from app.phrases import count, duration, literal, sentence_case
-from app.search_rows import Told, alike, progress, told
+from app.search_rows import Told, alike, of_one_goal, progress, told, winner_parameters
 from engine.errors import BitfrontError
 from engine.search.course import STAGES
 
@@ -23,7 +23,7 @@ Row = dict[str, Any]
 
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
 MOST_COMPARED = 8
-"""Searches of one dataset and architecture that are drawn side by side."""
+"""Searches of one dataset, task and architecture that are drawn side by side."""
 
 
 def show_empty() -> None:
@@ -104,7 +104,7 @@ def show_progress(row: Row, trials: list[Row]) -> None:
         st.error(literal(sentence_case(row["reason"])), icon=":material/search_off:", title="No winner")
 
 
-def show_winner(row: Row) -> None:
+def show_winner(row: Row, trials: list[Row]) -> None:
     """The winning configuration as a text to copy or launch, with its confirmation."""
     result = json.loads(row["result"] or "{}")
     if not result.get("scheme"):
@@ -147,7 +147,7 @@ def show_winner(row: Row) -> None:
             "views/launch.py",
             label="Launch this scheme",
             icon=":material/play_arrow:",
-            query_params={"own": result["scheme"]},
+            query_params=winner_parameters(row, trials),
         )
 
 
@@ -167,6 +167,7 @@ def show_charts(found: Told, others: list[Told], winner: str) -> None:
         st.info("No candidate has been measured yet: the front appears with the first one.", icon=":material/tune:")
         return
     every = [found, *others]
+    same = of_one_goal(every)
     with st.grid(2, min_column_width=420):
         with st.container():
             st.markdown("**Front** of what was measured")
@@ -176,17 +177,21 @@ def show_charts(found: Told, others: list[Told], winner: str) -> None:
                 st.markdown("**Measured against predicted** by the cost model")
                 st.plotly_chart(predicted_chart(found), key="search-predicted", config=CONFIG)
         with st.container():
-            st.markdown("**Error against memory** by granularity")
+            st.markdown("**Error against cost** by granularity")
             st.plotly_chart(granularity_chart(every), key="search-granularity", config=CONFIG)
         if found.fp32_cost is not None:
             with st.container():
                 st.markdown("**Best saving** by measured configurations")
-                if any(best is not None for each in every for best in each.best_savings[-1:]):
-                    st.plotly_chart(saving_chart(every), key="search-saving", config=CONFIG)
+                if any(best is not None for each in same for best in each.best_savings[-1:]):
+                    st.plotly_chart(saving_chart(same), key="search-saving", config=CONFIG)
                 else:
                     st.info("No configuration keeps the goal so far.", icon=":material/hourglass_top:")
     if others:
-        st.caption(f"With {count(len(others), 'other search', 'other searches')} of this dataset and architecture.")
+        left_out = "; savings of those with this goal only" if len(same) < len(every) else ""
+        st.caption(
+            f"With {count(len(others), 'other search', 'other searches')} of this dataset, task and architecture"
+            f"{left_out}."
+        )
 
 
 def search_card(search: str, state: str) -> None:
@@ -198,7 +203,7 @@ def search_card(search: str, state: str) -> None:
     row, trials, mine = found
     show_progress(row, trials)
     show_acts(row)
-    show_winner(row)
+    show_winner(row, trials)
     like = alike(row, ask_rows("searches"))[1:MOST_COMPARED]
     others = [other[2] for each in like if (other := read(each["search"]))]
     show_charts(mine, others, json.loads(row["result"] or "{}").get("scheme") or "")

@@ -137,8 +137,8 @@ def _cancel(sweep: str) -> str:
     return f"Asked to cancel {count(acts.cancel_sweep(sweep), 'run')}."
 
 
-def _go_on(plan: Sweep) -> str:
-    launched = acts.launch_sweep(plan)
+def _go_on(plan: Sweep, sweep: str) -> str:
+    launched = acts.go_on_with_sweep(plan, sweep)
     return f"Launched {count(launched.launched, 'run')}; {launched.resumed} go on."
 
 
@@ -163,7 +163,7 @@ def show_acts(row: Row, plan: Sweep | None) -> None:
                     key="resume-sweep",
                     help="What failed or was cancelled goes on from its last checkpoint; what is missing is launched.",
                     on_click=_do,
-                    args=(partial(_go_on, plan),),
+                    args=(partial(_go_on, plan, row["sweep"]),),
                 )
     elif why := acts.why_not():
         st.caption(f":material/lock: {sentence_case(why)}.")

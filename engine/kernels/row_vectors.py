@@ -11,10 +11,18 @@ from typing import Any
 
 from llvmlite import ir
 from numba.core import types
+from numba.core.errors import TypingError
 from numba.extending import intrinsic
 
 from engine.kernels.jit import kernel
 from engine.kernels.vectors import _I64, _at, _data, _int, _load, _repeat, _spread, _vector
+
+
+def _check(*arrays: Any) -> None:
+    """Vectors are loaded and stored as they are: arrays of several types would be written beyond their ends."""
+    kinds = {array.dtype for array in arrays}
+    if len(kinds) > 1 or not kinds <= {types.float32, types.float64}:
+        raise TypingError(f"rows are of float32 or of float64, all of one, not of {', '.join(sorted(map(str, kinds)))}")
 
 
 def _rows_added(lanes: int, vectors: int, *, weighted: bool) -> Any:
@@ -25,6 +33,8 @@ def _rows_added(lanes: int, vectors: int, *, weighted: bool) -> Any:
 
     @intrinsic
     def add_rows(typing, values, x, width, columns, start, stop, begin, last, out, place):
+        _check(values, x, out)
+
         def generate(context, builder, signature, arguments):
             kinds = signature.args
             factors, source, places, result = (_data(context, builder, kinds[i], arguments[i]) for i in (0, 1, 3, 8))
@@ -121,6 +131,8 @@ def _scaled(lanes: int, vectors: int) -> Any:
 
     @intrinsic
     def scale(typing, x, factor, out, begin, last):
+        _check(x, out)
+
         def generate(context, builder, signature, arguments):
             source, result = (_data(context, builder, signature.args[i], arguments[i]) for i in (0, 2))
             begin, last = arguments[3:]
@@ -171,6 +183,8 @@ def _products(rows: int, lanes: int, vectors: int) -> Any:
 
     @intrinsic
     def multiply(typing, a, start, across, along, b, width, length, begin, last, out, place):
+        _check(a, b, out)
+
         def generate(context, builder, signature, arguments):
             kinds = signature.args
             factors, source, result = (_data(context, builder, kinds[i], arguments[i]) for i in (0, 4, 9))

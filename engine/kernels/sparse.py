@@ -124,8 +124,8 @@ class SparseOperand:
 
     def multiply(self, kernel: Tensor) -> Tensor:
         """X·Wᵀ for W [outputs, inputs] → [rows, outputs]."""
-        out = torch.empty(self.starts.numel() - 1, kernel.shape[0])
-        transposed = kernel.detach().t().contiguous()
+        out = self.values.new_empty(self.starts.numel() - 1, kernel.shape[0])
+        transposed = kernel.detach().t().to(out.dtype).contiguous()
         _multiply(self.starts.numpy(), self.columns.numpy(), self.values.numpy(), transposed.numpy(), out.numpy())
         return out
 

@@ -114,6 +114,8 @@ class SearchFile(_Part):
                 "a search has either epsilon (least cost within that drop), or budget or saving (best metric within "
                 "that cost, or at that saving): give one of them"
             )
+        if self.algorithm == "nsga2" and self.n_mea < 2:
+            raise InputError("n_mea = 1 is not allowed with nsga2, whose generations are n_mea points: 2 at least")
         allowed = [name for name, figure in FIGURES.items() if figure.lower_is_better and not figure.priced]
         if self.figure not in allowed:
             raise unknown("figure of cost", self.figure, allowed)

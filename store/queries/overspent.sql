@@ -2,7 +2,11 @@
 SELECT DISTINCT o.run
 FROM sweeps s
 JOIN sweep_hours h ON h.sweep = s.sweep
-JOIN sweep_runs o ON o.sweep = s.sweep AND o.own
+JOIN (
+    SELECT sweep, run FROM sweep_runs WHERE own
+    UNION
+    SELECT sweep, run FROM runs WHERE sweep IS NOT NULL  -- cells that another run stands for by now
+) o ON o.sweep = s.sweep
 JOIN runs r ON r.run = o.run
 WHERE h.hours >= s.most_hours AND r.state IN ('queued', 'running')
 ORDER BY o.run

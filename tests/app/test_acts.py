@@ -15,6 +15,7 @@ from tests.tasks.stack import karate
 ACTS: dict[str, Callable[[], object]] = {
     "launch": lambda: acts.launch([karate()], priority=5, sweep=None),
     "launch sweep": lambda: acts.launch_sweep(expand({"spec": {"dataset": "karate", "model": "gcn"}})),
+    "go on with sweep": lambda: acts.go_on_with_sweep(expand({"spec": {"dataset": "karate", "model": "gcn"}}), "a@0"),
     "cancel sweep": lambda: acts.cancel_sweep("mine@0"),
     "cancel": lambda: acts.cancel(["run1"]),
     "cancel all": acts.cancel_all,

@@ -85,3 +85,29 @@ def test_the_papers_densities_stand_beside_what_holds_everywhere() -> None:
     found = [(row["family"], row["place"], row["published"]) for row in conclude(sweep, [], [])]
     said = [row for row in found if row[2]]
     assert said == [("dynamic", "everywhere", "6.5× memory, 26× arithmetic, a paper")]
+
+
+def test_settings_are_a_place_where_a_scheme_stands_with_several() -> None:
+    families = [{"name": "fixed", "schemes": ["int4", "int8"]}]
+    spec = {"dataset": "cora", "model": "gcn", "scheme": ["fp32", "int4", "int8"], "training": {"lr": [0.02, 0.1]}}
+    sweep = expand({"spec": spec, "baseline": "fp32", "conclusion": {"within": 1.0, "families": families}})
+    cells = {cell.group: cell for cell in sweep.cells}
+    groups = [{"group_id": group, **dict.fromkeys(DENSITIES, DENSITY[cell.scheme])} for group, cell in cells.items()]
+    differences = {("int4", 0.02): -0.5, ("int8", 0.02): 0.0, ("int4", 0.1): -5.0, ("int8", 0.1): -0.2}
+    paired: list[dict[str, Any]] = [
+        {
+            "a": a,
+            "b": b,
+            "difference": differences[cells[a].scheme, cells[a].training.lr],
+            "ci95": 0.1,
+            "n": 3,
+            "higher_is_better": True,
+        }
+        for a, b in sweep.pairs
+    ]
+    for rows in (paired, paired[::-1]):
+        assert [(row["place"], row["scheme"]) for row in conclude(sweep, groups, rows)] == [
+            ("cora · gcn · lr=0.02", "int4"),
+            ("cora · gcn · lr=0.1", "int8"),
+            ("everywhere", "int8"),
+        ]

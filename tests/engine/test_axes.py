@@ -121,6 +121,18 @@ FORMS = (
             {"from": 0, "to": 1, "step": 1e-9},
             "spec.a = {'from': 0, 'to': 1, 'step': 1e-09} is not allowed: it has more than 10000 values",
         ),
+        (
+            {"from": 10**400, "to": 10**401, "factor": 10},
+            "spec.a is a range with a number beyond 1e+300, which is not allowed",
+        ),
+        (
+            {"from": -(10**308), "to": 1.7e308, "count": 3},
+            "spec.a is a range with a number beyond 1e+300, which is not allowed",
+        ),
+        (
+            {"text": "{a}{b}{c}{d}", **{name: {"from": 1, "to": 10_000, "step": 1} for name in "abcd"}},
+            f"spec.a.text = '{{a}}{{b}}{{c}}{{d}}' stands for {10**16} texts; at most 10000 are allowed",
+        ),
         ({"text": 3}, "spec.a.text = 3 is not allowed: it should be text"),
         ({"text": "int{"}, "spec.a.text = 'int{' cannot be read: Single '{' encountered in format string"),
         (

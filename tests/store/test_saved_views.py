@@ -41,12 +41,17 @@ def test_a_rebuild_brings_views_back_and_names_a_broken_file(
     want = ask(connection, "views")
     connection.close()
     (settings.saved_views / "broken.json").write_text("{")
+    (kept,) = (path for path in settings.saved_views.glob("*.json") if path.name != "broken.json")
+    (settings.saved_views / "copy of it.json").write_bytes(kept.read_bytes())
     with structlog.testing.capture_logs() as logs:
         rebuild(settings)
     with open_read_only(settings) as reader:
         assert reader.query("views").to_pylist() == want
-    path = settings.saved_views / "broken.json"
-    assert [entry["event"] for entry in logs] == [f"the saved view {path} cannot be read: ValidationError"]
+    broken, copy = (settings.saved_views / name for name in ("broken.json", "copy of it.json"))
+    assert [entry["event"] for entry in logs] == [
+        f"the saved view {broken} cannot be read: ValidationError",
+        f"the saved view {copy} is a copy of {kept.stem}: it is passed over",
+    ]
 
 
 def test_a_view_whose_file_cannot_be_written_is_not_kept(

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import duckdb
 import pytest
+import structlog
 
 from engine.events import RunCancelled
 from engine.settings import Settings
@@ -101,6 +102,14 @@ def test_hours_are_those_of_workers_on_what_the_sweep_launched(connection: duckd
     assert [row["run"] for row in ask(connection, "overspent")] == ["r0", "r1"]
 
 
+def test_a_run_that_another_replaced_is_overspent_too(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, *(lives.queued(run, sweep="a") for run in ("r0", "r1")), lives.queued("r2", sweep="b"))
+    begun = lives.started("r0", 1)
+    apply(connection, begun, lives.event("r0", 1, 2, lives.row(1), begun.at + 3600))
+    apply(connection, lives.launched("a", [("r1", True), ("r2", False)], hours=1.0))
+    assert [row["run"] for row in ask(connection, "overspent")] == ["r0", "r1"]
+
+
 def test_alike_are_runs_of_the_same_spec_with_the_code_that_trained_them(connection: duckdb.DuckDBPyConnection) -> None:
     apply(connection, lives.queued("r0"), lives.started("r0", code="c1"), lives.queued("r1", seed=1))
     found = lives.launched("a", [("r0", True), ("r1", True)]).body.cells  # pyright: ignore
@@ -128,7 +137,10 @@ def test_a_rebuilt_database_knows_which_run_stands_for_which_cell(
     write_due_sweeps(connection, settings.sweep_records)
     connection.close()
     (settings.sweep_records / "broken.json").write_text("{")
-    assert rebuild(settings) == 1
+    with structlog.testing.capture_logs() as logs:
+        assert rebuild(settings) == 1
+    assert len(logs) == 1
+    assert f"{settings.sweep_records / 'broken.json'} cannot be read: JSONDecodeError" in logs[0]["event"]
     anew = open_for_writing(settings.database)
     launched = datetime.fromtimestamp(lives.BEGAN + 2, UTC)
     assert rows(anew, "sweeps") == [{**before["sweeps"][0], "launched_at": launched}]

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 
+from engine.errors import InputError, RunError
 from engine.search.file import read_search
-from tasks.searching import compared
+from tasks.searching import ATTEMPTS_SECONDS, MOST_ATTEMPTS, Driven, compared
 from tasks.submit import cancel_search, search
 from tests.tasks.stack import ENDLESS, Stack, wait_for
 
@@ -112,3 +114,36 @@ def test_the_report_compares_the_seeds_that_both_have():
     # Student's t at 97.5 % with one degree of freedom, times 0.5·√2/√2.
     assert found["difference_ci95"] == pytest.approx(12.7062 * 0.5, rel=1e-5)
     assert compared([]) == {"n": 0}
+
+
+def driven(*rows: dict[str, Any]) -> Driven:
+    """A search of a store that has these rows of trials."""
+    return Driven("s", TABLE, lambda _, **__: pa.Table.from_pylist(list(rows)))
+
+
+def test_what_another_trial_has_measured_is_not_taken_for_this_ones():
+    run, scheme = "s-0", driven().step()[0].spec.scheme
+    other = {"run": run, "state": "finished", "scheme": "int8", "seed": 99, "point": None, "val_best": 1.0}
+    with pytest.raises(RunError) as refused:
+        driven(other).step()
+    assert str(refused.value) == (
+        f"trial 0 was int8 with seed 99, and would now be {scheme} with seed 0: the search cannot go on from what it "
+        "has measured; start it anew under another name"
+    )
+
+
+def test_a_run_that_the_store_does_not_take_is_not_said_for_ever(monkeypatch: pytest.MonkeyPatch):
+    search, now = driven(), 0.0
+    monkeypatch.setattr("tasks.searching.time.monotonic", lambda: now)
+    for _ in range(MOST_ATTEMPTS):
+        assert [trial.number for trial in search.step()] == [0]
+        assert search.step() == []
+        now += ATTEMPTS_SECONDS + 1
+    with pytest.raises(RunError, match=r"^the store has not taken the run s-0 in 12 tries: its log"):
+        search.step()
+
+
+def test_nsga2_needs_two_points_a_generation():
+    with pytest.raises(InputError) as refused:
+        read_search(TABLE | {"algorithm": "nsga2", "n_mea": 1})
+    assert "n_mea = 1 is not allowed with nsga2, whose generations are n_mea points: 2 at least" in str(refused.value)

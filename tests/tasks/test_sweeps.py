@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,69 @@ def test_what_other_code_has_trained_is_trained_anew(served: Stack) -> None:
     assert (again.launched, set(again.runs) & set(runs)) == (2, set())
 
 
+def test_going_on_is_only_with_what_is_not_done_whatever_code_trained_it(served: Stack) -> None:
+    sweep = plan(budget={"runs": 3})
+    runs = [str(run) for run in sweeps.launch(served.settings, sweep).runs]
+    say(served, runs[0], started("other"), FINISHED)
+    say(served, runs[1], started("other"), RunFailed(reason="no reason"))
+    until(served, sweep, ["finished", "failed", "queued", "missing"])
+    with pytest.raises(InputError) as caught:
+        sweeps.go_on(served.settings, sweep, "mine@0")
+    assert str(caught.value) == (
+        f"the runs of mine@0 would be others by now ({sweep.id}), so it cannot go on: launch its file again"
+    )
+    more = expand({**sweep.table, "budget": {"runs": 4}})
+    found = sweeps.go_on(served.settings, more, sweep.id)
+    assert (found.launched, found.resumed, found.finished, found.going) == (1, 1, 1, 1)
+    assert list(found.runs[:3]) == runs[:3]
+    until(served, sweep, ["finished", "queued", "queued", "queued"])
+    assert all(row["own"] for row in served.store.query("sweep_cells", sweep=sweep.id).to_pylist())
+
+
+def test_two_do_not_launch_a_sweep_at_once(served: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = plan(seeds=1)
+    look = sweeps._look
+    refused: list[str] = []
+
+    def meanwhile(*arguments: Any, **options: Any) -> Any:
+        monkeypatch.setattr(sweeps, "_look", look)
+        for other in (sweeps.launch, partial(sweeps.go_on, launched_as=sweep.id)):
+            with pytest.raises(submit.NotNow) as caught:
+                other(served.settings, sweep)
+            refused.append(str(caught.value))
+        return look(*arguments, **options)
+
+    monkeypatch.setattr(sweeps, "_look", meanwhile)
+    assert sweeps.launch(served.settings, sweep).launched == 2
+    assert set(refused) == {
+        f"somebody else is launching the sweep {sweep.id} right now: nothing was launched; try again in a moment"
+    }
+    assert sweeps.launch(served.settings, sweep).going == 2, "the lock is given back"
+
+
+def test_nothing_is_launched_while_the_store_is_behind(served: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(submit, "CATCH_UP_SECONDS", 0.1)
+    monkeypatch.setattr(submit, "_last_entry", lambda redis: (10**15, 0))
+    before = len(served.said())
+    for again in (False, True):
+        with pytest.raises(submit.NotNow) as caught:
+            sweeps.launch(served.settings, plan(), again=again)
+    assert str(caught.value) == (
+        "the store has not heard yet of all that happened, so nobody can say what is there: "
+        "nothing was launched; try again in a moment"
+    )
+    assert len(served.said()) == before
+
+
+def test_what_was_launched_again_is_cancelled_with_what_it_replaced(served: Stack) -> None:
+    sweep = plan(seeds=1)
+    replaced = [str(run) for run in sweeps.launch(served.settings, sweep).runs]
+    sweeps.launch(served.settings, sweep, again=True)
+    assert sweeps.cancel(served.settings, sweep.id) == 4
+    until(served, sweep, ["cancelled"] * 2)
+    wait_for(lambda: {served.row(run)["state"] for run in replaced} == {"cancelled"}, "the replaced are cancelled")
+
+
 def test_a_run_of_another_sweep_counts_and_is_not_cancelled_with_this_one(served: Stack) -> None:
     one = plan(seeds=1)
     two = expand({**one.table, "name": "wider", "seeds": [one.runs[0].seed, one.runs[0].seed + 1]})
@@ -155,3 +219,9 @@ def test_where_nobody_says_what_is_there_nothing_is_launched(queue: Stack, tmp_p
     assert queue.said() == []
     assert sweeps.launch(settings, plan(), again=True).launched == 4
     assert len(queue.said()) == 5
+    few = sweeps.launch(settings, plan(seeds=5, budget={"runs": 3}), again=True)
+    assert (few.launched, few.left_out) == (3, 7)
+    sweep = plan()
+    with pytest.raises(StoreUnavailable, match=r"; nothing was launched$"):
+        sweeps.go_on(settings, sweep, sweep.id)
+    assert len(queue.said()) == 9

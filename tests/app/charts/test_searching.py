@@ -72,6 +72,20 @@ def test_each_granularity_has_a_front_of_errors() -> None:
     assert (list(second["x"]), list(second["y"])) == ([50], [21.0])
 
 
+@pytest.mark.parametrize(
+    ("figure", "title"),
+    [
+        ("feature_memory", "Feature memory (inference, bytes)"),
+        ("bit_operations.training", "Bit operations (training, BitOPs an epoch)"),
+        ("feature_share", "Share of features in memory (inference, %)"),
+        ("of_another_version", "Of another version"),
+    ],
+)
+def test_a_cost_stands_in_its_figures_own_unit(figure: str, title: str) -> None:
+    drawn = granularity_chart([replace(TOLD, figure=figure)]).to_dict()
+    assert drawn["layout"]["xaxis"]["title"]["text"] == title
+
+
 def test_the_best_saving_counts_only_what_keeps_the_goal() -> None:
     assert TOLD.best_savings == [5, 5, 10, 10]
     [line] = saving_chart([TOLD]).to_dict()["data"]

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from app.comparison.statistics import against_baseline, holm, interval, paired_p, spreads
+from app.comparison.statistics import against_baseline, holm, interval, paired_interval, paired_p, spreads
 from tests.app.comparison.runs import run, table
 
 VALUES = st.lists(st.floats(-100, 100).map(lambda value: round(value, 3)), min_size=3, max_size=20)
@@ -37,6 +37,17 @@ def test_the_paired_test_is_scipys(values: list[float], seed: int) -> None:
 @pytest.mark.parametrize(("n", "mean", "std"), [(1, 1.0, np.nan), (5, 1.0, 0.0), (0, np.nan, np.nan)])
 def test_without_pairs_or_spread_nothing_is_tested(n: int, mean: float, std: float) -> None:
     assert math.isnan(float(paired_p(n, mean, std)))
+
+
+@pytest.mark.parametrize("difference", [0.1, 1 / 3, -12.3])
+def test_equal_differences_have_no_spread_whatever_rounding_leaves(difference: float) -> None:
+    values = np.array([80.1, 79.3, 61.7, 33.333])
+    differences = (values + difference) - values
+    n, mean, std = len(differences), differences.mean(), differences.std(ddof=1)
+    assert std > 0
+    assert math.isnan(float(paired_p(n, mean, std)))
+    assert math.isnan(float(paired_interval(n, mean, std)))
+    assert float(paired_interval(4, 1.0, 0.5)) == float(interval(4, 0.5))
 
 
 def test_holms_procedure_on_a_known_example() -> None:

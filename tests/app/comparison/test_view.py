@@ -8,6 +8,7 @@ import pytest
 
 from app.comparison.groups import WHOLE
 from app.comparison.view import MOST_PICKED, CompareView
+from engine.costs import load_table
 
 
 def test_an_empty_link_is_the_usual_view() -> None:
@@ -55,6 +56,14 @@ def test_another_figure_is_looked_up_and_stands_on_the_axis() -> None:
     assert view.choice == "feature_memory"
     assert view.axes.other is not None
     assert view.axes.lower_is_better
+
+
+def test_a_cost_table_is_said_by_name_or_title() -> None:
+    table = load_table("energy-45nm")
+    tables = {each.name: each for each in (load_table(), table)}
+    for said in (table.name, table.title):
+        assert CompareView.read({"density": ["Arithmetic"], "costs": [said]}, tables).table == table
+    assert CompareView.read({"costs": ["gone"]}, tables) == CompareView()
 
 
 def test_another_metric_is_one_by_its_name() -> None:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from scipy import stats
 
+from app import share
 from app.phrases import literal
+from app.report import Drawn
+from app.report_sections import section_of
 from engine.events import new_run_id
 from tests.app.views.conftest import Dashboard
 from tests.store import lives
@@ -172,13 +176,35 @@ def test_another_cost_table_changes_the_arithmetic_density(
         'title = "Mine"\nsource = "a test"\nkind = "area"\n[mac.int]\n4 = 16\n8 = 4\n'
     )
     dashboard.use(filled)
-    page = dashboard.open("compare", density="Arithmetic", costs="Mine", **HERE)
-    (figure,) = figures(page)
-    title = figure["layout"]["xaxis"]["title"]["text"]
-    assert title == "Arithmetic density (training, quantized part, ×)<br>Mine"
+    shown: list[dict] = []
+    for costs in ("Mine", "mine"):  # a link has the title from the widget; the name is as good
+        query = {"density": "Arithmetic", "costs": costs, **HERE}
+        shown += figures(dashboard.open("compare", **query))
+        with monkeypatch.context() as patch:
+            patch.setattr(share, "is_embedded", lambda: True)
+            shown += figures(dashboard.open("compare", **query))
+        section = section_of({"title": "", "note": None, "page": "compare", "query": urlencode(query)}, "")
+        shown += [json.loads(str(part.figure.to_json())) for part in section.parts if isinstance(part, Drawn)]
+    assert len(shown) == 6
+    assert {figure["layout"]["xaxis"]["title"]["text"] for figure in shown} == {
+        "Arithmetic density (training, quantized part, ×)<br>Mine"
+    }
     # A quarter of the ledger's work is protected, and stays in fp32.
-    found = [point["x"] for point in points(figure).values()]
-    assert found == pytest.approx([1 / (0.75 / 4 + 0.25)] * len(TESTS))
+    for figure in shown:
+        found = [point["x"] for point in points(figure).values()]
+        assert found == pytest.approx([1 / (0.75 / 4 + 0.25)] * len(TESTS))
+
+
+@pytest.mark.parametrize("name", ["counted", "group_id", "test"])
+def test_a_frame_and_a_report_group_by_no_column_that_is_not_offered(
+    dashboard: Dashboard, filled: Service, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    dashboard.use(filled)
+    monkeypatch.setattr(share, "is_embedded", lambda: True)
+    (figure,) = figures(dashboard.open("compare", by=name, **HERE))
+    assert set(points(figure)) == set(TESTS)
+    section = section_of({"title": "", "note": None, "page": "compare", "query": f"by={name}&from={SWEEP}"}, "")
+    assert len(section.parts) == 2
 
 
 def test_the_axis_can_be_logarithmic(dashboard: Dashboard, filled: Service) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 
@@ -96,10 +97,17 @@ def test_a_winner_is_shown_with_its_confirmation_and_leads_to_launch(
     ]
     assert page.metric[0].delta == "published: 12.5×"
     titles = messages(page.markdown)
-    for title in ("Front", "Measured against predicted", "Error against memory", "Best saving"):
+    for title in ("Front", "Measured against predicted", "Error against cost", "Best saving"):
         assert any(text.startswith(f"**{title}**") for text in titles)
     assert len(page.get("plotly_chart")) == 4
-    assert any(link.value == "Launch this scheme" for link in page.page_link)
+    [link] = [link for link in page.page_link if link.value == "Launch this scheme"]
+    said = parse_qs(link.proto.query_string)
+    assert {name: said[name] for name in ("dataset", "model", "own", "parent")} == {
+        "dataset": ["karate"],
+        "model": ["gcn"],
+        "own": ["emb[2 -> 4]"],
+        "parent": [f"{searched}-2"],
+    }
 
 
 def test_a_search_without_a_winner_says_why(dashboard: Dashboard, store: Service) -> None:

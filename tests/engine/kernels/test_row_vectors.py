@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from numba.core.errors import TypingError
 
 from engine.kernels.jit import kernel
 from engine.kernels.row_vectors import scale_row, sum_row
+from engine.kernels.sparse import SparseOperand
 
 WIDTHS = [*range(1, 41), 63, 64, 65, 71, 72, 96, 100, 127, 128, 130]
 
@@ -63,3 +66,16 @@ def test_each_row_is_scaled_once_also_in_place(width: int, seed: int, in_place: 
     _scale_rows(room, factors, out, width)
     np.testing.assert_array_equal(out[: 4 * width].reshape(4, width), expected)
     np.testing.assert_array_equal(out[4 * width :], 7)
+
+
+def test_types_that_differ_are_refused_and_not_written_beyond_the_end():
+    x, out = np.ones((2, 8)), np.zeros(16, np.float32)
+    with pytest.raises(TypingError, match=r"rows are of float32 or of float64, all of one, not of float32, float64"):
+        _sum_rows(None, x.reshape(-1), 8, np.zeros(1, np.int64), np.array([0, 1, 1]), out)
+
+
+def test_a_sparse_matrix_of_float64_gives_float64():
+    operand = SparseOperand(torch.tensor([0, 1, 2]), torch.tensor([1, 0]), torch.tensor([2.0, 3.0]).double(), 2)
+    weight = torch.tensor([[1.0, 10.0], [0.5, 0.25], [7.0, 9.0]])
+    expected = torch.tensor([[20.0, 0.5, 18.0], [3.0, 1.5, 21.0]], dtype=torch.float64)
+    torch.testing.assert_close(operand.multiply(weight), expected, rtol=0, atol=0)
