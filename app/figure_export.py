@@ -6,17 +6,14 @@ The picture is drawn by the browser's own plotly, so the server needs no browser
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
-from plotly.offline import get_plotlyjs
-from streamlit.components.v2 import component
 
 from app.charts.paper import WIDTHS, image_options, paper_figure
+from app.plotly_component import PlotlyComponent
 
-NAME = "bitfront_figure_export"
 HTML = '<div class="figure-export"></div>'
 CSS = """
 .figure-export { display: flex; gap: 0.5rem; }
@@ -26,7 +23,7 @@ CSS = """
 .figure-export button:hover, .figure-export button:focus-visible { border-color: var(--st-primary-color);
   color: var(--st-primary-color); }
 """
-SCRIPT = (Path(__file__).parent / "assets" / "figure_export.js").read_text()
+BUTTONS = PlotlyComponent("bitfront_figure_export", html=HTML, css=CSS, script="figure_export.js")
 FORMATS = {"svg": "Save as SVG", "png": "Save as PNG"}
 
 
@@ -56,19 +53,7 @@ def file_name(title: str, *, synthetic: bool) -> str:
 
 
 def _buttons(figure: go.Figure, name: str) -> None:
-    key = "paper-figure"
-    draw = component(NAME, html=HTML, css=CSS, js=SCRIPT, isolate_styles=False)
-    wanted = (st.session_state.get(key) or {}).get("library") == "wanted"
     pictures: list[dict[str, Any]] = [
         {"label": label, "options": image_options(figure, name, format)} for format, label in FORMATS.items()
     ]
-    draw(
-        key=key,
-        data={"figure": figure.to_json(), "pictures": pictures, "library": get_plotlyjs() if wanted else None},
-        height=42,
-        on_library_change=_run_again,
-    )
-
-
-def _run_again() -> None:
-    """The page wants the library, or holds it now: the run that follows sends it, or leaves it out."""
+    BUTTONS.draw("paper-figure", {"figure": figure.to_json(), "pictures": pictures}, 42)

@@ -1,20 +1,9 @@
 // Draws a figure out of sight and saves it as a picture (see app/figure_export.py).
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
+  const { data, parentElement } = component
   const root = parentElement.querySelector(".figure-export")
   if (!root || !data) return
-
-  if (!window.Plotly && data.library) {
-    const script = document.createElement("script")
-    script.textContent = data.library
-    document.head.appendChild(script)
-    script.remove()
-  }
-  if (!window.Plotly) {
-    setStateValue("library", "wanted")
-    return
-  }
-  if (data.library) setStateValue("library", "held")
+  if (!hasPlotly(component)) return
 
   root.replaceChildren(
     ...data.pictures.map(({ label, options }) => {

@@ -2,21 +2,10 @@
 const watched = new WeakMap()
 
 export default function (component) {
-  const { data, parentElement, setStateValue } = component
+  const { data, parentElement } = component
   const root = parentElement.querySelector(".live-chart")
   if (!root || !data) return
-
-  if (!window.Plotly && data.library) {
-    const script = document.createElement("script")
-    script.textContent = data.library
-    document.head.appendChild(script)
-    script.remove()
-  }
-  if (!window.Plotly) {
-    setStateValue("library", "wanted")
-    return
-  }
-  if (data.library) setStateValue("library", "held")
+  if (!hasPlotly(component)) return
 
   const figure = JSON.parse(data.figure)
   const theme = getComputedStyle(root)

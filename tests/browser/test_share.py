@@ -79,6 +79,14 @@ def test_filter_pick_two_save_share_export_and_report(
     assert {row["Scheme"]: (row["Dataset"], row["n"], row["Test"]) for row in rows} == {
         scheme: ("cora", "2", str(test + 0.5)) for scheme, test in TESTS.items()
     }
+
+    # The front as a picture, drawn by the browser.
+    colleague.keyboard.press("Escape")
+    colleague.get_by_role("button", name="Figure for a paper").click()
+    for label, begin in (("Save as SVG", b"<svg"), ("Save as PNG", b"\x89PNG")):
+        with colleague.expect_download() as download:
+            colleague.get_by_role("button", name=label).click()
+        assert Path(download.value.path()).read_bytes().startswith(begin)
     colleague.context.close()
 
     # The report opens from disk, with networking off, its charts alive.
