@@ -144,9 +144,10 @@ def _quantize_columns(x, out, stochastic, key, whole, real):
     shape = (1, x.shape[0], x.shape[1])
     x, out = x.reshape(shape), out.reshape(shape)
     element = (whole[STEPS], real[MAXIMUM], real[ZERO], None, None, None, None)
+    single = (np.float32(real[MAXIMUM]), np.float32(real[ZERO]), None, None, np.int32(whole[TOUCH]))
     if stochastic:
-        return quantize_box_columns(x, x.view(np.int32), out, 0, whole[BOX], whole[EMAX], *element, key)
-    return quantize_box_columns(x, x.view(np.int32), out, 0, whole[BOX], whole[EMAX], *element, None)
+        return quantize_box_columns(x, x.view(np.int32), out, 0, whole[BOX], whole[EMAX], *element, key, single)
+    return quantize_box_columns(x, x.view(np.int32), out, 0, whole[BOX], whole[EMAX], *element, None, single)
 
 
 @kernel

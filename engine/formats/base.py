@@ -71,6 +71,14 @@ class Format(ABC):
         """Whether 0.0 comes out as 0.0 whatever the range."""
         return True
 
+    def zero_up_to(self, low: float, high: float) -> float | None:
+        """The magnitude up to which a value comes out as 0.0, where a range goes from ``low`` to ``high``.
+
+        Of a blocked format the range is a box's. 0.0: none does, or only what is smaller than any real feature. None:
+        nobody has worked it out for this family.
+        """
+        return None
+
     @property
     @abstractmethod
     def name(self) -> str:

@@ -33,6 +33,15 @@ class BlockFormat(Format):
         """The numbers that the kernels need."""
 
     @property
+    @abstractmethod
+    def least(self) -> float:
+        """The least magnitude above zero of an element whose box has its largest value in [1, 2)."""
+
+    def zero_up_to(self, low: float, high: float) -> float:
+        largest = max(abs(low), abs(high))
+        return math.ldexp(self.least / 2, math.frexp(largest)[1] - 1) if largest else 0.0
+
+    @property
     def bits(self) -> float:
         return self.element_bits + 8 / self.box
 

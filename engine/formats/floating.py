@@ -28,6 +28,9 @@ class Floating(Format):
     family = "float"
     cost_family = "float"
 
+    def zero_up_to(self, low: float, high: float) -> float:
+        return 0.0
+
     def charged_bits(self, shape: tuple[int, ...], axis: int = -1, granularity: Granularity = "tensor") -> int:
         self._refuse(None, granularity)
         return int(self.bits) * math.prod(shape)

@@ -123,6 +123,15 @@ class GridFormat(Format):
     def steps(self, low: Any, high: Any, on: Arithmetic) -> tuple[Any, Any, Any]:
         """(m, d, c) of a widened range with low < high."""
 
+    def zero_up_to(self, low: float, high: float) -> float:
+        low, high = self.widen(low, high, NUMBERS)
+        if low == high:
+            return 0.0
+        m, d, c = self.steps(low, high, NUMBERS)
+        if m or not float(d).is_integer():  # 0.0 is no level of this grid
+            return 0.0
+        return math.nextafter(c, 0.0) if self.rounding == "floor" else c / 2
+
     def fake_quantize(
         self,
         x: Tensor,

@@ -58,6 +58,11 @@ class Microscaling(BlockFormat):
         return ELEMENTS[self.element].bits
 
     @property
+    def least(self) -> float:
+        of = ELEMENTS[self.element]
+        return 2.0 ** (of.emin - of.mantissa - of.emax)
+
+    @property
     def block(self) -> Block:
         return _make_block(self.element)
 

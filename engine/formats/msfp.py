@@ -45,6 +45,10 @@ class Msfp(BlockFormat):
         return 1 + self.mantissa
 
     @property
+    def least(self) -> float:
+        return 2.0 ** (1 - self.mantissa)
+
+    @property
     def block(self) -> Block:
         return _make_block(self)
 

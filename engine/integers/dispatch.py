@@ -19,6 +19,7 @@ import torch
 
 from engine.kernels.csr import Csr, csr
 from engine.kernels.integer_sums import FixedPoint, sum_codes, sum_weighted
+from engine.kernels.widened_sums import sum_widened
 from engine.roofline_machine import best_seconds
 from engine.settings import Settings
 
@@ -97,7 +98,10 @@ def measured() -> dict[str, dict[str, float]]:
     for width in WIDTHS:
         codes = torch.randint(-128, 128, (NODES, width), generator=generator, dtype=torch.int8).numpy()
         whole, exact = np.empty(codes.shape, np.int32), np.empty(codes.shape)
-        other = _seconds(lambda codes=codes: sum_in_float32(matrix, codes, 3))
+        values, floats = np.empty(codes.shape, np.float32), np.empty(codes.shape, np.float32)
+        other = _seconds(
+            lambda codes=codes, values=values, out=floats: sum_widened(matrix, codes, 3, None, values, out)
+        )
         ways: dict[str, Callable[[], None]] = {
             "codes": lambda codes=codes, out=whole: sum_codes(matrix, codes, 3, out),
             "weighted": lambda codes=codes, out=exact: sum_weighted(matrix, codes, 3, factors, out),
@@ -109,15 +113,6 @@ def measured() -> dict[str, dict[str, float]]:
 
 def _seconds(work: Callable[[], object]) -> float:
     return best_seconds(work, torch.device("cpu"))
-
-
-def sum_in_float32(matrix: Csr, codes: np.ndarray, offset: int, factor: np.ndarray | None = None) -> np.ndarray:
-    """The sums over each row of factor·(codes + offset), float32 [N, width]; ``factor`` float32 [N], None: 1."""
-    values = codes.astype(np.float32)
-    values += offset
-    if factor is not None:
-        values *= factor[:, None]
-    return matrix.sum_rows(torch.from_numpy(values)).numpy()
 
 
 def fits_float32(matrix: Csr, largest: int) -> bool:

@@ -14,11 +14,10 @@ import numpy as np
 from torch import nn
 
 from engine.formats.encoded import Encoded
-from engine.integers.dispatch import Dispatch, fits_float32, sum_in_float32
+from engine.integers.dispatch import Dispatch, fits_float32
 from engine.integers.operands import (
     Codes,
     Op,
-    Rows,
     Scratch,
     SparseCodes,
     Values,
@@ -36,6 +35,7 @@ from engine.kernels.aggregate import Adjacency
 from engine.kernels.finish import ADD, CODES, MULTIPLY, RELU, ROUND, ROWS, Program
 from engine.kernels.integer_products import Kernel, multiply_dense, multiply_entries
 from engine.kernels.integer_sums import FIXED_POINT, FixedPoint, sum_codes, sum_weighted
+from engine.kernels.widened_sums import sum_widened
 from engine.layers.batch_norm import BatchNorm
 from engine.layers.dense import DenseLayer
 from engine.layers.gcn import GCNLayer
@@ -176,8 +176,12 @@ class Sums:
         matrix, codes, start = adjacency.incoming, sent.codes, offset(sent.grid)
         scale = np.full(codes.shape[1], float(sent.grid.c))
         if not self.integers and (self.weighted or fits_float32(matrix, largest(sent.grid))):
-            total = sum_in_float32(matrix, codes, start, factor if self.weighted else None)
-            return run(Rows(total), scale, ops, factor, len(codes), columns, scratch, self)
+            values, weights = scratch.take((self, "widened"), codes.shape, "float32"), factor if self.weighted else None
+
+            def produce_widened(out: np.ndarray, program: Program | None) -> None:
+                sum_widened(matrix, codes, start, weights, values, out, program)
+
+            return run(produce_widened, scale, ops, factor, len(codes), columns, scratch, self)
         if not self.weighted:
 
             def produce(out: np.ndarray, program: Program | None) -> None:

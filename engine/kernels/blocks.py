@@ -188,10 +188,10 @@ def _quantize_cpu(x: Tensor, out: Tensor, block: Block, rounding: Rounding) -> i
     floor, key = rounding.kernel_arguments
     steps, *element = block.element.kernel_arguments
     settings = (block.box, np.int64(block.emax), steps, *element, 1 if block.thesis else None, floor, key)
+    settings = (*settings, block.element.single_arguments)
     source, target = x.numpy(), out.numpy()
     outer, length, inner = source.shape
     if inner == 1:
-        settings = (*settings, block.element.single_arguments)
         if length % block.box == 0:  # no box crosses a row's end: one long row costs least
             return _quantize_row_cpu(source.reshape(-1), target.reshape(-1), settings)
         if length < block.box:  # each row is a box, and again they make one long row

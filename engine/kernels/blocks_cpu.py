@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.kernels.blocks_single import round_line_single, spread_single
+from engine.kernels.box_vectors import largest_of_columns, largest_of_sixteen, repeat_row
 from engine.kernels.jit import kernel
 from engine.kernels.rounding import SEGMENT, clamp, fill_uniform, round_code
 
@@ -54,30 +55,42 @@ def _round_line(x, out, u, scale, maximum, zero, least, drop, floor):
 
 
 @kernel
-def _largest(bits, begin, end, largest):
-    worst = np.int32(0)
-    for i in range(begin, end):
-        worst = max(worst, np.int32(bits[i] & MAGNITUDE))
-    return max(worst, largest)
+def _largest_of_boxes(bits, worst, box):
+    """The largest magnitude's bits of each box of a row, the last one perhaps short."""
+    whole = bits.size // box
+    if box % 16 == 0:
+        for k in range(whole):
+            largest = largest_of_sixteen(bits, k * box)
+            for place in range(k * box + 16, (k + 1) * box, 16):
+                sixteen = largest_of_sixteen(bits, place)
+                largest = sixteen if sixteen > largest else largest
+            worst[k] = largest
+    else:
+        _largest_of_any(bits[: whole * box].reshape((whole, box)), worst)
+    if whole * box < bits.size:
+        largest = np.int32(0)
+        for i in range(whole * box, bits.size):
+            largest = max(largest, np.int32(bits[i] & MAGNITUDE))
+        worst[whole] = largest
 
 
 @kernel
-def _largest_of_boxes(bits, worst, box):
-    """The largest magnitude's bits of each box. Boxes of 16 and 32 have loops of a known length, which vectorize."""
-    whole = bits.size // box
-    for k in range(whole):
+def _largest_of_any(bits, worst):
+    """bits [boxes, box]. Four boxes at a time: their chains of comparisons do not wait for each other."""
+    count, box = bits.shape
+    for k in range(0, count - 3, 4):
+        one, two, three, four = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        for i in range(box):
+            one = max(one, np.int32(bits[k, i] & MAGNITUDE))
+            two = max(two, np.int32(bits[k + 1, i] & MAGNITUDE))
+            three = max(three, np.int32(bits[k + 2, i] & MAGNITUDE))
+            four = max(four, np.int32(bits[k + 3, i] & MAGNITUDE))
+        worst[k], worst[k + 1], worst[k + 2], worst[k + 3] = one, two, three, four
+    for k in range(count // 4 * 4, count):
         largest = np.int32(0)
-        if box == 16:
-            for i in range(16):
-                largest = max(largest, np.int32(bits[k * 16 + i] & MAGNITUDE))
-        elif box == 32:
-            for i in range(32):
-                largest = max(largest, np.int32(bits[k * 32 + i] & MAGNITUDE))
-        else:
-            largest = _largest(bits, k * box, (k + 1) * box, largest)
+        for i in range(box):
+            largest = max(largest, np.int32(bits[k, i] & MAGNITUDE))
         worst[k] = largest
-    if whole * box < bits.size:
-        worst[whole] = _largest(bits, whole * box, bits.size, np.int32(0))
 
 
 @kernel
@@ -96,13 +109,8 @@ def _set_scales(worst, scale, emax, steps, thesis):
 def _spread(scale, box, spread):
     """spread[i] = scale[i // box]."""
     for k in range(scale.size):
-        value = scale[k]
-        if box == 16:
-            for j in range(16):
-                spread[k * 16 + j] = value
-        else:
-            for j in range(box):
-                spread[k * box + j] = value
+        for j in range(box):
+            spread[k * box + j] = scale[k]
 
 
 @kernel
@@ -155,28 +163,58 @@ def quantize_boxes(x, bits, out, start, box, emax, steps, maximum, zero, least, 
 
 
 @kernel
-def quantize_box_columns(x, bits, out, start, box, emax, steps, maximum, zero, least, drop, thesis, floor, key):
-    """Boxes along the middle axis of x [outer, length, width]; returns the bits of the largest magnitude."""
+def quantize_box_columns(x, bits, out, start, box, emax, steps, maximum, zero, least, drop, thesis, floor, key, single):
+    """Boxes along the middle axis of x [outer, length, width], contiguous; returns the bits of the largest magnitude.
+
+    ``single``: see ``quantize_boxes``.
+    """
     largest = np.int32(0)
     outer, length, width = x.shape
-    worst = np.empty(width, np.int32)
-    scale = np.empty(width, np.float64)
-    u = np.empty(width, np.float32)
+    if x.size == 0:
+        return largest
+    x, bits, out = x.reshape(x.size), bits.reshape(x.size), out.reshape(x.size)
+    worst, scale = np.empty(width, np.int32), np.empty(width, np.float64)
+    # As many rows at a time as keep a segment in the first-level cache: they have the same scales.
+    some = max(min(box, length, SEGMENT // width), 1)
+    wide, narrow, u = (
+        np.empty(some * width, np.float64),
+        np.empty(some * width, np.float32),
+        np.empty(some * width, np.float32),
+    )
+    maximum_single, zero_single, least_single, drop_single, touch = single
     for o in range(outer):
-        for a in range(0, length, box):
-            z = min(a + box, length)
-            worst[:] = 0
-            for r in range(a, z):
-                field = bits[o, r]
-                for i in range(width):
-                    worst[i] = max(worst[i], np.int32(field[i] & MAGNITUDE))
+        for a in range(o * length, (o + 1) * length, box):
+            z = min(a + box, (o + 1) * length)
+            largest_of_columns(bits, width, a, z, worst)
             largest = max(largest, _set_scales(worst, scale, emax, steps, thesis))
-            for r in range(a, z):
-                if key is None:
-                    _round_line(x[o, r], out[o, r], None, scale, maximum, zero, least, drop, floor)
-                else:
-                    fill_uniform(u, start + (o * length + r) * width, key)
-                    _round_line(x[o, r], out[o, r], u, scale, maximum, zero, least, drop, floor)
+            fits = floor is None and spread_single(scale, 1, narrow)
+            if fits:
+                repeat_row(narrow, width, some)
+            spread_wide = False
+            for r in range(a, z, some):
+                begin, end = r * width, min(r + some, z) * width
+                part, target = x[begin:end], out[begin:end]
+                sure = fits
+                if key is not None:
+                    fill_uniform(u[: end - begin], start + begin, key)
+                if sure and key is None:
+                    round_line_single(
+                        part, target, None, narrow, maximum_single, zero_single, least_single, drop_single
+                    )
+                elif sure:
+                    near = round_line_single(
+                        part, target, u, narrow, maximum_single, zero_single, least_single, drop_single
+                    )
+                    sure = near > touch
+                if not sure:
+                    if not spread_wide:
+                        _spread(scale, 1, wide)
+                        repeat_row(wide, width, some)
+                        spread_wide = True
+                    if key is None:
+                        _round_line(part, target, None, wide, maximum, zero, least, drop, floor)
+                    else:
+                        _round_line(part, target, u, wide, maximum, zero, least, drop, floor)
     return largest
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.kernels.box_vectors import fill_sixteen
 from engine.kernels.jit import kernel
 from engine.kernels.rounding import clamp
 
@@ -24,18 +25,18 @@ LARGEST_EXPONENT = 126
 @kernel
 def spread_single(scale, box, spread):
     """spread[i] = scale[i // box]; returns whether every scale, and its reciprocal, is a normal float32."""
-    fits = True
+    least, most = np.int32(MAGNITUDE), np.int32(0)
     for k in range(scale.size):
         value = np.float32(scale[k])
-        exponent = (value.view(np.int32) >> 23) - 127
-        fits = fits and -LARGEST_EXPONENT <= exponent <= LARGEST_EXPONENT
-        if box == 16:
-            for j in range(16):
-                spread[k * 16 + j] = value
+        exponent = np.int32(value.view(np.int32) >> 23)
+        least, most = min(least, exponent), max(most, exponent)
+        if box % 16 == 0:
+            for place in range(k * box, (k + 1) * box, 16):
+                fill_sixteen(spread, place, value)
         else:
             for j in range(box):
                 spread[k * box + j] = value
-    return fits
+    return least - 127 >= -LARGEST_EXPONENT and most - 127 <= LARGEST_EXPONENT
 
 
 @kernel

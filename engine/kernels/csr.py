@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from engine.kernels import segments
+from engine.kernels.edge_vectors import dot, sum_heads
 from engine.kernels.jit import kernel
 from engine.kernels.row_vectors import sum_row
 from engine.kernels.threads import split
@@ -30,39 +31,23 @@ def _row_sums(starts, columns, x, out, first, last):
 
 @kernel
 def _weighted_row_sums(starts, columns, edges, weights, x, out, first, last):
-    heads = weights.shape[1]
-    width = x.shape[1] // heads
+    heads, across = weights.shape[1], x.shape[1]
+    factors, flat, sums = weights.reshape(weights.size), x.reshape(x.size), out.reshape(out.size)
     for i in range(first, last):
-        for k in range(x.shape[1]):
-            out[i, k] = 0
-        for p in range(starts[i], starts[i + 1]):
-            j, e = columns[p], edges[p]
-            for h in range(heads):
-                w = weights[e, h]
-                for k in range(h * width, (h + 1) * width):
-                    out[i, k] += w * x[j, k]
+        sum_heads(factors, heads, flat, across, columns, edges, starts[i], starts[i + 1], sums, i * across)
 
 
 @kernel
 def _edge_dots(starts, columns, a, b, out, first, last):
-    heads = out.shape[1]
-    width = a.shape[1] // heads
-    whole = width - width % 4
+    heads, across = out.shape[1], a.shape[1]
+    width = across // heads
+    left, right = a.reshape(a.size), b.reshape(b.size)
     for i in range(first, last):
         for p in range(starts[i], starts[i + 1]):
-            j = columns[p]
+            j = np.int64(columns[p])
             for h in range(heads):
-                k0 = h * width
                 # Four sums side by side: an order of its own, the same for any number of threads.
-                s0 = s1 = s2 = s3 = a.dtype.type(0)
-                for k in range(k0, k0 + whole, 4):
-                    s0 += a[i, k] * b[j, k]
-                    s1 += a[i, k + 1] * b[j, k + 1]
-                    s2 += a[i, k + 2] * b[j, k + 2]
-                    s3 += a[i, k + 3] * b[j, k + 3]
-                for k in range(k0 + whole, k0 + width):
-                    s0 += a[i, k] * b[j, k]
-                out[p, h] = (s0 + s1) + (s2 + s3)
+                out[p, h] = dot(left, i * across + h * width, right, j * across + h * width, width)
 
 
 @kernel

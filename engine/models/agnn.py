@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
+from engine.form_marks import BASIC
 from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
@@ -25,9 +26,9 @@ class AGNNSpec(ModelSpec):
     """
 
     name: Literal["agnn"] = "agnn"
-    layers: Annotated[int, Field(ge=2, le=64)] = 4
+    layers: Annotated[int, Field(ge=2, le=64, json_schema_extra=BASIC)] = 4
     """All layers: a linear one, propagations, a linear one."""
-    hidden: Annotated[int, Field(ge=1, le=4096)] = 16
+    hidden: Annotated[int, Field(ge=1, le=4096, json_schema_extra=BASIC)] = 16
     """Width of the propagated features."""
     train_beta: bool = True
     """Whether each propagation's temperature is learned."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
+from engine.form_marks import BASIC
 from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ class GATSpec(ModelSpec):
     """Options of GAT; the defaults are the Planetoid setting, 8 × 8 heads (METHODS §10)."""
 
     name: Literal["gat"] = "gat"
-    layers: Annotated[int, Field(ge=1, le=64)] = 2
+    layers: Annotated[int, Field(ge=1, le=64, json_schema_extra=BASIC)] = 2
     """Attention layers."""
-    hidden: Annotated[int, Field(ge=1, le=4096)] = 8
+    hidden: Annotated[int, Field(ge=1, le=4096, json_schema_extra=BASIC)] = 8
     """Channels of each head of the hidden layers."""
-    heads: Annotated[int, Field(ge=1, le=64)] = 8
+    heads: Annotated[int, Field(ge=1, le=64, json_schema_extra=BASIC)] = 8
     """Heads of the hidden layers, side by side."""
     output_heads: Annotated[int, Field(ge=1, le=64)] = 1
     """Heads of the last layer, averaged; with a readout the last layer has the others' heads, side by side."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
+from engine.form_marks import BASIC
 from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
@@ -23,9 +24,9 @@ class GINSpec(ModelSpec):
     """
 
     name: Literal["gin"] = "gin"
-    layers: Annotated[int, Field(ge=1, le=64)] = 2
+    layers: Annotated[int, Field(ge=1, le=64, json_schema_extra=BASIC)] = 2
     """Isomorphism layers."""
-    hidden: Annotated[int, Field(ge=1, le=4096)] = 16
+    hidden: Annotated[int, Field(ge=1, le=4096, json_schema_extra=BASIC)] = 16
     """Width of the hidden layers."""
     mlp_layers: Annotated[int, Field(ge=1, le=8)] = 1
     """Linear layers in each layer's MLP."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import Field
 
 from engine.datasets import GraphSize
+from engine.form_marks import BASIC
 from engine.models.entry import Model, ModelSpec, Pool, ReadoutDropout, ReadoutLayers
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ class SAGESpec(ModelSpec):
     """Options of GraphSAGE."""
 
     name: Literal["sage"] = "sage"
-    layers: Annotated[int, Field(ge=1, le=64)] = 2
+    layers: Annotated[int, Field(ge=1, le=64, json_schema_extra=BASIC)] = 2
     """Layers of neighbours and root."""
-    hidden: Annotated[int, Field(ge=1, le=4096)] = 16
+    hidden: Annotated[int, Field(ge=1, le=4096, json_schema_extra=BASIC)] = 16
     """Width of the hidden layers."""
     aggregate: Literal["mean", "max", "sum"] = "mean"
     """How a node's messages are joined."""

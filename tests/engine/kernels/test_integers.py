@@ -16,6 +16,7 @@ from engine.kernels.finish import ADD, CODES, MULTIPLY, RELU, ROUND, ROWS, Progr
 from engine.kernels.integer_products import Kernel, multiply_dense, multiply_entries
 from engine.kernels.integer_sums import FIXED_POINT, FixedPoint, pack_nibbles, sum_codes, sum_nibbles, sum_weighted
 from engine.kernels.sparse import SparseOperand
+from engine.kernels.widened_sums import sum_widened
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -188,3 +189,18 @@ def test_columns_extremes_are_followed_through_each_step():
         after = apply(values)
         assert np.array_equal(low, after.min(0))
         assert np.array_equal(high, after.max(0))
+
+
+@given(SEEDS, st.integers(1, 40), st.integers(0, 900), st.sampled_from([16, 32, 48, 112, 272]))
+@settings(max_examples=25, deadline=None)
+def test_sums_in_float32_are_the_same_whole_numbers(seed: int, nodes: int, edges: int, width: int):
+    random = np.random.default_rng(seed)
+    matrix, offset = graph(random, nodes, edges), int(random.integers(-127, 129))
+    codes = random.integers(-128, 128, (nodes, width), dtype=np.int8)
+    values, out = np.empty(codes.shape, np.float32), np.empty(codes.shape, np.float32)
+    sum_widened(matrix, codes, offset, None, values, out)
+    whole = codes.astype(np.float32) + np.float32(offset)
+    assert np.array_equal(out, summed(matrix, whole))
+    factor = random.random(nodes, np.float32)
+    sum_widened(matrix, codes, offset, factor, values, out)
+    assert np.array_equal(out, matrix.sum_rows(torch.from_numpy(whole * factor[:, None])).numpy())
