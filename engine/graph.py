@@ -20,9 +20,11 @@ from torch import Tensor
 from engine.datasets import DATASETS, DatasetSpec, GraphSize
 from engine.datasets.archives import label, notes
 from engine.datasets.degree_features import DegreeFeaturesSpec, degree_features
+from engine.datasets.known_inputs import keep_inputs, known_inputs
 from engine.datasets.known_size import keep_size, kept_file
 from engine.errors import RunError
 from engine.graph_checks import check_graph
+from engine.input_magnitudes import input_magnitudes
 from engine.kernels.sparse import DENSEST
 from engine.layers.operand import Constant
 from engine.settings import Settings
@@ -101,6 +103,8 @@ def load_graph(spec: DatasetSpec, settings: Settings) -> Graph:
     size = _size(x, edge_index, y, graph)
     if not entry.changeable:
         keep_size(spec, settings, size)
+        if known_inputs(spec, settings) is None:
+            keep_inputs(spec, settings, input_magnitudes(x))
     by_graph = graph is not None and y.shape[0] == size.graphs
     provenance = {
         "dataset": spec.name,

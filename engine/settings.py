@@ -148,6 +148,11 @@ class Settings(BaseSettings):
         return self.home / "sweeps"
 
     @property
+    def search_records(self) -> Path:
+        """One JSON file a search: what it asked for and found."""
+        return self.home / "searches"
+
+    @property
     def database(self) -> Path:
         return self.home / "bitfront.duckdb"
 

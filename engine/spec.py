@@ -30,6 +30,7 @@ from engine.catalogue import unknown
 from engine.datasets import DATASETS, DatasetSpec
 from engine.defaults import NONE, fill
 from engine.errors import InputError
+from engine.form_marks import BASIC
 from engine.models import MODELS, ModelSpec
 from engine.objectives import OBJECTIVES, TaskSpec
 from engine.sampling import BATCHINGS, BatchingSpec
@@ -43,9 +44,9 @@ class _Part(BaseModel):
 class TrainingSpec(_Part):
     """How long and with which optimizer; the defaults are the thesis' Planetoid setting (METHODS §10)."""
 
-    epochs: Annotated[int, Field(ge=1, le=100_000)] = 150
+    epochs: Annotated[int, Field(ge=1, le=100_000, json_schema_extra=BASIC)] = 150
     """Passes over the training data."""
-    lr: Annotated[float, Field(gt=0, le=1e30)] = 0.01
+    lr: Annotated[float, Field(gt=0, le=1e30, json_schema_extra=BASIC)] = 0.01
     """Adam's learning rate."""
     weight_decay: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 5e-4
     """L2 penalty on every weight, added to its gradient."""
@@ -140,6 +141,7 @@ class RunSpec(_Part):
     training: TrainingSpec = TrainingSpec()
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """auto: whichever worker has room, CUDA first."""
 
     @model_validator(mode="before")
     @classmethod

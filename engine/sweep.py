@@ -94,7 +94,7 @@ MOST_RUNS = 100_000
 class Budget(BaseModel):
     """What a sweep may take at most; what is left out is not limited."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     runs: Annotated[int, Field(ge=1)] | None = None
     """Runs that are launched for it, over all of its launches; what is there already costs nothing."""
@@ -107,14 +107,17 @@ NO_BUDGET = Budget()
 Priority = Annotated[int, Field(ge=0, le=9)]
 
 
-class _SweepFile(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+class SweepFile(BaseModel):
+    """What a sweep's file may hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, use_attribute_docstrings=True)
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^@,]+$")] = "sweep"
     seeds: int | list[int] | dict[str, Any] = 1
     folds: Annotated[int, Field(ge=3, le=1000)] | None = None
     epochs: Annotated[int, Field(ge=1)] | None = None
     priority: Priority = 5
+    """0 is served first, 9 last."""
     budget: Budget = NO_BUDGET
     spec: dict[str, Any]
     runs: Annotated[list[dict[str, Any]], Field(min_length=1)] = [{}]
@@ -125,6 +128,7 @@ class _SweepFile(BaseModel):
     conclusion: Conclusion | None = None
     curves: list[CurveQuantity] = []
     measure: bool = False
+    """Measure one run of each cell after it has trained (bitfront measure)."""
 
 
 @dataclass(frozen=True)
@@ -199,9 +203,9 @@ def expand(
     overrides = {"seeds": seeds, "epochs": epochs, "priority": priority}
     table = {**table, **{key: value for key, value in overrides.items() if value is not None}}
     try:
-        file = _SweepFile.model_validate(table)
+        file = SweepFile.model_validate(table)
     except ValidationError as error:
-        raise InputError(explain(error, _SweepFile)) from None
+        raise InputError(explain(error, SweepFile)) from None
     seed_list = _seeds(file.seeds)
     blocks = [
         _merged(file.spec, {key: value for key, value in block.items() if key != "priority"}) for block in file.runs
@@ -332,7 +336,7 @@ def _by_group(cells: Iterable[RunSpec]) -> dict[str, RunSpec]:
     return found
 
 
-def _pairs(file: _SweepFile, groups: Mapping[str, RunSpec]) -> tuple[tuple[str, str], ...]:
+def _pairs(file: SweepFile, groups: Mapping[str, RunSpec]) -> tuple[tuple[str, str], ...]:
     """The seed groups to compare: for each named pair of schemes, wherever both stand."""
     schemes = list(dict.fromkeys(cell.scheme for cell in groups.values()))
 
@@ -359,7 +363,7 @@ def _pairs(file: _SweepFile, groups: Mapping[str, RunSpec]) -> tuple[tuple[str, 
     return tuple(found)
 
 
-def _checked_conclusion(file: _SweepFile, groups: Mapping[str, RunSpec]) -> Conclusion | None:
+def _checked_conclusion(file: SweepFile, groups: Mapping[str, RunSpec]) -> Conclusion | None:
     """The file's conclusion. Raises InputError where it has nothing to compare with, or a family has no scheme."""
     if file.conclusion is None:
         return None

@@ -16,6 +16,7 @@ from engine.errors import InputError
 from engine.settings import Settings
 from store.client import StoreUnavailable, connect
 from store.database import open_for_reading, open_for_writing, read_version
+from store.saved_views import write_all
 
 
 def backup_open(connection: duckdb.DuckDBPyConnection, target: Path) -> Path:
@@ -71,7 +72,8 @@ def backup(settings: Settings, target: Path) -> Path:
 def restore(settings: Settings, source: Path) -> Path:
     """Put a backup in the place of the home's database, while no store runs; where the replaced one went.
 
-    The record files are written anew at the store's next start. Raises DatabaseError or InputError.
+    The files of saved views are written now, the record files at the store's next start. Raises DatabaseError,
+    InputError, or BitfrontError where a view's file cannot be written.
     """
     source = source.expanduser().absolute()
     if not source.is_file():
@@ -82,8 +84,17 @@ def restore(settings: Settings, source: Path) -> Path:
     shutil.copyfile(source, part)
     connection = open_for_writing(part)
     connection.execute("INSERT OR IGNORE INTO records_due SELECT run FROM runs WHERE ended_at IS NOT NULL")
+    connection.execute("INSERT OR IGNORE INTO records_due SELECT search FROM searches")
+    connection.execute("UPDATE sweeps SET recorded = false")
     connection.close()
-    return put_in_place(settings.database, part)
+    replaced = put_in_place(settings.database, part)
+    # Only now: a restore that fails before leaves the home as it was.
+    connection = open_for_writing(settings.database)
+    try:
+        write_all(connection, settings.saved_views)
+    finally:
+        connection.close()
+    return replaced
 
 
 def put_in_place(database: Path, part: Path) -> Path:

@@ -19,6 +19,7 @@ from store.ingest import Applied, Received, apply_batch, read_position
 from store.outbox import ingest_outbox
 from store.readers import Readers
 from store.records import write_due_records
+from store.search_records import make_all_due, write_due_searches
 from store.stream import Follower
 from store.sweep_records import write_due_sweeps
 from store.writer import Writer, WriterStoppedError
@@ -41,6 +42,7 @@ class StoreOwner:
         if outbox != Applied():
             log.info("outbox ingested", applied=outbox.applied, dropped=outbox.dropped, dead=outbox.dead)
         self._position = read_position(self._connection)
+        make_all_due(self._connection, settings.search_records)
         self.readers = Readers(self._connection)
         self.writer = Writer(self._connection)
         self._schedule_records()
@@ -122,6 +124,7 @@ class StoreOwner:
         folder: Path = self.settings.records
         try:
             written = write_due_records(connection, folder) + write_due_sweeps(connection, self.settings.sweep_records)
+            written += write_due_searches(connection, self.settings.search_records)
             if written:
                 self._schedule_records()
         except OSError as error:

@@ -1,8 +1,9 @@
-"""Makes the database anew from the record files of the runs that are over, of sweeps and of saved views."""
+"""Makes the database anew from the record files of the runs that are over, of sweeps, searches and saved views."""
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from store.database import DatabaseError, open_for_writing
 from store.ingest import insert_rows
 from store.records import PARTS, RecordError, read_record
 from store.saved_views import read_kept
+from store.search_records import read_search_record
 from store.sweep_records import read_sweep_record
 
 _BATCH = 200
@@ -41,7 +43,8 @@ def rebuild(settings: Settings) -> int:
         for fault in faults:
             log.warning(fault)
         insert_rows(connection, "views", views)
-        _insert_sweeps(connection, sorted(settings.sweep_records.glob("*.json")))
+        _insert_each(connection, settings.sweep_records, read_sweep_record)
+        _insert_each(connection, settings.search_records, read_search_record)
     except BaseException:
         connection.close()
         part.unlink(missing_ok=True)
@@ -51,15 +54,22 @@ def rebuild(settings: Settings) -> int:
     return count
 
 
-def _insert_sweeps(connection: duckdb.DuckDBPyConnection, paths: list[Path]) -> None:
-    for path in paths:
-        if path.name.startswith("."):
-            continue
+def _insert_each(
+    connection: duckdb.DuckDBPyConnection, folder: Path, read: Callable[[Path], dict[str, list[dict[str, Any]]]]
+) -> None:
+    """The rows of a folder's record files, which are few."""
+    for path in sorted(folder.glob("[!.]*.json")):
+        connection.execute("BEGIN")
         try:
-            for table, rows in read_sweep_record(path).items():
+            for table, rows in read(path).items():
                 insert_rows(connection, table, rows)
+            connection.execute("COMMIT")
         except RecordError as error:
+            connection.execute("ROLLBACK")
             log.warning(str(error))
+        except (duckdb.Error, KeyError, TypeError, ValueError) as error:  # fields that there are not, or of other types
+            connection.execute("ROLLBACK")
+            log.warning(f"the record {path} cannot be taken up: {str(error).splitlines()[0]}")
 
 
 def _refuse_while_held(database: Path) -> None:

@@ -1,7 +1,8 @@
 """Record files: one JSON file a run that is over, from which the database can be made again.
 
-The table `records_due` names the runs whose file is not what the tables say; it is filled in the transaction
-that changes them and emptied after the file is on disk, so that a killed store catches up at its next start.
+The table `records_due` names the runs whose file is not what the tables say (and the searches: store.search_records);
+it is filled in the transaction that changes them and emptied after the file is on disk, so that a killed store catches
+up at its next start.
 """
 
 from __future__ import annotations
@@ -58,7 +59,9 @@ def record_path(folder: Path, run: str) -> Path:
 
 def write_due_records(connection: duckdb.DuckDBPyConnection, folder: Path, *, at_most: int = 100) -> int:
     """Write (or remove) the files of the runs in `records_due`, then take them off; how many."""
-    rows = connection.execute("SELECT run FROM records_due ORDER BY run LIMIT $1", [at_most]).fetchall()
+    rows = connection.execute(
+        "SELECT run FROM records_due WHERE run NOT IN (SELECT search FROM searches) ORDER BY run LIMIT $1", [at_most]
+    ).fetchall()
     due = [row[0] for row in rows]
     if not due:
         return 0

@@ -19,7 +19,7 @@ from engine.errors import BitfrontError, InputError
 from engine.events import new_run_id
 from store.records import write_atomically
 
-Page = Literal["compare", "runs", "launch"]
+Page = Literal["compare", "runs", "launch", "sweeps", "search"]
 Title = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200)]
 Note = Annotated[str, StringConstraints(strip_whitespace=True, max_length=20_000)]
 Query = Annotated[str, StringConstraints(max_length=8_000, pattern=r"^[!-~]*$")]
@@ -100,6 +100,12 @@ def read_kept(folder: Path) -> tuple[list[dict[str, Any]], list[str]]:
         except (OSError, ValueError, ValidationError) as error:
             faults.append(f"the saved view {path} cannot be read: {type(error).__name__}")
     return rows, faults
+
+
+def write_all(connection: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Write every view's file, of a database that has come from elsewhere. Raises BitfrontError where it cannot."""
+    for row in connection.sql("SELECT * FROM views").to_arrow_table().to_pylist():
+        _write(folder, row)
 
 
 class _Change:

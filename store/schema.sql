@@ -258,7 +258,7 @@ CREATE TABLE views (                        -- what somebody saved of a page, fo
     view VARCHAR PRIMARY KEY,               -- 14 characters, sorted by time
     title VARCHAR NOT NULL,
     note VARCHAR,
-    page VARCHAR NOT NULL,                  -- of the dashboard: compare, runs, launch
+    page VARCHAR NOT NULL,                  -- of the dashboard (store.saved_views)
     query VARCHAR NOT NULL,                 -- what follows the question mark in the page's address
     created_at TIMESTAMPTZ NOT NULL
 );
@@ -287,6 +287,6 @@ CREATE TABLE sweep_cells (                  -- which run stands for which cell o
     own BOOLEAN NOT NULL                    -- the sweep launched it or had it go on; false: it was there, and only counts
 );
 
-CREATE TABLE records_due (                  -- runs whose record file must be written, or removed if the run is gone
+CREATE TABLE records_due (                  -- runs and searches whose record file must be written, or removed if the run is gone
     run VARCHAR PRIMARY KEY
 );

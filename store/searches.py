@@ -12,8 +12,9 @@ from engine.events import OfSearch, SearchEnded, SearchQueued, TrialsAsked
 
 
 def apply_searches(connection: duckdb.DuckDBPyConnection, said: Sequence[tuple[str, datetime, OfSearch]]) -> None:
-    """Write the events of searches in their order, within the caller's transaction."""
+    """Write the events of searches in their order, within the caller's transaction; their record files are due."""
     for search, at, body in said:
+        connection.execute("INSERT OR IGNORE INTO records_due VALUES ($1)", [search])
         if isinstance(body, SearchQueued):
             connection.execute(
                 "INSERT OR IGNORE INTO searches (search, name, file, dataset, model, state, submitted_at) "

@@ -31,6 +31,7 @@ SELECT
     -- "running" means heard from within 15 seconds
     r.state IN ('running', 'cancelling') AND a.heard_at < now() - INTERVAL 15 SECONDS AS is_silent,
     r.attempt, r.attempts, a.worker, a.host, a.device AS run_device,
+    w.memory AS worker_memory,  -- resident, bytes, of the worker that trains it now
     coalesce(a.epoch, 0) AS epoch,
     coalesce(a.total_epochs, r.total_epochs) AS total_epochs,
     a.train_loss, a.val_loss, a.train_metric, a.val_metric, a.test_metric,
@@ -67,6 +68,7 @@ SELECT
     CAST(a.provenance AS VARCHAR) AS provenance
 FROM runs r
 LEFT JOIN attempts a ON a.run = r.run AND a.attempt = r.attempt
+LEFT JOIN workers w ON w.worker = a.worker AND w.current_run = r.run AND w.current_attempt = a.attempt
 LEFT JOIN summary s ON s.run = r.run
 LEFT JOIN densities d ON d.run = r.run AND d.rank = 1
 LEFT JOIN queue q ON q.run = r.run;
@@ -98,3 +100,18 @@ FROM (
 JOIN attempts a ON a.run = own.run
 WHERE a.started_at IS NOT NULL
 GROUP BY own.sweep;
+
+-- A run's dataset with its options, JSON text: a generated graph of another size, or another upload, is another dataset.
+CREATE OR REPLACE MACRO dataset_of(spec) AS CAST(json_extract(spec, '$.dataset') AS VARCHAR);
+
+-- Seconds an epoch that finished runs took, by dataset (as `dataset_of` has it), architecture and scheme, and of fewer of these
+-- where NULL stands: what a run will take is told by the most that is known of it (paces of the whole store last).
+CREATE OR REPLACE VIEW paces AS
+SELECT
+    r.dataset, r.model, r.scheme,
+    sum(epoch(a.ended_at - a.started_at)) / sum(a.epochs) AS seconds_per_epoch,
+    count(*) AS n
+FROM (SELECT run, attempt, state, dataset_of(spec) AS dataset, model, scheme FROM runs) r
+JOIN attempts a ON a.run = r.run AND a.attempt = r.attempt
+WHERE r.state = 'finished' AND a.epochs > 0 AND a.ended_at >= a.started_at
+GROUP BY GROUPING SETS ((r.dataset, r.model, r.scheme), (r.dataset, r.model), (r.dataset), ());

@@ -26,7 +26,7 @@ app = cyclopts.App(
 
 @cache
 def _register() -> None:
-    from app.cli import bench, catalogues, measure, queue, records, replay, run, search, services, sweep
+    from app.cli import bench, catalogues, measure, queue, records, replay, run, search, services, sweep, versus
 
     for command in (
         services.up,
@@ -34,6 +34,7 @@ def _register() -> None:
         run.run,
         sweep.sweep,
         search.search,
+        versus.versus,
         queue.status,
         queue.cancel,
         queue.resume,

@@ -21,6 +21,8 @@ from engine.models import MODELS
 from engine.schemes import RECIPES
 from engine.settings import Settings
 
+MOST_SWEEPS = 100_000
+
 Kind = Literal["datasets", "models", "schemes", "formats", "sweeps", "searches"]
 
 
@@ -175,7 +177,7 @@ def formats() -> list[dict[str, Any]]:
 
 def sweeps() -> list[dict[str, Any]]:
     """What was launched, newest first; ``plan`` is the table that gives its runs, as JSON."""
-    found = open_reader(Settings()).query("sweeps").to_pylist()
+    found = open_reader(Settings()).query("sweeps", limit=MOST_SWEEPS).to_pylist()
     return [
         {
             **row,

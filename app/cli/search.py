@@ -29,6 +29,7 @@ def search(
     wait: Annotated[bool, Parameter(negative="")] = False,
     algorithm: str | None = None,
     seed: int | None = None,
+    measure_only: Annotated[bool, Parameter(negative="")] = False,
     json_: Annotated[bool, Parameter(name="--json", negative="")] = False,
 ) -> None:
     """Launch a search on the workers of `bitfront up`, or show one that was launched; `bitfront cancel` ends it.
@@ -43,6 +44,8 @@ def search(
         guided, random or nsga2, instead of the file's.
     seed
         Seed of the algorithm, instead of the file's: the first batch of one seed is the same for every algorithm.
+    measure_only
+        End after the measured configurations, without full trainings: for comparing algorithms (`bitfront versus`).
     json_
         Print JSON instead of text.
     """
@@ -51,14 +54,16 @@ def search(
 
     settings = Settings()
     if not Path(file).suffix and not Path(file).exists():
-        if algorithm is not None or seed is not None:
-            raise InputError(f"{file} was launched already: --algorithm and --seed go with a file")
+        if algorithm is not None or seed is not None or measure_only:
+            raise InputError(f"{file} was launched already: --algorithm, --seed and --measure-only go with a file")
         reader = open_reader(settings)
         row = find(reader, file)
         row = _wait(reader, file) if wait else row
         _show(reader, row, as_json=json_)
         return
-    given = {"algorithm": algorithm, "seed": seed}
+    given: dict[str, Any] = {"algorithm": algorithm, "seed": seed}
+    if measure_only:
+        given |= {"final_seeds": 0, "confirm": 0}
     table = read_toml_file(Path(file)) | {name: value for name, value in given.items() if value is not None}
     plan = read_search(table)
     client = connect(settings) if wait else None

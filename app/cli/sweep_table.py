@@ -147,13 +147,13 @@ def print_conclusions(rows: Sequence[Row]) -> None:
 
 def _conclusion_row(row: Row, with_papers: bool) -> list[str]:
     mean, half = row["difference"], row["ci95"]
-    interval = "" if mean is None or half is None else f"{mean - half:+.2f} … {mean + half:+.2f}"
+    interval = "" if mean is None or half is None else f"{mean - half:+z.2f} … {mean + half:+z.2f}"
     thesis = [_times(row[name]) for name in ("memory_density_thesis", "arithmetic_density_thesis")]
     return [
         row["family"],
         row["place"],
         row["scheme"] or "none is near enough",
-        "" if mean is None else f"{mean:+.2f}",
+        "" if mean is None else f"{mean:+z.2f}",
         interval,
         str(row["n"] or ""),
         _times(row["memory_density"]),
@@ -196,7 +196,7 @@ def print_groups(groups: Sequence[Row], names: Mapping[str, tuple[str, str]] | N
     ]
     with_papers = any(row.get("published") for row in groups)
     rows = [[*_group_row(row, names), *([_papers(row)] if with_papers else [])] for row in groups]
-    print_table([*titles, *(["published"] if with_papers else [])], rows)
+    print_table([*titles, *(["published"] if with_papers else [])], rows, keys=3)
 
 
 def _group_row(row: Row, names: Mapping[str, tuple[str, str]]) -> list[str]:

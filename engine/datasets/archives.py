@@ -161,9 +161,24 @@ def unpack(archive: Archive, mirror: str, root: Path) -> None:
         file.flush()
         try:
             with tarfile.open(file.name) as tar:
-                tar.extractall(root, filter="data")
+                _extract(tar, root)
         except (tarfile.TarError, OSError) as error:
             raise RunError(f"the archive {archive.file} of the mirror {mirror} cannot be unpacked: {error}") from None
+
+
+def _extract(tar: tarfile.TarFile, root: Path) -> None:
+    """Unpack files and folders, nothing outside of ``root``; Python before 3.11.4 (Debian 12) has no filter for it."""
+    if hasattr(tarfile, "data_filter"):
+        tar.extractall(root, filter="data")
+        return
+    place = root.resolve()
+    for member in tar.getmembers():
+        # A hard link names a file of the archive; a symbolic one could lead anywhere.
+        names = [member.name, *([member.linkname] if member.islnk() else [])]
+        fits = all((place / name).resolve().is_relative_to(place) for name in names)
+        if not fits or not (member.isreg() or member.isdir() or member.islnk()):
+            raise tarfile.TarError(f"{member.name!r} is no file or folder within it")
+    tar.extractall(root)
 
 
 def provide(dataset: str, read: Callable[[Path], T], settings: Settings) -> T:

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, model_validator
-from pydantic.config import JsonDict
 
 from engine import recipe_files
 from engine.datasets.degree_features import DegreeFeaturesSpec
 from engine.datasets.entry import Dataset, GraphSize
 from engine.datasets.random_split import RandomSplitSpec
 from engine.errors import InputError
+from engine.form_marks import HIDDEN
 from engine.settings import Settings
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 TRAIN, VAL = 0.6, 0.2
 """Shares of each class, where the files bring no split."""
-HIDDEN: JsonDict = {"form": "hidden"}
-"""Options that the Launch page sets by other means than a field."""
 
 
 class OwnSpec(DegreeFeaturesSpec, RandomSplitSpec):

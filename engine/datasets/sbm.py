@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from engine.datasets.entry import Dataset, DatasetSpec, GraphSize
 from engine.errors import InputError
+from engine.form_marks import BASIC
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,7 +20,7 @@ class SBMSpec(DatasetSpec):
     """Sizes of the generated graph; equal options give an equal graph."""
 
     name: Literal["sbm"] = "sbm"
-    nodes: Annotated[int, Field(ge=20, le=10_000_000)] = 1000
+    nodes: Annotated[int, Field(ge=20, le=10_000_000, json_schema_extra=BASIC)] = 1000
     """Nodes, spread evenly over the classes."""
     classes: Annotated[int, Field(ge=2, le=1000)] = 4
     """Planted communities."""

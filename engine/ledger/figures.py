@@ -179,6 +179,10 @@ def feature_memory(ledger: Ledger) -> float | None:
     return _memory(ledger, "input")
 
 
+def node_memory(ledger: Ledger) -> float | None:
+    return _memory(ledger, "input", "feature")
+
+
 def attention_memory(ledger: Ledger) -> float | None:
     return _memory(ledger, "attention")
 
@@ -535,6 +539,27 @@ _OTHERS = (
         SGQUANT,
         False,
         partial(_saving, feature_memory),
+        "inference",
+    ),
+    Figure(
+        "node_memory",
+        "Node memory",
+        "bytes",
+        "Σ numel·bits/8 of all node tensors: what enters the layers and the features after each weight, each once, "
+        "ranges included",
+        SGQUANT,
+        True,
+        node_memory,
+        "inference",
+    ),
+    Figure(
+        "node_saving",
+        "Saving of node memory",
+        "×",
+        "node memory in fp32 / node memory",
+        SGQUANT,
+        False,
+        partial(_saving, node_memory),
         "inference",
     ),
     Figure(

@@ -10,7 +10,7 @@ have a range a row; attention ("att") has one a tensor, since a row of it is one
     cwq(att=2,emb=8)      bits a component; msg=8: messages too, for GIN and GraphSAGE, whose weight comes after
     taq[8,6,4,2]          bits a degree bucket, the lowest degrees first; splits=4-8-16: where the others begin
     emb[8,6,4,2 -> 4]     a component's table: a step a layer (one: all layers), in it a number a bucket, or one for
-                          all; att, msg too;
+                          all; att, msg too; feat: the nodes after the weight have a table of their own, beside emb's;
                           per=row-tensor: whether a layer's features have a range a row, as elsewhere, or one in all
 
 **A sum** is SGQuant's table bits[layer][component][bucket]. Each part is a ceiling on the entries that it names, and an
@@ -33,10 +33,16 @@ from engine.scheme import FP32, Phase, Quantization, Rule, Scheme
 from engine.schemes import Modifier, Recipe
 
 SOURCE = "Feng et al., SGQuant, ICTAI 2020, arXiv 2007.05100"
-COMPONENTS: Mapping[str, tuple[str, ...]] = {"att": ("attention",), "emb": ("input", "feature"), "msg": ("message",)}
+COMPONENTS: Mapping[str, tuple[str, ...]] = {
+    "att": ("attention",),
+    "emb": ("input", "feature"),
+    "msg": ("message",),
+    "feat": ("feature",),
+}
 """The sites of each component."""
-ON_REQUEST = ("msg",)
-"""Quantized only where a part names it: a message is the quantized feature but where layers aggregate first."""
+ON_REQUEST = ("msg", "feat")
+"""Quantized only where a part names it: a message is the quantized feature but where layers aggregate first, and the
+features after the weight are of emb unless they have a part of their own."""
 SPLITS = (4, 8, 16)
 """Our choice. Of Cora's nodes they put 60, 33, 6 and 2 % into the buckets, of PubMed's 71, 13, 10 and 7 %."""
 TUNE = 50
@@ -136,7 +142,7 @@ def combine(before: Scheme, mine: Ceilings) -> Scheme:
             f"leave one of them out, or write {mine.name!r} first, so that it has that site"
         )
     tune = next((part.tune for part in parts if part.tune is not None), TUNE)
-    named = {site for part in parts for component in named_by(part) for site in COMPONENTS[component]}
+    needed = {component for part in parts for component in named_by(part)} - {"emb"}
     said = list(dict.fromkeys(part.splits for part in parts if part.splits))
     if len(said) > 1:
         one, other = ("-".join(map(str, splits)) for splits in said[:2])
@@ -147,7 +153,7 @@ def combine(before: Scheme, mine: Ceilings) -> Scheme:
         rules=(*rest, *rules),
         splits=said[0] if said else SPLITS if any(part.by_degree > 1 for part in parts) else (),
         phases=(Phase("fp32", quantized=False, counts=False), Phase("fine-tune", tune)),
-        required=tuple(sorted({*before.required, *(named & {"attention", "message"})})),
+        required=tuple(sorted({*before.required, *(site for name in needed for site in COMPONENTS[name])})),
         parts=parts,
     )
 
@@ -162,6 +168,8 @@ def rules_of(parts: tuple[Ceilings, ...]) -> tuple[Rule, ...]:
     for component, sites in COMPONENTS.items():
         if component in ON_REQUEST and component not in named:
             continue
+        own = {site for other in ON_REQUEST if other in named and other != component for site in COMPONENTS[other]}
+        sites = tuple(site for site in sites if site not in own)
         for layer in layers:
             for bucket in buckets:
                 ceilings = [found for part in parts for found in part.ceiling(component, layer, bucket)]
@@ -205,7 +213,7 @@ def read_components(part: Part) -> Ceilings:
     options = Options(part, (*COMPONENTS, "tune"))
     given = [component for component in COMPONENTS if component in options]
     if not given:
-        raise InputError(f"the scheme {str(part)!r} needs bits for att, emb or msg, such as cwq(att=2,emb=8)")
+        raise InputError(f"the scheme {str(part)!r} needs bits for att, emb, msg or feat, such as cwq(att=2,emb=8)")
     formats = [(component, width_format(options.value(component), FAMILY, str(part))) for component in given]
     return Ceilings(str(part), components=tuple(formats), tune=_tune(options))
 
@@ -301,5 +309,6 @@ ENTRIES = [
         "emb[8,6,4,2 -> 4](per=row-tensor)+att[4 -> 2]",
     ),
     _recipe("att", "SGQuant's table of attention: bits by layer and degree bucket", "emb[8]+att[4 -> 2]"),
+    _recipe("feat", "SGQuant's table of the features after the weight, apart from emb's", "emb[1 -> 4]+feat[4 -> 4]"),
     _recipe("msg", "SGQuant's table of messages, for GIN and GraphSAGE", "emb[8]+msg[8 -> 4]"),
 ]

@@ -69,36 +69,45 @@ class Costs:
         """The axis given which costs are sums over the others (−1: none is needed); None: they are no sums."""
         rng = np.random.default_rng(0)
         probes = [tuple(map(int, point)) for point in self.space.draw(rng, PROBES)]
-        contexts: Iterable[int] = (-1, *reversed(range(len(self.space.axes))))
-        for context in contexts:
-            if context >= 0 and len(self.space.axes[context].choices) > PROBES:
-                continue
-            try:
-                self._tables = self._sums(context)
-                self._context = context
-                sums = self.of_many(np.array(probes))
-                if np.allclose(sums, [self.of(point) for point in probes], rtol=EXACT, atol=0):
+        try:
+            first = self._table((0,) * len(self.space.axes))
+            self._tables = {0: first}
+            if self._is_sum(first, probes):
+                return -1
+            # With the right axis held, the others are sums already: one table and few ledgers tell which it is.
+            for context in reversed(range(len(self.space.axes))):
+                held = [(*point[:context], 0, *point[context + 1 :]) for point in probes]
+                if len(self.space.axes[context].choices) > PROBES or not self._is_sum(first, held):
+                    continue
+                tables = {
+                    key: self._table(tuple(key if place == context else 0 for place in range(len(self.space.axes))))
+                    for key in range(len(self.space.axes[context].choices))
+                }
+                for key, table in tables.items():
+                    # Only the key itself is looked up here; where it is the first axis, the base's cost stands in it.
+                    table[context] = np.full_like(table[context], table[context][key])
+                if all(self._is_sum(tables[point[context]], [point]) for point in probes):
+                    self._tables = tables
                     return context
-            except InputError:
-                continue
-            finally:
-                self._context = None
+        except InputError:
+            pass
         return None
 
-    def _sums(self, context: int) -> dict[int, list[NDArray[np.float64]]]:
-        axes = self.space.axes
-        tables: dict[int, list[NDArray[np.float64]]] = {}
-        for key in range(len(axes[context].choices)) if context >= 0 else (0,):
-            base = tuple(key if place == context else 0 for place in range(len(axes)))
-            whole = self.of(base)
-            table = []
-            for place, axis in enumerate(axes):
-                changed = (
-                    tuple(choice if p == place else b for p, b in enumerate(base))
-                    for choice in range(len(axis.choices))
-                )
-                steps = [0.0] * len(axis.choices) if place == context else [self.of(point) - whole for point in changed]
-                table.append(np.array(steps))
-            table[0] = table[0] + whole
-            tables[key] = table
-        return tables
+    def _is_sum(self, table: list[NDArray[np.float64]], points: Iterable[Point]) -> bool:
+        """Whether these points cost what the table says; no ledger more than needed is made."""
+        return all(
+            np.isclose(sum(axis[choice] for axis, choice in zip(table, point, strict=True)), self.of(point), EXACT, 0)
+            for point in points
+        )
+
+    def _table(self, base: Point) -> list[NDArray[np.float64]]:
+        """What each choice costs more than the base's, by axis; the first axis has the base's cost too."""
+        whole = self.of(base)
+        table = [
+            np.array(
+                [self.of((*base[:place], choice, *base[place + 1 :])) - whole for choice in range(len(axis.choices))]
+            )
+            for place, axis in enumerate(self.space.axes)
+        ]
+        table[0] = table[0] + whole
+        return table

@@ -97,7 +97,15 @@ Wave = list[Trial]
 Outcomes = dict[int, Outcome]
 Course = Generator[Wave, Outcomes, Result]
 
-SHOWN_FIGURES = ("feature_memory", "feature_saving", "average_bits_sgquant", "attention_memory", "weight_memory")
+SHOWN_FIGURES = (
+    "feature_memory",
+    "feature_saving",
+    "node_memory",
+    "node_saving",
+    "average_bits_sgquant",
+    "attention_memory",
+    "weight_memory",
+)
 
 
 class Search:

@@ -25,7 +25,7 @@ beside fp32's is its confirmation, of which only the report sees the test.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -65,6 +65,8 @@ class SpaceFile(_Part):
     bits: list[int | str] = []
     splits: list[str] = ["4-8-16"]
     per: list[str] = ["row"]
+    components: list[str] = ["emb", "att"]
+    """With granularity: what has bits of its own, where the architecture has it (engine.schemes.sgquant)."""
     sites: list[str] = []
     """With granularity: only these of the components' sites (none: all), such as input and attention, without the
     features after the weight."""
@@ -75,6 +77,9 @@ class SpaceFile(_Part):
     def _one(self) -> SpaceFile:
         if (self.scheme is None) == (self.granularity is None):
             raise InputError("a space has either granularity, with bits, or scheme, with choices: give one of them")
+        for component in self.components:
+            if component not in COMPONENTS:
+                raise unknown("component", component, list(COMPONENTS))
         return self
 
 
@@ -153,7 +158,7 @@ def space_of(file: SearchFile) -> Space:
     if file.space.scheme is not None:
         return Space.of(file.space.scheme, file.space.choices)
     spec = fp32_of(file)
-    layers = _layers_by_component(spec)
+    layers = _layers_by_component(spec, file.space.components)
     depth = 1 + max((layer for own in layers.values() for layer in own), default=0)
     by_degree = str(file.space.granularity).endswith("taq")
     bits: list[Value] = list(file.space.bits)
@@ -162,11 +167,11 @@ def space_of(file: SearchFile) -> Space:
     return granular(str(file.space.granularity), layers, depth, bits, splits=splits, per=per, sites=file.space.sites)
 
 
-def _layers_by_component(spec: RunSpec) -> dict[str, list[int]]:
-    """The layers that have SGQuant's components, by the products of the architecture."""
+def _layers_by_component(spec: RunSpec, components: Sequence[str]) -> dict[str, list[int]]:
+    """The layers that have these of SGQuant's components, by the products of the architecture."""
     size = DATASETS[spec.dataset.name].size(spec.dataset)
     size = OBJECTIVES[spec.task.name].expect(spec.task, size, spec)
-    found: dict[str, set[int]] = {"emb": set(), "att": set()}
+    found: dict[str, set[int]] = {component: set() for component in components}
     for product in run_products(spec, size):
         sites = {site for operand in (*product.operands, *product.results) for site in operand.sites}
         for component, own in found.items():

@@ -129,9 +129,9 @@ def granular(
 ) -> Space:
     """SGQuant's table bits[layer][component][bucket], as fine as asked for.
 
-    ``layers``: which layers have a component ("emb", "att"), counted from 0, of ``depth`` in all. ``splits``: where
-    degree buckets may begin ("4-8-16"); ``per``: what may have a range in a layer ("row", "tensor"); ``sites``: only
-    these of the components' (none: all). Raises InputError.
+    ``layers``: which layers have a component ("emb", "att", "feat"), counted from 0, of ``depth`` in all.
+    ``splits``: where degree buckets may begin ("4-8-16"); ``per``: what may have a range in a layer ("row",
+    "tensor"); ``sites``: only these of the components' (none: all). Raises InputError.
     """
     if granularity not in GRANULARITIES:
         raise InputError(f"space.granularity = {granularity!r} is not allowed: it is one of {', '.join(GRANULARITIES)}")
@@ -160,8 +160,9 @@ def granular(
         options = []
         if by_degree and splits:
             options.append(f"splits={gap('splits', splits)}")
-        if component == "emb" and per:
-            words = [gap(f"per{layer + 1}", per) if layer in own else "row" for layer in range(depth)]
+        if component != "att" and per:
+            prefix = "per" if component == "emb" else f"{component}_per"
+            words = [gap(f"{prefix}{layer + 1}", per) if layer in own else "row" for layer in range(depth)]
             options.append(f"per={'-'.join(words)}")
         parts.append(f"{component}[{' -> '.join(steps)}]" + (f"({','.join(options)})" if options else ""))
     return Space.of("+".join(parts) + (f":{','.join(sites)}" if sites else ""), choices)

@@ -3,9 +3,16 @@
 -- controllers of precision decide by, and the bits an element of the quantized part.
 -- $runs list: run ids
 -- $after integer=0 0..: only later epochs
+-- $since list=: run:epoch pairs; of these runs only epochs later than theirs
+WITH held AS (
+    SELECT split_part(pair, ':', 1) AS run, TRY_CAST(split_part(pair, ':', 2) AS INTEGER) AS epoch
+    FROM (SELECT unnest(string_split($since, ',')) AS pair)
+    WHERE pair <> ''
+)
 SELECT
-    run, epoch, train_loss, val_loss, test_loss, train_metric, val_metric, test_metric, seconds, counts,
+    run, epochs.epoch, train_loss, val_loss, test_loss, train_metric, val_metric, test_metric, seconds, counts,
     loss_ratio, gradient_diversity, validation_stall, average_bits
 FROM epochs
-WHERE run IN (SELECT unnest(string_split($runs, ','))) AND epoch > $after
-ORDER BY run, epoch
+LEFT JOIN held USING (run)
+WHERE run IN (SELECT unnest(string_split($runs, ','))) AND epochs.epoch > coalesce(held.epoch, $after)
+ORDER BY run, epochs.epoch

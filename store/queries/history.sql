@@ -1,7 +1,6 @@
--- Average seconds an epoch of finished runs by dataset, architecture and scheme: for estimates before launching.
-SELECT r.dataset, r.model, r.scheme, sum(s.seconds) / sum(s.epochs) AS seconds_per_epoch, count(*) AS n
-FROM runs r
-JOIN summary s ON s.run = r.run
-WHERE r.state = 'finished' AND s.epochs > 0 AND s.seconds IS NOT NULL
-GROUP BY r.dataset, r.model, r.scheme
-ORDER BY r.dataset, r.model, r.scheme
+-- Average seconds an epoch of finished runs by dataset (with its options, JSON text), architecture and scheme, of dataset and
+-- architecture (scheme NULL), of the dataset, and of all: for estimates before launching. What is not known of a run is told by the next of these.
+SELECT dataset, model, scheme, seconds_per_epoch, n
+FROM paces
+WHERE n > 0
+ORDER BY dataset, model, scheme

@@ -3,37 +3,31 @@
 -- dataset, architecture and scheme, else of fewer of these (NULL: none has finished yet). `plan`: the table that gives the
 -- sweep (NULL: an older Bitfront launched it).
 -- $sweep text=: only this one
+-- $limit integer=500 0..1000000: at most so many
 WITH cells AS (
     SELECT sweep, run FROM sweep_cells WHERE $sweep = '' OR sweep = $sweep
     UNION ALL
     SELECT sweep, run FROM runs
     WHERE sweep IS NOT NULL AND ($sweep = '' OR sweep = $sweep) AND sweep NOT IN (SELECT sweep FROM sweeps)
 ),
-history AS (
-    SELECT r.dataset, r.model, r.scheme, sum(epoch(a.ended_at - a.started_at)) AS seconds, sum(a.epochs) AS epochs
-    FROM runs r
-    JOIN attempts a ON a.run = r.run AND a.attempt = r.attempt
-    WHERE r.state = 'finished' AND a.epochs > 0 AND a.ended_at >= a.started_at
-    GROUP BY r.dataset, r.model, r.scheme
-),
-places AS (SELECT dataset, model, sum(seconds) / sum(epochs) AS pace FROM history GROUP BY dataset, model),
-datasets AS (SELECT dataset, sum(seconds) / sum(epochs) AS pace FROM history GROUP BY dataset),
-everywhere AS (SELECT sum(seconds) / sum(epochs) AS pace FROM history),
+known AS MATERIALIZED (SELECT * FROM paces),
 states AS (
     SELECT
         c.sweep, r.run, r.state, r.submitted_at, r.ended_at,
         CASE
             WHEN r.state IN ('queued', 'running', 'cancelling')
             THEN greatest(coalesce(a.total_epochs, r.total_epochs) - coalesce(a.epoch, 0), 0)
-                * coalesce(h.seconds / h.epochs, p.pace, d.pace, e.pace)
+                * coalesce(h.seconds_per_epoch, p.seconds_per_epoch, d.seconds_per_epoch, e.seconds_per_epoch)
         END AS seconds_left
     FROM cells c
-    LEFT JOIN runs r ON r.run = c.run
+    LEFT JOIN (
+        SELECT *, CASE WHEN state IN ('queued', 'running', 'cancelling') THEN dataset_of(spec) END AS data FROM runs
+    ) r ON r.run = c.run
     LEFT JOIN attempts a ON a.run = r.run AND a.attempt = r.attempt
-    LEFT JOIN history h ON h.dataset = r.dataset AND h.model = r.model AND h.scheme = r.scheme
-    LEFT JOIN places p ON p.dataset = r.dataset AND p.model = r.model
-    LEFT JOIN datasets d ON d.dataset = r.dataset
-    CROSS JOIN everywhere e
+    LEFT JOIN known h ON h.dataset = r.data AND h.model = r.model AND h.scheme = r.scheme
+    LEFT JOIN known p ON p.dataset = r.data AND p.model = r.model AND p.scheme IS NULL
+    LEFT JOIN known d ON d.dataset = r.data AND d.model IS NULL
+    LEFT JOIN known e ON e.dataset IS NULL
 )
 SELECT
     t.sweep,
@@ -55,3 +49,4 @@ LEFT JOIN sweeps s ON s.sweep = t.sweep
 LEFT JOIN sweep_hours h ON h.sweep = t.sweep
 GROUP BY t.sweep
 ORDER BY first_submitted DESC, t.sweep
+LIMIT $limit

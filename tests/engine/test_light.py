@@ -11,6 +11,7 @@ LIGHT = [
     "engine.catalogue",
     "engine.costs",
     "engine.datasets",
+    "engine.datasets.known_inputs",
     "engine.errors",
     "engine.events",
     "engine.formats",

@@ -291,7 +291,14 @@ def failed(run: str, reason: str = "the loss is no longer a finite number") -> l
 
 def heartbeat(worker: str, at: float, run: str | None = None, attempt: int | None = None) -> Envelope:
     body = WorkerHeartbeat(
-        worker=worker, host="here", pid=7, device_class="cpu", device="cpu", current_run=run, current_attempt=attempt
+        worker=worker,
+        host="here",
+        pid=7,
+        device_class="cpu",
+        device="cpu",
+        current_run=run,
+        current_attempt=attempt,
+        memory=250_000_000,
     )
     return event("", 0, 0, body, at)
 

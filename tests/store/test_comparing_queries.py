@@ -44,6 +44,27 @@ def test_a_result_is_found_by_everything_said_of_it(connection: duckdb.DuckDBPyC
     assert ask(connection, "results")[0]["about"] == "r0 best karate gcn int8 night paper odd"
 
 
+def test_a_result_names_every_sweep_that_it_stands_for_a_cell_of(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0", sweep="older"), lives.finished("r1", seed=1))
+    before = ask(connection, "revision")
+    apply(connection, [lives.launched("a", [("r0", False)]), lives.launched("b", [("r0", False), (None, False)])])
+    assert ask(connection, "revision") != before
+    found = {row["run"]: (row["sweep"], sorted(row["sweeps"])) for row in ask(connection, "results")}
+    assert found == {"r0": ("older", ["a", "b", "older"]), "r1": (None, [])}
+
+
+def test_what_a_search_only_fine_tuned_is_left_out_unless_asked_for(connection: duckdb.DuckDBPyConnection) -> None:
+    stages = ("reference", "baseline", "few", "measure", "final", "confirm")
+    apply(connection, *(lives.finished(f"s-{number}", seed=number) for number in range(6)), lives.finished("r", seed=9))
+    for number, stage in enumerate(stages):
+        connection.execute(
+            "INSERT INTO trials (search, number, run, stage, batch, scheme, seed) VALUES ('s', ?, ?, ?, 0, 'int8', 0)",
+            [number, f"s-{number}", stage],
+        )
+    assert {row["run"] for row in ask(connection, "results")} == {"s-0", "s-4", "s-5", "r"}
+    assert len(ask(connection, "results", candidates="shown")) == 7
+
+
 def test_what_a_group_shares_has_no_seed(connection: duckdb.DuckDBPyConnection) -> None:
     apply(connection, lives.finished("r0", seed=0), lives.finished("r1", seed=1))
     (row,) = ask(connection, "group_specs")

@@ -253,6 +253,19 @@ def test_a_pair_counts_the_newest_finished_run_of_each_seed(connection: duckdb.D
     assert (found["n"], found["mean_a"], found["difference"]) == (1, 80.0, 1.0)
 
 
+def test_what_waits_comes_in_the_order_of_service(connection: duckdb.DuckDBPyConnection) -> None:
+    late, urgent = lives.queued("r1", at=lives.BEGAN + 1), lives.queued("r2", at=lives.BEGAN + 2, priority=0)
+    apply(connection, [lives.queued("r0"), late, urgent, lives.queued("r3"), lives.started("r3")])
+    found = ask(connection, "waiting", limit=2)
+    assert [(row["place"], row["run"], row["total"]) for row in found] == [(1, "r2", 3), (2, "r0", 3)]
+
+
+def test_every_table_says_how_many_rows_it_holds(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0"), lives.finished("r1"))
+    found = {row["name"]: row["rows"] for row in ask(connection, "storage")}
+    assert (found["runs"], found["epochs"], found["views"]) == (2, 6, 0)
+
+
 def test_sweeps_count_their_runs_by_state(connection: duckdb.DuckDBPyConnection) -> None:
     apply(connection, lives.finished("r0", sweep="a"), [lives.queued("r1", sweep="a"), lives.queued("r2", sweep="b")])
     apply(connection, [lives.started("r2"), lives.event("r1", 0, 0, CancelRequested())])
@@ -266,6 +279,21 @@ def test_epochs_can_be_read_from_where_one_was(connection: duckdb.DuckDBPyConnec
     apply(connection, lives.finished("r0"), lives.finished("r1"))
     got = [(row["run"], row["epoch"]) for row in ask(connection, "epochs", runs=["r1", "r0"], after=1)]
     assert got == [("r0", 2), ("r0", 3), ("r1", 2), ("r1", 3)]
+
+
+def test_of_each_run_epochs_can_be_read_from_where_it_was(connection: duckdb.DuckDBPyConnection) -> None:
+    apply(connection, lives.finished("r0"), lives.finished("r1"), lives.finished("r2"))
+    since = ["r0:2", "r1:3", "no pair", "r2:x"]
+    got = [(row["run"], row["epoch"]) for row in ask(connection, "epochs", runs=["r0", "r1", "r2"], since=since)]
+    assert got == [("r0", 3), ("r2", 1), ("r2", 2), ("r2", 3)]
+
+
+def test_a_run_has_the_memory_of_the_worker_that_trains_it_now(connection: duckdb.DuckDBPyConnection) -> None:
+    now = time.time()
+    apply(connection, [lives.queued("r0"), lives.started("r0"), lives.heartbeat("w1", now - 9, "r0", 1)])
+    assert [row["worker_memory"] for row in ask(connection, "runs")] == [250_000_000]
+    apply(connection, [lives.heartbeat("w1", now)])
+    assert [row["worker_memory"] for row in ask(connection, "runs")] == [None]
 
 
 def test_formats_come_by_site_and_decisions_once(connection: duckdb.DuckDBPyConnection) -> None:
@@ -331,9 +359,27 @@ def test_facets_and_history_sum_up_what_is_there(connection: duckdb.DuckDBPyConn
     apply(connection, lives.finished("r0"), lives.finished("r1", seed=1), [lives.queued("r2", scheme="fp32")])
     facets = {(row["kind"], row["value"]): row["n"] for row in ask(connection, "facets")}
     assert facets == {("dataset", "karate"): 3, ("model", "gcn"): 3, ("scheme", "int8"): 2, ("scheme", "fp32"): 1}
+    karate = json.dumps(lives.spec()["dataset"], sort_keys=True, separators=(",", ":"))
+    pace = {"seconds_per_epoch": pytest.approx(8 / 3), "n": 2}
     assert ask(connection, "history") == [
-        {"dataset": "karate", "model": "gcn", "scheme": "int8", "seconds_per_epoch": 0.5, "n": 2}
+        {"dataset": karate, "model": "gcn", "scheme": "int8", **pace},
+        {"dataset": karate, "model": "gcn", "scheme": None, **pace},
+        {"dataset": karate, "model": None, "scheme": None, **pace},
+        {"dataset": None, "model": None, "scheme": None, **pace},
     ]
+
+
+def test_a_dataset_of_other_options_has_a_pace_of_its_own(connection: duckdb.DuckDBPyConnection) -> None:
+    small, large = "sbm(nodes=1000)", "sbm(nodes=1000000)"
+    apply(connection, lives.finished("r0", dataset=small))
+    life = lives.finished("r1", dataset=large)
+    apply(connection, [*life[:-1], life[-1].model_copy(update={"at": life[-1].at + 1000})])
+    apply(connection, [lives.queued("r2", dataset=small, sweep="small", training={"epochs": 3})])
+    apply(connection, [lives.queued("r3", dataset=large, sweep="large", training={"epochs": 3})])
+    paces = {json.loads(row["dataset"])["nodes"]: row["n"] for row in ask(connection, "history") if row["scheme"]}
+    assert paces == {1000: 1, 1_000_000: 1}
+    left = {row["sweep"]: row["seconds_left"] for row in ask(connection, "sweeps")}
+    assert left == {"small": pytest.approx(8), "large": pytest.approx(1008)}
 
 
 def test_every_query_says_what_it_gives_and_what_its_parameters_do(connection: duckdb.DuckDBPyConnection) -> None:

@@ -10,6 +10,7 @@ import pytest
 import structlog
 
 from engine.errors import InputError
+from engine.events import Envelope, SearchQueued
 from engine.settings import Settings
 from store.backup import backup, backup_open, restore
 from store.database import DatabaseError, open_for_reading, open_for_writing
@@ -18,6 +19,8 @@ from store.outbox import ingest_outbox
 from store.reader import open_read_only
 from store.rebuild import rebuild
 from store.records import RecordError, read_record, write_due_records
+from store.saved_views import NewView, add_view, read_kept
+from store.sweep_records import write_due_sweeps
 from tests.store import lives
 from tests.store.tables import ask, rows, snapshot
 
@@ -143,17 +146,24 @@ def test_a_backup_of_an_open_database_is_whole(
 def test_restoring_brings_the_backup_and_its_records_back(
     settings: Settings, connection: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    apply_batch(connection, lives.received(lives.finished("r0")))
+    search = Envelope(run="s1", at=lives.BEGAN, body=SearchQueued(name="mine", dataset="karate", model="gcn", file={}))
+    apply_batch(connection, lives.received([*lives.finished("r0"), lives.launched("a", [("r0", False)]), search]))
+    write_due_sweeps(connection, settings.sweep_records)
+    view = add_view(connection, settings.saved_views, NewView(title="Front", page="compare"))
+    connection.execute("UPDATE sweeps SET recorded = false")  # as restored: its file may not be there
     want = snapshot(connection)
     connection.close()
     copy = backup(settings, tmp_path / "copy.duckdb")
+    (settings.saved_views / f"{view}.json").unlink()
     changed = open_for_writing(settings.database)
     apply_batch(changed, lives.received(lives.finished("r1"), first=50))
     changed.close()
     kept = restore(settings, copy)
     again = open_for_writing(settings.database)
     assert snapshot(again) == want
-    assert rows(again, "records_due") == [{"run": "r0"}]
+    assert sorted(row["run"] for row in rows(again, "records_due")) == ["r0", "s1"]
+    assert write_due_sweeps(again, settings.sweep_records) == 1
+    assert [row["view"] for row in read_kept(settings.saved_views)[0]] == [view]
     again.close()
     assert kept.exists()
 

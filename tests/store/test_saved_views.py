@@ -29,6 +29,9 @@ def test_a_view_is_kept_changed_and_forgotten(connection: duckdb.DuckDBPyConnect
     edit_view(connection, folder, first, ViewEdit(note=None))
     found = {row["view"]: (row["title"], row["note"]) for row in ask(connection, "views")}
     assert found == {first: ("Front", None), second: ("Runs", "later")}
+    assert [row["view"] for row in ask(connection, "views", text="front")] == [first]
+    assert [row["view"] for row in ask(connection, "views", text="later")] == [second]
+    assert [row["view"] for row in ask(connection, "views", limit=1)] == [second]
     delete_view(connection, folder, first)
     assert [row["view"] for row in ask(connection, "views")] == [second]
     assert [path.name for path in folder.iterdir()] == [f"{second}.json"]
@@ -82,7 +85,7 @@ def test_views_go_through_the_store(shared_service: Service) -> None:
     ("given", "message"),
     [
         ({"title": " ", "page": "compare"}, "title: String should have at least 1 character"),
-        ({"title": "x", "page": "secrets"}, "page: Input should be 'compare', 'runs' or 'launch'"),
+        ({"title": "x", "page": "secrets"}, "page: Input should be 'compare', 'runs', 'launch', 'sweeps' or 'search'"),
         (
             {"title": "x", "page": "compare", "query": "a b"},
             "query: String should match pattern '^[!-~]*$'",

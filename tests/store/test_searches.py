@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import duckdb
 import pytest
+import structlog
 
 from engine.events import (
     ArtifactSaved,
@@ -17,8 +19,13 @@ from engine.events import (
     SearchQueued,
     TrialsAsked,
 )
+from engine.settings import Settings
+from store.database import open_for_writing
 from store.ingest import Applied, apply_batch
 from store.queries import get_query
+from store.rebuild import rebuild
+from store.records import write_due_records
+from store.search_records import make_all_due, write_due_searches
 from tests.store import lives
 from tests.store.tables import rows
 
@@ -97,3 +104,39 @@ def test_a_searchs_id_is_fit_for_its_runs(connection: duckdb.DuckDBPyConnection)
     assert apply_batch(connection, lives.received(events)) == Applied(dead=1)
     [letter] = rows(connection, "dead_letters")
     assert letter["reason"] == "the search id '../s' is not allowed: 1 to 64 letters, digits, - and _"
+
+
+def test_a_rebuilt_database_knows_what_a_search_asked_for_and_found(
+    settings: Settings, connection: duckdb.DuckDBPyConnection
+) -> None:
+    asked = TrialsAsked(rows=[trial(0, "reference"), trial(1, point=[0, 2], cost=3.5, predicted=80.25)])
+    apply_batch(connection, lives.received([said(QUEUED), said(asked)]))
+    assert write_due_records(connection, settings.records) == 0, "a search is no run"
+    assert write_due_searches(connection, settings.search_records) == 1
+    assert write_due_searches(connection, settings.search_records) == 0, "it is on disk"
+    make_all_due(connection, settings.search_records)
+    assert rows(connection, "records_due") == []
+    apply_batch(connection, lives.received([said(SearchEnded(result={"scheme": "int8"}), lives.BEGAN + 9)], first=50))
+    assert write_due_searches(connection, settings.search_records) == 1, "its end is due"
+    before = {table: rows(connection, table) for table in ("searches", "trials")}
+    (path,) = settings.search_records.iterdir()
+    path.rename(path.with_name("moved"))
+    make_all_due(connection, settings.search_records)
+    assert write_due_searches(connection, settings.search_records) == 1, "its file is missing"
+    connection.close()
+    (kept,) = settings.search_records.glob("*.json")
+    broken, copy, odd = (settings.search_records / f"{name}.json" for name in ("broken", "copy", "odd"))
+    broken.write_text('{"record": 2}')
+    copy.write_text(kept.read_text())
+    odd.write_text(json.dumps({**json.loads(kept.read_text()), "search": "odd", "mood": "good"}))
+    with structlog.testing.capture_logs() as logs:
+        rebuild(settings)
+    anew = open_for_writing(settings.database)
+    assert {table: rows(anew, table) for table in before} == before
+    assert before["searches"][0]["state"] == "finished"
+    anew.close()
+    first, second, third = (entry["event"] for entry in logs)
+    assert first == f"the record {broken} has a version that this Bitfront does not read: it reads 1"
+    assert second == f"the record {copy} is of the search s1: a copy under another name counts not"
+    assert third.startswith(f"the record {odd} cannot be taken up: ")
+    assert "mood" in third

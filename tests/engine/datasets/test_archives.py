@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.request
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.datasets.archives import SOURCE, caveat, whereabouts
+from engine.datasets.archives import SOURCE, _extract, caveat, whereabouts
 from engine.datasets.progress import reporting
 from engine.errors import RunError
 from engine.graph import load_graph
@@ -244,3 +245,25 @@ def test_a_mirror_by_its_address_is_fetched_with_progress(fresh: Settings, mirro
     assert ("fetching tu_proteins.tar.xz", size, size) in heard
     direct = load_graph(dataset("proteins"), fresh.model_copy(update={"data": fresh.data_root / "other"}))
     assert graph.provenance == direct.provenance
+
+
+@pytest.mark.parametrize("has_filter", [True, False])
+def test_nothing_is_unpacked_outside_of_the_data_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_filter: bool
+) -> None:
+    if not has_filter:  # Python before 3.11.4
+        monkeypatch.delattr("tarfile.data_filter", raising=False)
+    root, data = tmp_path / "root", tmp_path / "graph.txt"
+    root.mkdir()
+    data.write_text("0 1")
+    for name, allowed in (("planetoid/graph.txt", True), ("../beside.txt", False)):
+        with tarfile.open(tmp_path / "archive.tar", "w") as tar:
+            tar.add(data, name)
+        with tarfile.open(tmp_path / "archive.tar") as tar:
+            if allowed:
+                _extract(tar, root)
+            else:
+                with pytest.raises(tarfile.TarError):
+                    _extract(tar, root)
+    assert (root / "planetoid" / "graph.txt").read_text() == "0 1"
+    assert not (tmp_path / "beside.txt").exists()

@@ -104,6 +104,8 @@ def test_each_figure_by_hand():
         "average_bits_mixq": 8,
         "feature_memory": 30 + 20,
         "feature_saving": 4,
+        "node_memory": 30 + 20 + 20 + 15,
+        "node_saving": 4,
         "weight_memory": 24 + 12,
         "weight_saving": 4,
         "feature_share": 100 * 50 / 86,

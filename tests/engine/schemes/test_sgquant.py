@@ -74,6 +74,19 @@ def test_a_components_table_names_every_entry():
     assert bits(parse_scheme("emb[4 -> 8]+cwq(emb=6)+msg[3]"), "input", 1) == [6]
 
 
+def test_features_after_the_weight_may_have_a_table_of_their_own():
+    scheme = parse_scheme("emb[1 -> 4](per=row)+feat[6 -> 2,3,4,8](per=tensor)")
+    assert [bits(scheme, site, layer) for site in ("input", "feature") for layer in (0, 1)] == [
+        [1, 1, 1, 1], [4, 4, 4, 4], [6, 6, 6, 6], [2, 3, 4, 8],
+    ]  # fmt: skip
+    assert {(rule.site, rule.quantization.granularity) for rule in scheme.rules} == {
+        ("input", "row"), ("feature", "tensor"),
+    }  # fmt: skip
+    assert "feature" in scheme.required
+    assert bits(parse_scheme("emb[4]"), "feature", 0) == [4]
+    assert bits(parse_scheme("cwq(emb=2,feat=5)"), "feature", 0) == [5]
+
+
 def test_a_table_says_what_has_a_range_in_each_layer():
     scheme = parse_scheme("emb[4 -> 8](per=row-tensor)")
     found = {(rule.layer, rule.quantization.granularity) for rule in scheme.rules}
@@ -109,8 +122,8 @@ def test_another_scheme_after_it_sets_the_other_sites():
         ("lwq[8,17]", "the scheme 'lwq[8,17]': bits go from 1 to 16, not 17"),
         ("lwq[8,0]", "the scheme 'lwq[8,0]': bits go from 1 to 16, not 0"),
         ("cwq(att=0)", "the scheme 'cwq(att=0)': bits go from 1 to 16, not 0"),
-        ("cwq", "the scheme 'cwq' needs bits for att, emb or msg, such as cwq(att=2,emb=8)"),
-        ("cwq(mess=2)", "the scheme 'cwq(mess=2)' has no option 'mess': its options are att, emb, msg, tune"),
+        ("cwq", "the scheme 'cwq' needs bits for att, emb, msg or feat, such as cwq(att=2,emb=8)"),
+        ("cwq(mess=2)", "the scheme 'cwq(mess=2)' has no option 'mess': its options are att, emb, msg, feat, tune"),
         ("cwq[8]", "the scheme 'cwq[8]' takes no list in brackets; write 'cwq'"),
         (
             "taq[8,6,4]",

@@ -57,6 +57,19 @@ def test_a_table_may_be_of_some_sites_only():
     assert found.scheme((0,)) == "emb[4 -> 4 -> 4 -> 4]+att[fp32 -> 4 -> 4 -> fp32]:input,attention"
 
 
+def test_features_after_the_weight_may_be_a_component_of_a_space():
+    file = read_search({
+        **ROW,
+        "spec": {"dataset": "cora", "model": "gcn"},
+        "space": {"granularity": "lwq+cwq", "bits": [1, 4], "per": ["row", "tensor"], "components": ["emb", "feat"]},
+    })  # fmt: skip
+    found = space_of(file)
+    assert found.template == (
+        "emb[{emb1} -> {emb2}](per={per1}-{per2})+feat[{feat1} -> {feat2}](per={feat_per1}-{feat_per2})"
+    )
+    assert found.size == 2**8
+
+
 @pytest.mark.parametrize(
     ("table", "message"),
     [
@@ -77,6 +90,10 @@ def test_a_table_may_be_of_some_sites_only():
         (
             {"scheme": "sgquant(bits={b})", "choices": {"b": [1], "c": [2]}},
             "there are choices for 'c', but the space 'sgquant(bits={b})' has no such gap",
+        ),
+        (
+            {"granularity": "lwq", "bits": [1], "components": ["emb", "feet"]},
+            "unknown component 'feet': did you mean feat? Allowed: att, emb, msg, feat",
         ),
         (
             {"scheme": "sgquant(bits={b})", "choices": {"b": [1, 1]}},
@@ -130,6 +147,19 @@ def test_costs_that_are_sums_are_added_up_and_others_are_not():
     assert products.least() is None
     exact = [np.prod([int(bits) for bits in SPACE.scheme(tuple(map(int, p)))[4:-1].split(",")]) for p in points]
     assert np.allclose(products.of_many(points), exact)
+
+
+@pytest.mark.parametrize("context", [0, 2, 5])
+def test_costs_may_be_sums_given_one_choice_wherever_it_stands(context: int):
+    def price(text: str) -> float:
+        bits = [int(word) for word in text[4:-1].split(",")]
+        return 7.0 + bits[context] * sum(place * each for place, each in enumerate(bits, 1))
+
+    costs = Costs(SPACE, price)
+    assert costs.are_sums
+    points = SPACE.draw(np.random.default_rng(2), 50)
+    assert np.allclose(costs.of_many(points), [price(SPACE.scheme(tuple(map(int, point)))) for point in points])
+    assert costs.least() == price("lwq[1,1,1,1,1,1]")
 
 
 def test_what_meets_the_goal_comes_first_and_then_what_is_nearest_to_it():
