@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup setup-dev up down test lint bench chaos
+.PHONY: setup setup-dev up down test lint bench chaos gallery
 
 setup: $(VENV)/.installed
 
@@ -46,3 +46,7 @@ bench: setup
 # The tests that kill, restart and starve the parts of a running Bitfront; long, with the table of victims.
 chaos: setup-dev
 	@BITFRONT_CHAOS=long exec $(BIN)/python -m pytest -m chaos -s $(ARGS)
+
+# The README's pictures, of real runs in a home of their own (minutes; needs Chromium).
+gallery: setup-dev
+	@exec $(BIN)/python -m tests.browser.gallery

@@ -40,7 +40,9 @@ def why_not() -> str | None:
     return None if may_change() else WHY[connection.settings().auth]
 
 
-def launch(specs: Sequence[RunSpec], *, priority: int, sweep: str | None, parent: str | None = None) -> list[str]:
+def launch(
+    specs: Sequence[RunSpec], *, priority: int = 5, sweep: str | None = None, parent: str | None = None
+) -> list[str]:
     """Launch all the runs or none; gives their ids. Raises NotAllowed, and what ``tasks.submit.submit`` raises."""
     _check()
     return submit.submit(connection.settings(), specs, priority=priority, sweep=sweep, parent=parent)

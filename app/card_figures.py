@@ -30,6 +30,8 @@ FIRST = (
     "average_bits_mixq",
     "feature_memory",
     "feature_saving",
+    "node_memory",
+    "node_saving",
     "weight_memory",
     "weight_saving",
     "bit_operations",

@@ -8,6 +8,9 @@ import streamlit as st
 
 from app.phrases import literal
 
+MIRROR_LOST = "The mirror of datasets cannot be read."
+"""Said to those who may only look, who are not told where it lies."""
+
 
 def show_caveats(caveats: Iterable[str | None]) -> None:
     """Each caveat once, in small print."""

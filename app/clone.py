@@ -6,14 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.describe import changed, class_defaults, standard_of
+from app.launching.filling import EXAMPLES, as_text
+from app.launching.plan import seeds_text
 from engine.datasets import DATASETS
-from engine.grammar import print_value
-from engine.schemes import RECIPES
 
 PARENT = "parent"
 """The parameter of Launch that names the run that is cloned."""
-
-EXAMPLES = frozenset(example for recipe in RECIPES.values() for example in recipe.examples)
 
 
 def clone_parameters(spec: Mapping[str, Any], seeds: Sequence[int], parent: str) -> dict[str, str]:
@@ -27,9 +25,8 @@ def clone_parameters(spec: Mapping[str, Any], seeds: Sequence[int], parent: str)
         "dataset": spec["dataset"]["name"],
         **({"task": task["name"]} if task.get("name") else {}),
         "model": spec["model"]["name"],
-        # The form lists the catalogue's examples; another scheme stands in the field for one's own.
         "schemes" if spec["scheme"] in EXAMPLES else "own": spec["scheme"],
-        "seeds": ", ".join(map(str, seeds)) + ("," if len(seeds) == 1 else ""),
+        "seeds": ", ".join(map(str, seeds)) + "," if len(seeds) == 1 else seeds_text(seeds),
         PARENT: parent,
     }
     if "own" in found:
@@ -37,14 +34,10 @@ def clone_parameters(spec: Mapping[str, Any], seeds: Sequence[int], parent: str)
     entry = DATASETS.get(spec["dataset"]["name"])
     defaults = {"dataset": class_defaults(entry.spec) if entry else {}, **usual}
     for part in ("dataset", "task", "model", "training"):
+        prefix = f"{part}.{spec[part]['name']}" if part in ("dataset", "model") else part
         for name, value in changed(spec.get(part) or {}, defaults.get(part) or {}).items():
             if name != "fold" and value is not None:
-                found[f"{part}.{name}"] = _said(value)
+                found[f"{prefix}.{name}"] = as_text(value)
     if spec.get("device", "auto") != "auto":
         found["device"] = spec["device"]
     return found
-
-
-def _said(value: Any) -> str:
-    """As the form's fields write it into a link."""
-    return str(value).lower() if isinstance(value, bool) else value if isinstance(value, str) else print_value(value)

@@ -77,6 +77,14 @@ def show_filters(options: dict[str, list[str]], buttons: DeltaGenerator) -> Said
             for label, name in (("Submitted from", "since"), ("to", "until")):
                 day = st.date_input(label, value=None, key=name, bind="query-params", format="YYYY-MM-DD")
                 said[name] = [day.isoformat()] if day else []
+        shown = st.toggle(
+            "Candidates of searches",
+            key="candidates",
+            bind="query-params",
+            help="Runs that a search fine-tuned for a few epochs to measure a scheme. Its finalists and its winner, "
+            "trained in full, are here in any case.",
+        )
+        said["candidates"] = [str(shown).lower()]
         st.caption("A filter chooses groups that have a run that fits; it never changes which seeds a mean counts.")
     hidden = [name for name in ("scheme", "objective", "tag", "from", "status", "since", "until") if said.get(name)]
     if hidden:

@@ -32,8 +32,12 @@ def show_table(compared: Compared, on_pick: Pick) -> None:
         on_pick(shown, [shown[place] for place in places if place < len(shown)])
 
     fields = [name for name in view.by if "." in name]
+    table = group_table(rows, *fields)
+    if percent_alone(compared):  # what would be printed as -0.00
+        differences = table["Difference"].astype(float)
+        table["Difference"] = differences.mask(differences.abs() < 0.005, 0.0)
     st.dataframe(
-        group_table(rows, *fields),
+        table,
         key=key,
         hide_index=True,
         placeholder="",
@@ -48,13 +52,18 @@ def show_table(compared: Compared, on_pick: Pick) -> None:
         st.caption(f"The first {len(rows)} of {len(groups)} groups; the download has all of them.")
 
 
+def percent_alone(compared: Compared) -> bool:
+    """Whether all metrics are in percent, and have two digits."""
+    return all(row["unit"] == "%" for row in compared.groups if row["metric"])
+
+
 def column_config(compared: Compared) -> dict[str, Any]:
     """Titles, units and definitions of the columns of ``app.group_table``."""
     view, axes = compared.view, compared.view.axes
     metrics = list(dict.fromkeys((row["metric"], row["unit"]) for row in compared.groups if row["metric"]))
     metric, unit = metrics[0] if len(metrics) == 1 else ("metric", "")
     unit = f" ({unit})" if unit else ""
-    percent = all(each == "%" for _, each in metrics)
+    percent = percent_alone(compared)
     digits, signed = ("%.2f", "%+.2f") if percent else ("%.4g", "%+.4g")
     held = f"{axes.scope}, {axes.coverage}"
     number = st.column_config.NumberColumn

@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from app.connection import settings, show_outage
+from app.guide import show_guide
 from app.phrases import literal
 from app.visitor import show_door
 from engine import recipe_files
@@ -70,11 +71,19 @@ page = st.navigation(
             icon=":material/bookmarks:",
             help="Saved views of the pages with their notes, and reports made of them.",
         ),
+        st.Page(
+            "views/system.py",
+            title="System",
+            icon=":material/dns:",
+            help="Health, workers, queue, storage, versions, and the data on this machine.",
+        ),
     ],
     position="hidden" if st.context.is_embedded else "top",  # in another page charts stand alone
 )
 
 try:
+    if not st.context.is_embedded:
+        show_guide(page.title)
     page.run()
 except StoreUnavailable as error:
     show_outage(error)

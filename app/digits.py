@@ -9,8 +9,8 @@ def digits(unit: str | None) -> int:
 
 
 def number(value: float, unit: str | None, sign: str = "") -> str:
-    """The metric's number alone; ``sign`` as in a format ("+")."""
-    return f"{value:{sign}.{digits(unit)}f}"
+    """The metric's number alone; ``sign`` as in a format ("+"). What rounds to nothing has no minus."""
+    return f"{value:{sign}z.{digits(unit)}f}"
 
 
 def bytes_text(value: float) -> str:

@@ -6,13 +6,17 @@ The picture is drawn by the browser's own plotly, so the server needs no browser
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from app.charts.paper import WIDTHS, image_options, paper_figure
 from app.plotly_component import PlotlyComponent
+
+Figure: TypeAlias = go.Figure | dict[str, Any]
+"""As an object, or as plotly's plain data."""
 
 HTML = '<div class="figure-export"></div>'
 CSS = """
@@ -27,7 +31,7 @@ BUTTONS = PlotlyComponent("bitfront_figure_export", html=HTML, css=CSS, script="
 FORMATS = {"svg": "Save as SVG", "png": "Save as PNG"}
 
 
-def show_figure_export(figures: dict[str, go.Figure], *, synthetic: bool) -> None:
+def show_figure_export(figures: Mapping[str, Figure], *, synthetic: bool) -> None:
     """A button that opens the choice of a chart and its size. Data that is generated says so in the file's name."""
     if not figures:
         return
@@ -39,7 +43,7 @@ def show_figure_export(figures: dict[str, go.Figure], *, synthetic: bool) -> Non
             "Width", list(WIDTHS), default=next(iter(WIDTHS)), required=True, key="paper-width"
         )
         points = st.number_input("Text (points)", 5.0, 14.0, 8.0, 0.5, key="paper-points")
-        figure = paper_figure(figures[str(chart)], inches=WIDTHS[str(width)], points=points)
+        figure = paper_figure(go.Figure(figures[str(chart)]), inches=WIDTHS[str(width)], points=points)
         name = file_name(str(chart), synthetic=synthetic)
         _buttons(figure, name)
         st.caption(

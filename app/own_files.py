@@ -14,14 +14,17 @@ from engine.datasets import Dataset
 from engine.errors import BitfrontError, InputError
 from store.client import StoreUnavailable
 
-PICKED = "dataset.upload"
-LABELS = "dataset.labels"
 FORMS = {
     "file": "**nodes.csv** (columns id, y, features, optionally split) and **edges.csv** (columns source, target), "
     "or one **.npz** with x, edge_index, y and optionally train_mask, val_mask, test_mask.",
     "folder": "For each graph **NAME.npz** (x, edge_index, y), or **NAME.nodes.csv** and **NAME.edges.csv**; "
     "and **graphs.csv** with the columns graph, y and optionally split.",
 }
+
+
+def _key(entry: Dataset, option: str) -> str:
+    """What an option is called in the link (app.forms.field_key)."""
+    return f"dataset.{entry.name}.{option}"
 
 
 def named(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -43,11 +46,12 @@ def choose_own_files(entry: Dataset, take_task: Callable[[str], None]) -> dict[s
     else:
         _choose_files(entry, take_task)
     found = _kept(entry.name)
+    key = _key(entry, "upload")
     # Bound by hand: Streamlit would write the option's text into the link, where the id belongs.
-    asked = st.session_state.setdefault(PICKED, st.query_params.get(PICKED))
+    asked = st.session_state.setdefault(key, st.query_params.get(key))
     if asked and asked not in found:
         st.warning(f"The upload {literal(asked)} is not here: upload its files again.", icon=":material/search_off:")
-        st.session_state[PICKED] = None
+        st.session_state[key] = None
     if not found:
         st.caption("No files are uploaded yet.")
         return {}
@@ -56,14 +60,14 @@ def choose_own_files(entry: Dataset, take_task: Callable[[str], None]) -> dict[s
         list(found),
         index=None,
         format_func=lambda upload: _label(found[upload]),
-        key=PICKED,
+        key=key,
         placeholder="Pick uploaded files",
-        on_change=lambda: take_task(entry.task_for(found.get(st.session_state[PICKED]) or {})),
+        on_change=lambda: take_task(entry.task_for(found.get(st.session_state[key]) or {})),
     )
     if not picked:
-        st.query_params.pop(PICKED, None)
+        st.query_params.pop(key, None)
         return {}
-    st.query_params[PICKED] = picked
+    st.query_params[key] = picked
     return {"upload": picked, "labels": found[picked]["labels"]}
 
 
@@ -79,15 +83,15 @@ def _choose_files(entry: Dataset, take_task: Callable[[str], None]) -> None:
             get_args(field.annotation),
             default=field.default,
             required=True,
-            key=LABELS,
+            key=_key(entry, "labels"),
             help=field.description,
         )
         name = right.text_input("Called", value="my graph" if entry.name == "file" else "my graphs", max_chars=120)
         wanted = f"Upload {count(len(given), 'file')}" if given else "Upload"
-        if st.button(wanted, icon=":material/upload:", key="upload", disabled=not given):
+        if st.button(wanted, icon=":material/upload:", key=f"upload.{entry.name}", disabled=not given):
             kept = _upload({file.name: file.getvalue() for file in given}, entry.name, name, str(labels))
             if kept:
-                st.session_state[PICKED] = kept["id"]
+                st.session_state[_key(entry, "upload")] = kept["id"]
                 take_task(entry.task_for(kept))
         _say()
 

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 import streamlit as st
 
+from app import acts
 from app.connection import settings
 from app.phrases import count, literal
 from app.schedules import Replayed, replay_run, suggest, with_scheme
@@ -17,7 +18,6 @@ from engine.controllers import CONTROLLERS
 from engine.controllers.replay import Replay, parameters, with_parameter
 from engine.errors import BitfrontError, InputError
 from engine.spec import RunSpec
-from tasks.submit import submit
 
 SCHEME = "replayed"
 """The link's parameter with the one thing that is asked, the scheme's text."""
@@ -47,13 +47,15 @@ def show_replay(row: Mapping[str, Any], epochs: pa.Table) -> Replayed | None:
             st.error(literal(error), icon=":material/error:")
             return None
         _answer(found, drawn)
+        if not acts.may_change():
+            return drawn
         st.button(
             "Launch the real run",
             type="primary",
             icon=":material/play_arrow:",
             key="replay-launch",
             on_click=_launch,
-            args=(spec, text),
+            args=(spec, text, row["run"]),
             help=f"{drawn.scheme} with the same settings and seed {spec.seed}.",
         )
         _outcome(drawn.scheme, text)
@@ -189,10 +191,10 @@ def _course(found: Replay, drawn: Replayed) -> str:
     return f"{course}; {bits:.3g} bits in the mean over {count(drawn.last, 'epoch')}."
 
 
-def _launch(spec: RunSpec, text: str) -> None:
+def _launch(spec: RunSpec, text: str, parent: str) -> None:
     try:
         real = with_scheme(spec, text)
-        (run,) = submit(settings(), [real])
+        (run,) = acts.launch([real], parent=parent)
     except BitfrontError as error:
         st.session_state["replay-launched"] = {"scheme": text, "fault": str(error)}
     else:

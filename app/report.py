@@ -116,8 +116,14 @@ def _cell(value: object, format: str) -> str:
     if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
         return "<td></td>"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f'<td class="number">{f"{value:,}" if isinstance(value, int) else format % value}</td>'
+        return f'<td class="number">{f"{value:,}" if isinstance(value, int) else _printed(value, format)}</td>'
     return f"<td>{_text(value)}</td>"
+
+
+def _printed(value: float, format: str) -> str:
+    """As C prints, but what rounds to nothing has no minus."""
+    text = format % value
+    return text if value >= 0 or any(digit in text for digit in "123456789") else format % 0.0
 
 
 def _text(value: object) -> str:

@@ -7,8 +7,9 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from app.charts.learning import Curve, learning_chart
+from app.charts.learning import LOG_AXES, Curve, learning_chart, scales
 from app.charts.pareto import pareto_chart
+from app.charts.precision import with_bits, with_switches
 from app.compare_controls import cost_tables
 from app.compare_picked import CURVES, curves_figure, results_side_by_side
 from app.compare_table import column_config
@@ -17,7 +18,7 @@ from app.comparison.frames import Frame
 from app.comparison.results import load_results
 from app.comparison.view import CompareView
 from app.connection import ask, ask_rows, known_specs
-from app.curves import EpochBuffer
+from app.curves import EpochBuffer, read_epochs
 from app.group_table import group_table, shown_columns, sorted_groups
 from app.phrases import sentence_case
 from app.report import Drawn, Listed, Section
@@ -41,7 +42,9 @@ def section_of(row: Mapping[str, Any], link: str) -> Section:
 def _compare(params: Mapping[str, list[str]]) -> Parts:
     view = CompareView.read(params, cost_tables()[0])
     known = known_specs()
-    compared = compare(load_results(ask, known, view.axes.scope, view.axes.coverage), known, view)
+    compared = compare(
+        load_results(ask, known, view.axes.scope, view.axes.coverage, candidates=view.candidates), known, view
+    )
     parts: list[Drawn | Listed] = []
     axes = view.axes
     for facet in compared.facets:
@@ -95,7 +98,7 @@ def _runs(params: Mapping[str, list[str]]) -> Parts:
     rows = ask_rows("runs", runs=chosen, limit=len(chosen)) if chosen else []
     if not rows:
         return [], ["No run is chosen in this view, or none of them is left."]
-    epochs = EpochBuffer().update(rows, lambda asked, after: ask("epochs", runs=asked, after=after))
+    epochs = EpochBuffer().update(rows, read_epochs(ask))
     names = run_names(rows)
     curves = [Curve(row["run"], names[row["run"]], row["scheme"], row["total_epochs"] or 1) for row in rows]
     splits = params.get("splits") or params.get("split") or (["val"] if len(rows) > 1 else ["train", "val", "test"])
@@ -108,12 +111,16 @@ def _runs(params: Mapping[str, list[str]]) -> Parts:
     def drawn(figure: go.Figure, title: str) -> Drawn:
         return Drawn(title, figure, f"{title} by epoch: {about}")
 
+    log = {key for key, name in LOG_AXES.items() if name in params.get("log_axes", [])}
+    loss = learning_chart(epochs, curves, "loss", splits=splits, name="Loss", log=scales("loss", log))
+    beside = learning_chart(
+        epochs, curves, "metric", splits=splits, name=sentence_case(metric), unit=unit or "", log=scales("metric", log)
+    )
+    switches = ask_rows("switches", runs=chosen)
+    with_switches(with_bits(loss, epochs, curves, switches), epochs, curves, switches)
     parts: list[Drawn | Listed] = [
-        drawn(learning_chart(epochs, curves, "loss", splits=splits, name="Loss"), "Loss"),
-        drawn(
-            learning_chart(epochs, curves, "metric", splits=splits, name=sentence_case(metric), unit=unit or ""),
-            sentence_case(metric),
-        ),
+        drawn(loss, "Loss"),
+        drawn(with_switches(beside, epochs, curves, switches), sentence_case(metric)),
     ]
     remarks = [text for row in rows if (text := row["caveat"])]
     return parts, [*remarks, *([GENERATED] if any(row["synthetic"] for row in rows) else [])]

@@ -15,7 +15,7 @@ from app.comparison.differences import spec_differences
 from app.comparison.results import flattened
 from app.connection import ask_frame, ask_rows
 from app.cost_card import show_costs
-from app.launch_plan import LaunchPlan, command_lines
+from app.launching.elsewhere import command_line
 from app.lost_accuracy import show_lost_accuracy
 from app.phrases import duration, literal, megabytes, number
 from app.precision_table import show_precision
@@ -169,10 +169,7 @@ def _spec(row: dict[str, Any]) -> None:
     as_json.code(json.dumps(data, indent=2), language="json")
     try:
         as_toml.code(RunSpec.parse(data).to_toml(), language="toml")
-        plan = LaunchPlan(
-            data["dataset"], data["model"], (data["scheme"],), (data["seed"],), data["training"], data["device"]
-        )
-        as_command.code(command_lines(plan), language="bash", wrap_lines=True)
+        as_command.code(command_line(RunSpec.parse(data), (data["seed"],)), language="bash", wrap_lines=True)
     except InputError as error:
         as_toml.caption(literal(error))
 

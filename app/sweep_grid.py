@@ -102,7 +102,13 @@ def left_text(row: Mapping[str, Any], workers: int) -> str:
         return "time left unknown: nothing has finished yet"
     if not workers:
         return f"about {duration(row['seconds_left'])} of work left, and no worker is alive"
-    return f"about {duration(row['seconds_left'] / workers)} left on {count(workers, 'worker')}"
+    busy = min(workers, row["running"] + row["queued"])
+    return f"about {duration(shared_time(row['seconds_left'], workers, busy))} left on {count(busy, 'worker')}"
+
+
+def shared_time(seconds: float, workers: int, runs: int) -> float:
+    """Seconds of work shared by the workers that are alive, of which each run takes one; with none, all of it."""
+    return seconds / max(min(workers, runs), 1)
 
 
 def budget_text(row: Mapping[str, Any]) -> str:

@@ -84,5 +84,10 @@ def workers(device_class: DeviceClass) -> str:
 
 
 def queue(device_class: DeviceClass) -> str:
-    """Celery's queue of a class; the messages of priority p > 0 lie in the list ``name:p``."""
+    """Celery's queue of a class; its messages lie in a list a priority (``waiting``)."""
     return f"bitfront.{device_class}"
+
+
+def waiting(device_class: DeviceClass, priority: int) -> str:
+    """The list in which kombu keeps the messages of a class and a priority."""
+    return f"{queue(device_class)}:{priority}" if priority else queue(device_class)

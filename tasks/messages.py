@@ -71,7 +71,7 @@ class Messages:
                 pipe.zremrangebyscore(keys.workers(device_class), "-inf", seconds - keys.WORKER_SECONDS)
                 pipe.zcard(keys.workers(device_class))
                 for priority in PRIORITIES:
-                    pipe.lrange(_list(device_class, priority), 0, -1)
+                    pipe.lrange(keys.waiting(device_class, priority), 0, -1)
             answers = iter(pipe.execute())
         room = Room({}, {})
         waiting: list[str] = []
@@ -117,9 +117,3 @@ class Messages:
             return False
         logger.info("sent", task=task, run=run, attempt=attempt, priority=priority, to=device_class)
         return True
-
-
-def _list(device_class: keys.DeviceClass, priority: int) -> str:
-    """The Redis list in which kombu keeps the messages of a priority."""
-    name = keys.queue(device_class)
-    return f"{name}:{priority}" if priority else name

@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from engine.settings import Settings
+from tests.browser.gallery import shots
 from tests.conftest import ROOT
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -86,3 +87,12 @@ def test_the_image_holds_what_the_services_need():
     for part in ("app", "engine", "store", "tasks", ".streamlit", "constraints.txt", "pyproject.toml", "README.md"):
         assert re.search(rf"^COPY .*{re.escape(part)}", dockerfile, re.MULTILINE), part
         assert f"!{part}\n" in ignored, part
+
+
+def test_the_gallery_is_whole_and_small():
+    pictures = sorted((ROOT / "docs" / "gallery").iterdir())
+    assert [path.suffix for path in pictures] == [".webp"] * len(pictures)
+    assert sum(path.stat().st_size for path in pictures) < 1.5e6
+    named = set(re.findall(r"docs/gallery/([\w-]+\.webp)", (ROOT / "README.md").read_text()))
+    assert named == {path.name for path in pictures}
+    assert {f"{shot.name}-{look}.webp" for shot in shots([]) for look in ("light", "dark")} <= named

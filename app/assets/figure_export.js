@@ -3,8 +3,11 @@ export default function (component) {
   const { data, parentElement } = component
   const root = parentElement.querySelector(".figure-export")
   if (!root || !data) return
-  if (!hasPlotly(component)) return
+  const draw = () => root.isConnected && drawButtons(root, data)
+  if (hasPlotly(component, draw)) draw()
+}
 
+function drawButtons(root, data) {
   root.replaceChildren(
     ...data.pictures.map(({ label, options }) => {
       const button = document.createElement("button")

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import html
+import math
 from typing import Any
+
+import plotly.graph_objects as go
 
 GRID = "rgba(128,140,150,0.18)"
 """Grid lines, readable on light and dark."""
 
 CONFIG: dict[str, Any] = {
     "displaylogo": False,
+    "showSendToCloud": False,  # plotly's own button would upload the chart to its makers
     "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d", "zoomIn2d", "zoomOut2d"],
     "toImageButtonOptions": {"format": "svg"},
 }
-"""For ``st.plotly_chart(config=…)``."""
+"""For ``st.plotly_chart(config=…)``, our own components and reports."""
 
 
 def chart_layout(*, height: int, revision: str) -> dict[str, Any]:
@@ -36,6 +40,18 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "automargin": True,
         **more,
     }
+
+
+def traces_of(figure: go.Figure) -> list[Any]:
+    """A figure's traces, of whatever kinds."""
+    traces: Any = figure.data
+    return list(traces)
+
+
+def note_at(value: float, axis_type: str | None) -> float:
+    """Where an annotation at a value of an axis stands: plotly counts decades for it on a logarithmic one, though not
+    for shapes and points."""
+    return math.log10(max(value, 1e-300)) if axis_type == "log" else value
 
 
 def plain(text: object) -> str:

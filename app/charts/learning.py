@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import plotly.graph_objects as go
 import pyarrow as pa
 
-from app.charts.layout import axis, chart_layout, plain
+from app.charts.layout import axis, chart_layout, note_at, plain
 from app.theme import scheme_shades
 
 Quantity = Literal["loss", "metric"]
@@ -18,6 +19,14 @@ SPLITS: Mapping[str, str] = {"train": "Train", "val": "Validation", "test": "Tes
 """The splits by the prefix of their columns, with their names."""
 
 DASHES: Mapping[str, str] = {"train": "dot", "val": "solid", "test": "dash"}
+
+LOG_AXES: Mapping[str, str] = {"loss": "Loss", "metric": "Metric", "epochs": "Epochs"}
+"""Axes that may be logarithmic, by what they show, with their names (which the link has)."""
+
+
+def scales(quantity: Quantity, log: Collection[str]) -> frozenset[str]:
+    """The axes of a quantity's chart that are logarithmic where these of ``LOG_AXES`` are: "x", "y"."""
+    return frozenset(name for name, key in (("x", "epochs"), ("y", quantity)) if key in log)
 
 
 @dataclass(frozen=True)
@@ -41,10 +50,13 @@ def learning_chart(
     name: str = "loss",
     unit: str = "",
     height: int = 320,
+    log: Collection[str] = (),
 ) -> go.Figure:
     """Curves of each run's ``epochs`` rows (epoch, {split}_loss, {split}_metric), by run id.
 
-    ``name`` and ``unit`` title the y axis. The zoom is kept while points arrive.
+    ``name`` and ``unit`` title the y axis; ``log``: the axes, "x" and "y", that are logarithmic. The zoom is kept while
+    points arrive. A curve's ``meta`` names its run, its split, and as run id and column the points that it shows
+    (app/live_points.py sends these alone).
     """
     figure = go.Figure()
     entries: set[str] = set()
@@ -69,14 +81,15 @@ def learning_chart(
                 showlegend=entry not in entries,
                 line={"color": shades[curve.scheme], "width": 2 if split == "val" else 1.5, "dash": DASHES[split]},
                 opacity=1.0 if len(curves) < 6 else 0.75,
-                meta=[plain(curve.label), SPLITS[split]],
+                meta=[plain(curve.label), SPLITS[split], curve.run, f"{split}_{quantity}"],
                 hovertemplate="%{meta[0]} · %{meta[1]}<br>epoch %{x}: %{y:.4g}<extra></extra>",
             )
             entries.add(entry)
+    scale = "log" if "x" in log else "linear"
     if len(curves) == 1 and curves[0].best_epoch and entries:
         figure.add_vline(x=curves[0].best_epoch, line={"width": 1, "dash": "dot", "color": "rgba(128,140,150,0.8)"})
         figure.add_annotation(
-            x=curves[0].best_epoch,
+            x=note_at(curves[0].best_epoch, scale),
             y=1,
             yref="paper",
             text="best validation",
@@ -86,21 +99,28 @@ def learning_chart(
             xshift=-4 if curves[0].best_epoch > curves[0].total_epochs / 2 else 4,
         )
     if len(curves) == 1 and (prepared := _prepared(epochs.get(curves[0].run))):
-        figure.add_vrect(
-            x0=0,
-            x1=prepared,
-            line_width=0,
-            fillcolor="rgba(128,140,150,0.14)",
-            annotation={"text": "prepares", "font": {"size": 11}},
-            annotation_position="bottom left",
+        first = 1 if "x" in log else 0
+        figure.add_vrect(x0=first, x1=prepared, line_width=0, fillcolor="rgba(128,140,150,0.14)")
+        figure.add_annotation(
+            x=note_at(first, scale),
+            y=0,
+            yref="paper",
+            text="prepares",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            font={"size": 11},
         )
     last = max((curve.total_epochs for curve in curves), default=1)
-    revision = f"{quantity}:" + ",".join(sorted(curve.run for curve in curves))
+    revision = f"{quantity}:{''.join(sorted(log))}:" + ",".join(sorted(curve.run for curve in curves))
+    epoch_axis = axis("Epoch", range=[0, max(last, 1)], rangemode="tozero")
+    if "x" in log:
+        epoch_axis = axis("Epoch", type="log", range=[0, math.log10(max(last, 2))])
     figure.update_layout(
         **chart_layout(height=height, revision=revision),
         showlegend=len(entries) <= 16,
-        xaxis=axis("Epoch", range=[0, max(last, 1)], rangemode="tozero"),
-        yaxis=axis(f"{name} ({unit})" if unit else name),
+        xaxis=epoch_axis,
+        yaxis=axis(f"{name} ({unit})" if unit else name, type="log" if "y" in log else "linear"),
     )
     return figure
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 PLACES = (
     *("top right", "top left", "bottom right", "bottom left"),
@@ -13,7 +14,32 @@ PLACES = (
 LETTER, LINE, MARKER = 7.0, 15.0, 7.0
 """Pixels of a letter's width, a line's height, half a marker."""
 
+WIDTH, HEIGHT = 900.0, 340.0
+"""Pixels of the plot that names are placed in."""
+
 Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Label:
+    """A line of text at the left or right end of the plot, that names keep clear of.
+
+    ``height``: of its lower edge, as a share of the plot from below.
+    """
+
+    text: str
+    height: float
+    at_right: bool
+
+    @property
+    def box(self) -> Box:
+        wide = LETTER * (len(self.text) + 1)
+        left = WIDTH - wide if self.at_right else 0.0
+        return left, self.height * HEIGHT, left + wide, self.height * HEIGHT + LINE
+
+    def covers(self, x: Sequence[float], y: Sequence[float]) -> int:
+        """How many of these points' markers it lies over."""
+        return sum(_overlap(self.box, _marker(a * WIDTH, b * HEIGHT)) for a, b in zip(x, y, strict=True))
 
 
 def place_names(
@@ -22,26 +48,30 @@ def place_names(
     names: Sequence[str],
     on_front: Sequence[bool],
     *,
-    width: float = 900.0,
-    height: float = 340.0,
+    label: Label | None = None,
 ) -> list[str | None]:
     """A text position for each point, None where its name finds no room. The front's points choose first.
 
-    ``x`` and ``y`` are shares of the plot, 0 to 1 from the lower left; ``width`` and ``height`` its pixels.
+    ``x`` and ``y`` are shares of the plot, 0 to 1 from the lower left.
     """
-    spots = [(a * width, b * height) for a, b in zip(x, y, strict=True)]
-    taken: list[Box] = [(a - MARKER, b - MARKER, a + MARKER, b + MARKER) for a, b in spots]
+    spots = [(a * WIDTH, b * HEIGHT) for a, b in zip(x, y, strict=True)]
+    taken: list[Box] = [_marker(a, b) for a, b in spots]
+    fixed = [] if label is None else [label.box]
     places: list[str | None] = [None] * len(spots)
     for index in sorted(range(len(spots)), key=lambda index: not on_front[index]):
         wide = LETTER * (len(names[index]) + 1)
         for place in _order(on_front[index]):
             box = _box(spots[index], place, wide)
-            others = taken[:index] + taken[index + 1 :]
-            if box[0] >= 0 and box[2] <= width and not any(_overlap(box, other) for other in others):
+            others = fixed + taken[:index] + taken[index + 1 :]
+            if box[0] >= 0 and box[2] <= WIDTH and not any(_overlap(box, other) for other in others):
                 taken.append(box)
                 places[index] = place
                 break
     return places
+
+
+def _marker(x: float, y: float) -> Box:
+    return x - MARKER, y - MARKER, x + MARKER, y + MARKER
 
 
 def _order(on_front: bool) -> Sequence[str]:

@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from app.charts.dominance import pareto_front
 from app.charts.layout import axis, chart_layout, plain
-from app.charts.names import place_names
+from app.charts.names import Label, place_names
 from app.phrases import mean_std, number, titled
 from app.theme import ACCENT, faded, family_style, scheme_family
 
@@ -21,8 +21,9 @@ PALE = 0.32
 MOST_LABELS = 40
 """Beyond this many points only the front's are labelled."""
 
-MOST_DETAILED = 400
-"""Beyond this many points only the front's and the picked have error bars, and the others say little of themselves."""
+MOST_DETAILED = 120
+"""Beyond this many points only the front's have error bars: the others' would cover each other, and say little of
+themselves when pointed at."""
 
 MOST_DRAWN = 2000
 """Beyond this many points those that lie on the same spot of the chart are drawn once."""
@@ -108,6 +109,16 @@ class Band:
 
 
 @dataclass(frozen=True)
+class _Spots:
+    """Where points lie, as shares of the chart from the lower left, and which values its upright axis spans."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class _Mark:
     """A group on the chart, whether it is on the front, its name, and where that stands (None: nowhere)."""
 
@@ -129,9 +140,21 @@ def pareto_chart(
 
     Columns used: group_id, dataset, model, scheme, settings, synthetic, n, test_mean, test_std, last_mean, val_mean,
     average_bits, both densities and their thesis means, arithmetic_label, metric, unit, higher_is_better. A point's
-    customdata[0] is its group_id. The layout's ``meta`` says
-    how many points were left out because others lie on their spot.
+    customdata[0] is its group_id. The layout's ``meta`` says how many points were left out because others lie on their
+    spot.
     """
+    return go.Figure(pareto_data(groups, axes, picked=picked, height=height, band=band))
+
+
+def pareto_data(
+    groups: Sequence[Mapping[str, Any]],
+    axes: Axes,
+    *,
+    picked: Collection[str] = (),
+    height: int = 460,
+    band: Band | None = None,
+) -> dict[str, Any]:
+    """The same as plotly's plain data: checking each of a thousand points as an object takes ten times as long."""
     picked = (picked,) if isinstance(picked, str) else picked
     shown = [
         row
@@ -146,10 +169,7 @@ def pareto_chart(
     values = [row[axes.value] for row in shown]
     lower_x = axes.lower_is_better
     on_front = pareto_front(densities, values, higher_x=not lower_x, higher_y=first["higher_is_better"]).tolist()
-    figure = go.Figure()
-    _add_front(figure, densities, values, on_front, lower_x=lower_x)
-    if band is not None and shown:
-        _add_band(figure, band)
+    traces = [_front(densities, values, on_front, lower_x=lower_x)]
     every = len(shown)
     if every > MOST_DRAWN:
         kept = _one_a_spot(shown, axes, on_front, picked)
@@ -158,45 +178,48 @@ def pareto_chart(
     names = [
         row.get("name") or (f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) for row in shown
     ]
-    places = _places(shown, axes, names, on_front)
+    spots = _spots(shown, axes)
+    label = _label(band, spots) if band is not None and shown else None
+    places = _places(spots, names, on_front, label)
     families: dict[str, dict[bool, list[_Mark]]] = {}
     for mark in map(_Mark, shown, on_front, names, places):
         families.setdefault(_family(mark.row), {}).setdefault(mark.on_front, []).append(mark)
     for family, parts in sorted(families.items()):
-        _add_legend(figure, family)
-        for _, marks in sorted(parts.items()):
-            figure.add_scatter(**_points(marks, axes, family, picked, every), showlegend=False)
+        traces.append(_legend(family))
+        traces += [_points(marks, axes, family, picked, every) for _, marks in sorted(parts.items())]
     better = "" if first["higher_is_better"] else ": lower is better"
-    figure.update_layout(
+    layout = {
         **chart_layout(height=height, revision=f"{axes}"),
-        meta={"left_out": every - len(shown)},
-        clickmode="event+select",
-        dragmode="zoom",
-        xaxis=axis(
+        "meta": {"left_out": every - len(shown)},
+        "clickmode": "event",
+        "dragmode": "zoom",
+        "hovermode": "closest",
+        "xaxis": axis(
             axes.title + (": lower is better" if lower_x else ""),
             type="log" if axes.log_x else "linear",
             **_around(densities, axes),
             **({"exponentformat": "SI"} if axes.other else _ticks(densities, axes.log_x)),
         ),
-        yaxis=axis(axes.upright(first["metric"], first["unit"]) + better),
-    )
-    return figure
+        "yaxis": axis(axes.upright(first["metric"], first["unit"]) + better),
+    }
+    if band is not None and label is not None:
+        layout |= _band(band, label)
+    return {"data": traces, "layout": layout}
 
 
-def _add_front(
-    figure: go.Figure, x: Sequence[float], y: Sequence[float], on_front: Sequence[bool], *, lower_x: bool
-) -> None:
+def _front(x: Sequence[float], y: Sequence[float], on_front: Sequence[bool], *, lower_x: bool) -> dict[str, Any]:
     """The front as steps, from the left edge: whatever lies left of the line, or on its worse side, is dominated."""
     steps = sorted({(a, b) for a, b, best in zip(x, y, on_front, strict=True) if best}, reverse=lower_x)
     edge = max if lower_x else min
-    figure.add_scatter(
-        x=[edge(x), *(step[0] for step in steps)] if steps else [],
-        y=[steps[0][1], *(step[1] for step in steps)] if steps else [],
-        mode="lines",
-        line={"shape": "vh", "color": ACCENT, "width": 1.5},
-        name="front",
-        hoverinfo="skip",
-    )
+    return {
+        "type": "scatter",
+        "x": [edge(x), *(step[0] for step in steps)] if steps else [],
+        "y": [steps[0][1], *(step[1] for step in steps)] if steps else [],
+        "mode": "lines",
+        "line": {"shape": "vh", "color": ACCENT, "width": 1.5},
+        "name": "front",
+        "hoverinfo": "skip",
+    }
 
 
 def _family(row: Mapping[str, Any]) -> str:
@@ -205,17 +228,20 @@ def _family(row: Mapping[str, Any]) -> str:
     return "mixed" if family.endswith(" families") else family
 
 
-def _add_band(figure: go.Figure, band: Band) -> None:
-    """The band lies behind the points, and its label at its left end."""
-    figure.add_hrect(
-        y0=band.low,
-        y1=band.high,
-        line_width=0,
-        fillcolor=faded(ACCENT, 0.1),
-        layer="below",
-        annotation={"text": plain(band.label), "font": {"size": 11}},
-        annotation_position="bottom left",
-    )
+def _band(band: Band, label: Label) -> dict[str, Any]:
+    """The band lies behind the points; its name stands at the end of it that is less crowded."""
+    shape = {"type": "rect", "xref": "x domain", "x0": 0, "x1": 1, "y0": band.low, "y1": band.high, "layer": "below"}
+    note = {
+        "text": plain(band.label),
+        "font": {"size": 11},
+        "showarrow": False,
+        "xref": "x domain",
+        "x": 1 if label.at_right else 0,
+        "xanchor": "right" if label.at_right else "left",
+        "y": band.low,
+        "yanchor": "bottom",
+    }
+    return {"shapes": [shape | {"line": {"width": 0}, "fillcolor": faded(ACCENT, 0.1)}], "annotations": [note]}
 
 
 def _one_a_spot(
@@ -234,11 +260,12 @@ def _one_a_spot(
     return kept
 
 
-def _add_legend(figure: go.Figure, family: str) -> None:
+def _legend(family: str) -> dict[str, Any]:
     """A family's entry in the legend, in its full colour even where all its points are pale."""
     style = family_style(family)
     marker = {"color": style.color, "symbol": style.symbol, "size": 11}
-    figure.add_scatter(x=[None], y=[None], mode="markers", name=family, legendgroup=family, marker=marker)
+    named = {"name": family, "legendgroup": family, "marker": marker}
+    return {"type": "scatter", "x": [None], "y": [None], "mode": "markers", **named}
 
 
 def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: Collection[str], every: int) -> dict[str, Any]:
@@ -249,6 +276,8 @@ def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: Collection[
     color = style.color if on_front else faded(style.color, PALE)
     rows = [mark.row for mark in marks]
     return {
+        "type": "scatter",
+        "showlegend": False,
         "x": [row[axes.column] for row in rows],
         "y": [row[axes.value] for row in rows],
         "mode": "markers+text" if detailed else "markers",
@@ -274,32 +303,41 @@ def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: Collection[
         },
         "customdata": [[row["group_id"], _hover(row, axes) if detailed else _brief(row, axes)] for row in rows],
         "hovertemplate": "%{customdata[1]}<extra></extra>",
-        "selected": {"marker": {"opacity": 1}},
-        "unselected": {"marker": {"opacity": 1}},
         "cliponaxis": False,
     }
 
 
-def _places(
-    rows: Sequence[Mapping[str, Any]], axes: Axes, names: Sequence[str], on_front: Sequence[bool]
-) -> list[str | None]:
-    """Where the names stand; in a crowd only the front's are shown."""
-    places: list[str | None] = [None] * len(rows)
-    named = [index for index in range(len(rows)) if on_front[index] or len(rows) <= MOST_LABELS][:MOST_LABELS]
-    if not named:
-        return places
+def _spots(rows: Sequence[Mapping[str, Any]], axes: Axes) -> _Spots:
+    """Where points lie, as shares of the chart."""
+    if not rows:
+        return _Spots([], [], 0, 1)
     densities = [row[axes.column] for row in rows]
     spreads = [row[f"{axes.selection}_std"] or 0 for row in rows]
     x = _shares([math.log(value) for value in densities] if axes.log_x else densities)
     x = [1 - share for share in x] if axes.lower_is_better else x
     low = min(row[axes.value] - spread for row, spread in zip(rows, spreads, strict=True))
     high = max(row[axes.value] + spread for row, spread in zip(rows, spreads, strict=True))
-    y = _shares([row[axes.value] for row in rows], low, high)
+    return _Spots(x, _shares([row[axes.value] for row in rows], low, high), low, high)
+
+
+def _label(band: Band, spots: _Spots) -> Label:
+    """Where a band's name covers fewer points: at its left end or its right."""
+    (height,) = _shares([band.low], spots.low, spots.high)
+    ends = [Label(band.label, height, at_right=at_right) for at_right in (True, False)]
+    return min(ends, key=lambda label: label.covers(spots.x, spots.y))
+
+
+def _places(spots: _Spots, names: Sequence[str], on_front: Sequence[bool], label: Label | None) -> list[str | None]:
+    """Where the names stand; in a crowd only the front's are shown."""
+    every = range(len(names))
+    places: list[str | None] = [None] * len(names)
+    named = [index for index in every if on_front[index] or len(names) <= MOST_LABELS][:MOST_LABELS]
     found = place_names(
-        [x[index] for index in named],
-        [y[index] for index in named],
+        [spots.x[index] for index in named],
+        [spots.y[index] for index in named],
         [names[index] for index in named],
         [on_front[index] for index in named],
+        label=label,
     )
     for index, place in zip(named, found, strict=True):
         places[index] = place

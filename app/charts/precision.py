@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from app.charts.diagnostics import layer_colors
-from app.charts.layout import axis, chart_layout, plain
+from app.charts.layout import axis, chart_layout, note_at, plain, traces_of
 from app.charts.learning import Curve
 from app.phrases import count
 from app.schedules import Planned, Replayed
@@ -133,8 +133,9 @@ def with_bits(
         bits = _by_epoch(rows, lines)
         if not bits:
             continue
-        _add_average(figure, curve, decisions, bits, shades[curve.scheme], legend=alone and several)
-        _add_switches(figure, curve, decisions, bits, shades[curve.scheme], alone=alone)
+        recorded = rows["average_bits"].null_count < rows.num_rows
+        _add_average(figure, curve, decisions, bits, shades[curve.scheme], legend=alone and several, recorded=recorded)
+        _add_switches(figure, curve, decisions, bits, shades[curve.scheme])
         widest = max(widest, *bits.values())
         if alone and len(lines) > 1:
             _add_sites(figure, lines[:MOST_LINES], max(bits))
@@ -197,7 +198,10 @@ def _add_average(
     color: str,
     *,
     legend: bool,
+    recorded: bool,
 ) -> None:
+    name = plain(curve.label)
+    steps = [[row["epoch"], plain(row["label"])] for row in decisions]
     figure.add_scatter(
         x=list(bits),
         y=list(bits.values()),
@@ -207,9 +211,9 @@ def _add_average(
         showlegend=legend,
         line={"shape": "hv", "color": color, "width": 2},
         yaxis="y2",
-        meta=plain(curve.label),
+        meta=[name, "bits", curve.run, "average_bits", {"labels": steps}] if recorded else [name],
         customdata=[plain(_label(decisions, epoch)) for epoch in bits],
-        hovertemplate="%{meta}<br>epoch %{x}: %{y:.4g} bits, %{customdata}<extra></extra>",
+        hovertemplate="%{meta[0]}<br>epoch %{x}: %{y:.4g} bits, %{customdata}<extra></extra>",
     )
 
 
@@ -218,9 +222,9 @@ def _label(decisions: Sequence[Row], epoch: int) -> str:
 
 
 def _add_switches(
-    figure: go.Figure, curve: Curve, decisions: Sequence[Row], bits: Mapping[int, float], color: str, *, alone: bool
+    figure: go.Figure, curve: Curve, decisions: Sequence[Row], bits: Mapping[int, float], color: str
 ) -> None:
-    """A marker at each decision that says why; for one run, also a line through both panels."""
+    """A marker at each decision that says why."""
     drawn = [row for row in decisions if row["epoch"] in bits]
     figure.add_scatter(
         x=[row["epoch"] for row in drawn],
@@ -239,24 +243,66 @@ def _add_switches(
         hovertemplate="%{customdata}<extra></extra>",
         cliponaxis=False,
     )
-    later = [row["epoch"] for row in drawn if row["signal"] != "start"]
-    if alone and len(later) <= MOST_RULES:
-        for epoch in later:
-            figure.add_shape(
-                type="line",
-                x0=epoch,
-                x1=epoch,
-                y0=0,
-                y1=1,
-                yref="paper",
-                layer="below",
-                line={"width": 1, "dash": "dot", "color": _PALE},
-            )
+
+
+def with_switches(
+    figure: go.Figure, epochs: Mapping[str, pa.Table], curves: Sequence[Curve], switches: Sequence[Row]
+) -> go.Figure:
+    """Mark every switch of precision on the curves of a chart: a line through it for one run, for several a triangle on
+    each one's own curve (the first that is drawn of it), which says on hover what changed and why."""
+    drawn = {trace.meta[2]: trace for trace in reversed(traces_of(figure)) if trace.meta and trace.yaxis != "y2"}
+    for curve in curves:
+        trace, rows = drawn.get(curve.run), epochs.get(curve.run)
+        decisions = [row for row in switches if row["run"] == curve.run]
+        if trace is None or rows is None or len(decisions) < 2:
+            continue
+        value = dict(zip(rows["epoch"].to_pylist(), rows[trace.meta[3]].to_pylist(), strict=True))
+        later = [row for row in decisions if row["signal"] != "start" and row["epoch"] in value]
+        if len(curves) == 1:
+            _add_rules(figure, [row["epoch"] for row in later])
+            continue
+        later = [row for row in later if value[row["epoch"]] is not None]
+        bits = _by_epoch(rows, [])
+        at = [row["epoch"] for row in later]
+        figure.add_scatter(
+            x=at,
+            y=[value[epoch] for epoch in at],
+            mode="markers",
+            name="switches",
+            showlegend=False,
+            legendgroup=trace.legendgroup,
+            marker={
+                "symbol": [_symbol(row, bits) for row in later],
+                "size": 8 if len(later) <= MOST_RULES else 5,
+                "color": trace.line.color,
+            },
+            meta=[*trace.meta[:4], {"at": at}],
+            customdata=[_hover(curve.label, decisions, row) for row in later],
+            hovertemplate="%{customdata}<extra></extra>",
+        )
+    return figure
+
+
+def _add_rules(figure: go.Figure, epochs: Sequence[int]) -> None:
+    """A dotted line through all panels at each of these epochs; none where they are too many to be told apart."""
+    for epoch in epochs if len(epochs) <= MOST_RULES else ():
+        figure.add_shape(
+            type="line",
+            x0=epoch,
+            x1=epoch,
+            y0=0,
+            y1=1,
+            yref="paper",
+            layer="below",
+            line={"width": 1, "dash": "dot", "color": _PALE},
+        )
 
 
 def _symbol(row: Row, bits: Mapping[int, float]) -> str:
-    before, now = bits.get(row["epoch"] - 1), bits[row["epoch"]]
-    return "circle" if before is None or before == now else "triangle-up" if now > before else "triangle-down"
+    before, now = bits.get(row["epoch"] - 1), bits.get(row["epoch"])
+    if before is None or now is None or before == now:
+        return "circle"
+    return "triangle-up" if now > before else "triangle-down"
 
 
 def _hover(name: str, decisions: Sequence[Row], row: Row) -> str:
@@ -334,7 +380,7 @@ def _add_replay(figure: go.Figure, replayed: Replayed) -> None:
     if replayed.exact_until < replayed.last:
         figure.add_shape(
             type="rect",
-            x0=max(replayed.exact_until, 0),
+            x0=max(replayed.exact_until, 1),
             x1=replayed.last,
             y0=0,
             y1=1,
@@ -344,7 +390,7 @@ def _add_replay(figure: go.Figure, replayed: Replayed) -> None:
             fillcolor="rgba(128,140,150,0.16)",
         )
         figure.add_annotation(
-            x=replayed.last,
+            x=note_at(replayed.last, figure.layout.xaxis.type),
             y=0,
             yref="y2 domain",
             text="estimate",

@@ -23,7 +23,7 @@ FIRST, LATER = "first batch, at random", "later batches"
 
 def _hover(found: Sequence[Candidate], unit: str) -> list[str]:
     return [
-        f"{plain(each.scheme)}<br>{each.value:.{digits(unit)}f} {unit}"
+        f"{plain(each.scheme)}<br>{each.value:.{digits(unit)}f} {unit}".rstrip()
         + (f" · {each.saving:.2f}×" if each.saving is not None else "")
         for each in found
     ]
@@ -94,7 +94,7 @@ def search_front(told: Told, *, winner: str = "", height: int = 380) -> go.Figur
     about = _about(told)
     figure.update_layout(
         **chart_layout(height=height, revision=told.search),
-        xaxis=axis("Saving (×)" if by_saving else told.figure.replace("_", " ").capitalize()),
+        xaxis=axis("Saving (×)" if by_saving else _cost([told])),
         yaxis=axis(f"Validation {told.metric} ({told.unit})" if told.unit else f"Validation {told.metric}", **about),
     )
     return figure
@@ -153,6 +153,7 @@ def granularity_chart(searches: Sequence[Told], *, height: int = 380) -> go.Figu
     names = list(dict.fromkeys(each.granularity for each in searches))
     higher = all(each.higher_is_better for each in searches)
     unit = searches[0].unit if searches else ""
+    word = "error" if unit == "%" and higher else "metric"
     for place, name in enumerate(names):
         members = [each for told in searches if told.granularity == name for each in told.candidates]
         errors = [100 - each.value if higher and unit == "%" else each.value for each in members]
@@ -169,7 +170,8 @@ def granularity_chart(searches: Sequence[Told], *, height: int = 380) -> go.Figu
             name=plain(name),
             line={"color": PALETTE[place % len(PALETTE)], "dash": DASHES[place % len(DASHES)], "shape": "hv"},
             hovertext=[plain(row[2]) for row in line],
-            hovertemplate="%{hovertext}<br>%{y:.2f} at %{x:.4s}<extra></extra>",
+            hovertemplate=f"%{{hovertext}}<br>{word} {_shown('y:.2f', unit)} at {_shown('x:.4s', _unit(searches))}"
+            "<extra></extra>",
         )
     upright = "Validation error rate (%)" if unit == "%" and higher else "Validation metric"
     figure.update_layout(
@@ -182,6 +184,17 @@ def _cost(searches: Sequence[Told]) -> str:
     """What an axis of costs says, in the figure's own unit."""
     name = searches[0].figure if searches else "cost"
     return FIGURES[name].axis if name in FIGURES else name.replace("_", " ").capitalize()
+
+
+def _unit(searches: Sequence[Told]) -> str:
+    """The unit of the costs, empty where they have none."""
+    name = searches[0].figure if searches else ""
+    return FIGURES[name].unit if name in FIGURES else ""
+
+
+def _shown(value: str, unit: str) -> str:
+    """A value in plotly's template with its unit."""
+    return f"%{{{value}}} {unit}".rstrip()
 
 
 def saving_chart(searches: Sequence[Told], *, height: int = 380) -> go.Figure:

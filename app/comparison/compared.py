@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
@@ -9,6 +10,7 @@ from typing import Any, get_args
 import pandas as pd
 
 from app.charts.pareto import Axes, Band
+from app.comparison.filters import Filters
 from app.comparison.frames import Frame
 from app.comparison.groups import GROUPINGS, WHOLE, gather, with_groups, with_metric
 from app.comparison.hypervolume import family_shares
@@ -122,6 +124,21 @@ def compare(every: Frame, known: KnownSpecs, view: CompareView) -> Compared:
     if certainties:
         _set_certainties(rows, runs, certainties)
     return Compared(view, runs, rows, gaps)
+
+
+def narrow(compared: Compared, filters: Filters) -> Compared:
+    """The same as with these filters from the beginning, of what was worked out without any on groups of one
+    configuration: a filter chooses among those, and changes nothing in them but what all their tests at once make of p.
+    """
+    kept = set(filters.choose(compared.runs)["group"].unique())
+    groups = [row for row in compared.groups if row["group_id"] in kept]
+    adjusted = holm([math.nan if row["p"] is None else row["p"] for row in groups])
+    return replace(
+        compared,
+        view=replace(compared.view, filters=filters),
+        runs=compared.runs[compared.runs["group"].isin(kept)],
+        groups=[row | {"p_holm": None if math.isnan(p) else float(p)} for row, p in zip(groups, adjusted, strict=True)],
+    )
 
 
 def records(groups: Frame) -> list[Group]:

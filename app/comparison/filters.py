@@ -43,15 +43,15 @@ class Filters:
             "model_name": self.model,
             "family": self.family,
             "scheme": self.scheme,
-            "sweep": self.sweep,
             "state": self.state,
         }
         for name, wanted in columns.items():
             if wanted:
                 mask &= runs[name].isin(list(wanted))
-        if self.tag:
-            wanted_tags = set(self.tag)
-            mask &= runs["tags"].map(lambda tags: tags is not None and not wanted_tags.isdisjoint(tags)).astype(bool)
+        # A run stands for cells of other sweeps than the one that launched it.
+        for name, wanted in (("tags", self.tag), ("sweeps", self.sweep)):
+            if wanted:
+                mask &= _share_some(runs[name], frozenset(wanted))
         submitted = runs["submitted_at"]
         if self.since:
             mask &= submitted >= pd.Timestamp(self.since, tz="UTC")
@@ -71,11 +71,15 @@ class Filters:
         return runs[runs["group_id"].isin(runs.loc[self.fit(runs), "group_id"].unique())]
 
 
+def _share_some(lists: Column, wanted: frozenset[str]) -> Column:
+    return lists.map(lambda found: found is not None and not wanted.isdisjoint(found)).astype(bool)
+
+
 def options_of(runs: Frame) -> dict[str, list[str]]:
     """What occurs in the columns that can be filtered by, the most frequent first."""
     names = {"dataset": "dataset_name", "model": "model_name", "family": "family", "task": "task", "scheme": "scheme"}
     found = {name: list(runs[column].value_counts().index) for name, column in names.items()}
-    found["sweep"] = list(runs["sweep"].dropna().value_counts().index)
+    found["sweep"] = list(runs["sweeps"].explode().dropna().value_counts().index)
     found["tag"] = list(runs["tags"].explode().dropna().value_counts().index)
     return found
 

@@ -65,14 +65,16 @@ def flattened(spec: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def load_results(ask: Ask, known: KnownSpecs, scope: str, coverage: str) -> Frame:
+def load_results(ask: Ask, known: KnownSpecs, scope: str, coverage: str, *, candidates: bool = False) -> Frame:
     """The store's ``results`` in this scope and coverage, newest first, described.
 
     Added or put into words: ``dataset`` (with task and options; generated data says so), ``model`` with its options,
     ``settings`` (what else differs from the defaults), ``family`` of the scheme. The bare names are ``dataset_name``
-    and ``model_name``. Raises StoreUnavailable.
+    and ``model_name``. ``candidates``: with the runs that a search fine-tuned for a few epochs only. Raises
+    StoreUnavailable.
     """
-    frame = ask("results", scope=scope, coverage=coverage, limit=MOST_RUNS).to_pandas()
+    shown = "shown" if candidates else "hidden"
+    frame = ask("results", scope=scope, coverage=coverage, candidates=shown, limit=MOST_RUNS).to_pandas()
     groups = frame["group_id"]
     known.learn(ask, groups.unique())
     frame = frame.rename(columns={"dataset": "dataset_name", "model": "model_name"})

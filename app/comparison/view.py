@@ -66,6 +66,8 @@ class CompareView:
     sort: str = ""
     """A column; empty: the newest first."""
     descending: bool = True
+    candidates: bool = False
+    """Whether runs that a search fine-tuned for a few epochs only are here too."""
 
     @classmethod
     def read(cls, params: Params, tables: Mapping[str, CostTable]) -> CompareView:
@@ -115,6 +117,7 @@ class CompareView:
             columns=tuple(params.get("columns", ())),
             sort=next(iter(params.get("sort", ())), ""),
             descending=is_on("descending", True),
+            candidates=is_on("candidates"),
         )
 
 

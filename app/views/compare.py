@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
 from app.charts.parallel import parallel_chart
-from app.charts.pareto import pareto_chart
+from app.charts.pareto import Axes, pareto_data
 from app.compare_controls import Said, cost_tables, show_axes, show_filters
 from app.compare_picked import show_picked
 from app.compare_table import show_table
-from app.comparison.compared import Compared, Facet, compare
-from app.comparison.filters import also_metrics, options_of
-from app.comparison.results import load_results
+from app.comparison.compared import Compared, Facet, compare, is_whole, narrow
+from app.comparison.filters import Filters, also_metrics, options_of
+from app.comparison.frames import Frame
+from app.comparison.results import KnownSpecs, load_results
 from app.comparison.view import COVERAGES, MOST_PICKED, SCOPES, CompareView
 from app.connection import ask, ask_rows, known_specs, settings
 from app.downloads import show_downloads
-from app.figure_export import show_figure_export
+from app.figure_export import Figure, show_figure_export
+from app.front_chart import front_chart
 from app.group_table import group_table
 from app.phrases import count, literal
 from app.share import address, is_embedded, query_now, show_heading, show_share
@@ -32,16 +34,39 @@ MOST_FRONTS = 8
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def results(store: str, revision: str, scope: str, coverage: str) -> tuple[Any, dict[str, list[str]], list[str]]:
+def results(
+    store: str, revision: str, scope: str, coverage: str, *, candidates: bool
+) -> tuple[Any, dict[str, list[str]], list[str]]:
     """All results (never changed in place), what can be filtered by, further metrics; kept until a run changes."""
-    every = load_results(ask, known_specs(), scope, coverage)
+    every = load_results(ask, known_specs(), scope, coverage, candidates=candidates)
     return every, options_of(every), also_metrics(every)
+
+
+@st.cache_resource(max_entries=16, show_spinner=False)
+def worked_out(store: str, revision: str, what: str, _every: Frame, _known: KnownSpecs, _view: CompareView) -> Compared:
+    """A view on these results; ``what`` says all that decides about its groups."""
+    return compare(_every, _known, _view)
+
+
+def compared_now(revision: str, every: Frame, known: KnownSpecs, view: CompareView) -> Compared:
+    """The view worked out; kept until a run changes, save where figures decide that are no runs' (measurements)."""
+    if view.choice is not None:
+        return compare(every, known, view)
+    axes = Axes(scope=view.axes.scope, coverage=view.axes.coverage, selection=view.axes.selection)
+    filters = Filters() if is_whole(view) else view.filters
+    alike = CompareView(filters, view.by, axes, view.metric, against=view.against, candidates=view.candidates)
+    kept = worked_out(str(settings().store_url), revision, repr(alike), every, known, alike)
+    if filters != view.filters:
+        kept = narrow(kept, view.filters)
+    return replace(kept, view=replace(view, by=kept.view.by))
 
 
 def in_force(key: str, allowed: Sequence[str]) -> str:
     """What a widget that is yet to be drawn will say."""
-    found = st.session_state.get(key) or st.query_params.get(key)
-    return str(found) if found in allowed else allowed[0]
+    value = st.session_state.get(key)
+    value = st.query_params.get(key) if value is None else value
+    found = str(value).lower() if isinstance(value, bool) else str(value)
+    return found if found in allowed else allowed[0]
 
 
 def show_empty(view: CompareView) -> None:
@@ -66,12 +91,10 @@ def pick(groups: Sequence[str]) -> None:
         st.query_params.pop("group", None)
 
 
-def point_clicked(key: str) -> None:
+def point_clicked(group: str) -> None:
     """A click picks a group, another one of it lets it go."""
-    points = st.session_state[key].selection.points
-    if points and points[0].get("customdata"):
-        group, before = points[0]["customdata"][0], picked_now()
-        pick([each for each in before if each != group] if group in before else [*before, group])
+    before = picked_now()
+    pick([each for each in before if each != group] if group in before else [*before, group])
 
 
 def rows_picked(shown: list[str], chosen: list[str]) -> None:
@@ -80,36 +103,32 @@ def rows_picked(shown: list[str], chosen: list[str]) -> None:
     pick([*before, *(group for group in chosen if group not in before)])
 
 
-def show_front(compared: Compared, facet: Facet, *, height: int) -> go.Figure | None:
+def show_front(compared: Compared, facet: Facet, *, height: int) -> Figure | None:
     axes = compared.view.axes
-    key = f"front-{zlib.crc32(facet.title.encode()):x}"
     st.markdown(f"**{literal(facet.title)}** · {count(len(facet.groups), 'seed group')}")
     if all(row[axes.column] is None for row in facet.groups):
         st.info("None of them has a value on this axis.", icon=":material/block:")
         return None
-    figure = pareto_chart(facet.groups, axes, picked=compared.view.picked, height=height, band=facet.band)
-    st.plotly_chart(
+    figure = pareto_data(facet.groups, axes, picked=compared.view.picked, height=height, band=facet.band)
+    front_chart(
         figure,
-        key=key,
-        on_select=lambda: point_clicked(key),
-        selection_mode="points",
-        config=CONFIG,
-        alt=f"{axes.upright(facet.groups[0]['metric'], '')} against {axes.title.replace('<br>', ' ')} on "
-        f"{facet.title}, {count(len(facet.groups), 'seed group')}",
+        f"front-{zlib.crc32(facet.title.encode()):x}",
+        f"{axes.upright(facet.groups[0]['metric'], '')} against {axes.title.replace('<br>', ' ')} on {facet.title}, "
+        f"{count(len(facet.groups), 'seed group')}",
+        point_clicked,
     )
-    layout: Any = figure.layout
-    if left_out := layout.meta["left_out"]:
+    if left_out := figure["layout"]["meta"]["left_out"]:
         st.caption(f"{count(left_out, 'point')} not drawn: others of the same family lie on the same spot.")
     return figure
 
 
-def show_fronts(compared: Compared) -> dict[str, go.Figure]:
+def show_fronts(compared: Compared) -> dict[str, Figure]:
     """Charts side by side: accuracies on different graphs are not compared. Gives them by their titles."""
     facets, drawn = compared.facets, {}
     if not facets:
         st.info("No run has finished yet: the front appears with the first one.", icon=":material/hourglass_top:")
         return drawn
-    shown = facets[:MOST_FRONTS]
+    shown = sorted(facets[:MOST_FRONTS], key=lambda facet: facet.title)  # a filter leaves each chart where it is
     columns = 1 if len(shown) == 1 else 2
     with st.grid(columns, min_column_width=420):
         for facet in shown:
@@ -175,7 +194,7 @@ def show_parallel(compared: Compared) -> None:
         st.caption(f"Colours are the scheme families'. Densities: {axes.scope}, {axes.coverage}. Drag along an axis.")
 
 
-def show_files(compared: Compared, figures: dict[str, go.Figure]) -> None:
+def show_files(compared: Compared, figures: dict[str, Figure]) -> None:
     """The table and the runs behind it as files, the charts as pictures."""
     synthetic = any(row["synthetic"] for row in compared.groups)
     fields = [name for name in compared.view.by if "." in name]
@@ -204,7 +223,11 @@ embedded = is_embedded()
 known = known_specs()
 (revision,) = ask_rows("revision")
 every, options, metrics = results(
-    str(settings().store_url), revision["revision"], in_force("scope", SCOPES), in_force("coverage", COVERAGES)
+    str(settings().store_url),
+    revision["revision"],
+    in_force("scope", SCOPES),
+    in_force("coverage", COVERAGES),
+    candidates=in_force("candidates", ("false", "true")) == "true",
 )
 if embedded:
     said: Said = {name: st.query_params.get_all(name) for name in st.query_params}
@@ -214,7 +237,7 @@ else:
     said = choose(options, metrics, known.varying())
 said["group"] = picked_now()
 view = CompareView.read(said, cost_tables()[0])
-compared = compare(every, known, view)
+compared = compared_now(revision["revision"], every, known, view)
 if compared.view.axes.other is not None:
     st.caption(literal(f"{compared.view.axes.other.definition}."))
 if compared.gaps:

@@ -13,36 +13,29 @@ import streamlit as st
 
 from app import acts
 from app.caveats import show_caveats
-from app.charts.learning import SPLITS, Curve, learning_chart
-from app.charts.precision import with_bits
-from app.connection import ask, ask_frame, ask_rows, store_health
-from app.curves import EpochBuffer
+from app.connection import ask_frame, ask_rows, store_health
 from app.downloads import show_downloads
 from app.live import live, redraw
-from app.live_chart import live_chart
-from app.phrases import ago, count, literal, megabytes, sentence_case
-from app.replay_panel import show_replay
+from app.live_runs import MOST_CURVES, show_live_runs
+from app.phrases import count, literal
 from app.run_details import show_details
 from app.run_table import (
     ENDED,
     MOST_ROWS,
     SILENT,
     can_resume,
-    progress_text,
-    run_label,
     run_names,
     run_table,
-    share_done,
     state_badge,
 )
 from app.share import show_heading, show_share
 from app.theme import STATE_COLORS
+from app.worker_table import alive_text, show_workers
 from engine.errors import BitfrontError
 
 Row = dict[str, Any]  # a run as the store's query `runs` gives it
 
-LIVE_SECONDS, QUEUE_SECONDS, IDLE_SECONDS = 1, 2, 10
-MOST_CURVES = 40
+QUEUE_SECONDS, IDLE_SECONDS = 2, 10
 
 
 def chosen_runs() -> list[str]:
@@ -73,7 +66,7 @@ def filters() -> dict[str, str]:
         )
         search = st.text_input(
             "Search",
-            key="search",
+            key="find",
             bind="query-params",
             type="search",
             live="300ms",
@@ -232,121 +225,18 @@ def queue(asked: dict[str, str], drawn_for: list[str], busy: bool) -> None:
         redraw()
 
 
-def curve_of(row: Row, name: str) -> Curve:
-    return Curve(
-        run=row["run"],
-        label=name,
-        scheme=row["scheme"],
-        total_epochs=row["total_epochs"] or 1,
-        best_epoch=row["best_epoch"] if row["state"] == "finished" else None,
-    )
-
-
-def show_reasons(runs: list[Row]) -> None:
-    for row in (row for row in runs if row["state"] == "failed"):
-        st.error(literal(row["reason"]), title=f"{literal(run_label(row))} failed", icon=":material/error:")
-
-
-def show_progress(row: Row) -> None:
-    text = progress_text(row) or row["state"]
-    if row["state"] == "running" and row["epochs_per_second"]:
-        text += f" · {row['epochs_per_second']:.1f} epochs a second"
-    st.progress(share_done(row), text=literal(text))
-
-
-def curves(chosen: list[str], splits: list[str], active: bool) -> None:
-    """The live part: read what is new, draw loss, bits and metric."""
-    runs = ask_rows("runs", runs=chosen, limit=len(chosen))
-    buffer = st.session_state.setdefault("epochs", EpochBuffer())
-    epochs = buffer.update(runs, lambda asked, after: ask("epochs", runs=asked, after=after))
-    switches = ask_rows("switches", runs=chosen)
-    formats = ask_rows("precision", runs=chosen) if len(chosen) == 1 else []
-    show_reasons(runs)
-    if len(runs) == 1:
-        show_progress(runs[0])
-    if not epochs:
-        st.caption("No epoch yet: the curves begin with the first one.")
-    else:
-        order = {run: index for index, run in enumerate(chosen)}
-        rows = sorted(runs, key=lambda row: order[row["run"]])
-        names = run_names(rows)
-        drawn = [curve_of(row, names[row["run"]]) for row in rows]
-        measured = list(dict.fromkeys((row["metric"], row["unit"]) for row in rows if row["metric"]))
-        metric, unit = measured[0] if len(measured) == 1 else ("metric", "")
-        about = ", ".join(curve.label for curve in drawn[:4])
-        left, right = st.columns(2)
-        with left:
-            place = st.container()
-            alone = rows[0] if len(rows) == 1 and rows[0]["run"] in epochs else None
-            replayed = show_replay(alone, epochs[alone["run"]]) if alone else None
-        figure = learning_chart(epochs, drawn, "loss", splits=splits, name="Loss")
-        with_bits(figure, epochs, drawn, switches, formats, replayed)
+def workers() -> None:
+    found = ask_rows("workers")
+    label = f"Workers ({alive_text(found)})"
+    place = st.expander(label, icon=":material/memory:", key="workers", on_change="rerun", bind="query-params")
+    if place.open:
         with place:
-            live_chart(figure, "loss-curves", f"Loss and bits by epoch: {about}")
-        with right:
-            beside = learning_chart(epochs, drawn, "metric", splits=splits, name=sentence_case(metric), unit=unit)
-            beside.update_layout(height=figure.layout.height, margin=figure.layout.margin)  # so that the epochs align
-            live_chart(beside, "metric-curves", f"{sentence_case(metric)} by epoch: {about}")
-    if active and is_over(runs, chosen):
-        redraw()
-
-
-def is_over(runs: list[Row], chosen: list[str]) -> bool:
-    """Whether every chosen run has ended (one that the store has not heard of yet has not)."""
-    return len(runs) == len(chosen) and all(row["state"] in ENDED for row in runs)
-
-
-def show_workers() -> None:
-    workers = ask_rows("workers")
-    now = datetime.now(UTC)
-    alive = sum(row["alive"] for row in workers)
-    with st.expander(f"Workers ({alive} alive)", icon=":material/memory:"):
-        if not workers:
-            st.caption("No worker was ever heard of here: `bitfront up` starts them.")
-            return
-        st.dataframe(
-            {
-                "Worker": [row["worker"] for row in workers],
-                "State": [row["state"] if row["alive"] else "gone" for row in workers],
-                "Device": [row["device"] for row in workers],
-                "Run": [row["current_run"] for row in workers],
-                "Load": [row["load"] for row in workers],
-                "Memory": [megabytes(row["memory"]) for row in workers],
-                "Host": [row["host"] for row in workers],
-                "Heard from": [ago(row["heard_at"], now) for row in workers],
-            },
-            hide_index=True,
-            alt="Workers",
-            column_config={"Load": st.column_config.NumberColumn(format="%.2f")},
-        )
-
-
-def choose_splits(several: bool) -> list[str]:
-    """Which splits to draw: all of them for one run, validation for several, unless asked otherwise."""
-    default = ["val"] if several else list(SPLITS)
-    return (
-        st.pills(
-            "Splits",
-            list(SPLITS),
-            format_func=SPLITS.__getitem__,
-            selection_mode="multi",
-            default=default,
-            key="splits" if several else "split",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-        or default
-    )
+            show_workers(found, datetime.now(UTC))
 
 
 def show_chosen(chosen: list[str]) -> None:
     chosen = chosen[:MOST_CURVES]
-    runs = ask_rows("runs", runs=chosen, limit=len(chosen))
-    active = not is_over(runs, chosen)
-    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
-        st.subheader("Learning curves", width="content")
-        splits = choose_splits(len(chosen) > 1)
-    live(LIVE_SECONDS if active else None, curves)(chosen, splits, active)
+    runs = show_live_runs(chosen)
     if len(chosen) > 1:  # of a single one the details say it
         show_caveats(row["caveat"] for row in runs)
     focus = chosen[0]
@@ -384,4 +274,4 @@ live(poll, queue)(asked, chosen, busy)
 if chosen:
     show_chosen(chosen)
 show_downloads(lambda: tables(asked, chosen), "runs")
-live(poll, show_workers)()
+live(poll, workers)()

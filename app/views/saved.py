@@ -17,7 +17,14 @@ from app.report_sections import section_of
 from app.share import address, parameters_of
 from engine.errors import BitfrontError
 
-ICONS = {"compare": ":material/scatter_plot:", "runs": ":material/monitoring:", "launch": ":material/play_arrow:"}
+ICONS = {
+    "compare": ":material/scatter_plot:",
+    "runs": ":material/monitoring:",
+    "launch": ":material/play_arrow:",
+    "sweeps": ":material/grid_on:",
+    "search": ":material/tune:",
+}
+MOST_VIEWS = 50
 
 Row = dict[str, Any]  # a saved view, as the store's query `views` gives it
 
@@ -26,7 +33,7 @@ def show_empty() -> None:
     with st.container(border=True, horizontal_alignment="center"):
         st.subheader("No saved views yet", text_alignment="center")
         st.caption(
-            "Share, on the pages Compare and Runs, keeps what is shown under a title, for others to open.",
+            "Share, on most pages, keeps what is shown under a title, for others to open.",
             text_alignment="center",
         )
         st.page_link("views/compare.py", label="Compare runs", icon=ICONS["compare"])
@@ -113,15 +120,21 @@ def show_report(rows: list[Row]) -> None:
 
 
 st.title("Views")
-rows = ask_rows("views")
+text = st.query_params.get("words", "")
+rows = ask_rows("views", text=text.lower(), limit=MOST_VIEWS)
 if fault := st.session_state.get("view_fault"):
     st.error(literal(fault), icon=":material/error:")
-if not rows:
+if not rows and not text:
     show_empty()
 else:
     left, right = st.columns([3, 2], gap="large")
     with left:
+        st.text_input("Search", key="words", bind="query-params", type="search", placeholder="title, note, page")
         for row in rows:
             show_view(row)
+        if not rows:
+            st.info("No view fits this search.", icon=":material/filter_alt_off:")
+        elif len(rows) == MOST_VIEWS:
+            st.caption(f"The newest {MOST_VIEWS} views that fit; search for others.")
     with right, st.container(border=True):
         show_report(rows)

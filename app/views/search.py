@@ -6,6 +6,7 @@ import json
 import zlib
 from typing import Any
 
+import plotly.graph_objects as go
 import streamlit as st
 
 from app import acts
@@ -16,6 +17,7 @@ from app.digits import number
 from app.live import live, redraw
 from app.phrases import count, duration, literal, sentence_case
 from app.search_rows import Told, alike, of_one_goal, progress, told, winner_parameters
+from app.share import show_heading, show_share
 from engine.errors import BitfrontError
 from engine.search.course import STAGES
 
@@ -128,10 +130,10 @@ def show_winner(row: Row, trials: list[Row]) -> None:
             if test.get("n"):
                 spread = f" ± {number(test['winner_std'], unit)}" if "winner_std" in test else ""
                 st.metric(f"Test, {count(test['n'], 'seed')}", f"{number(test['winner'], unit)}{spread}", border=True)
-                interval = f" ± {test['difference_ci95']:.2f}" if "difference_ci95" in test else ""
+                interval = f" ± {number(test['difference_ci95'], unit)}" if "difference_ci95" in test else ""
                 st.metric(
                     "Minus fp32 (95 %)",
-                    f"{test['difference']:+.2f}{interval}",
+                    f"{number(test['difference'], unit, '+')}{interval}",
                     border=True,
                     help=f"fp32, same seeds: {number(test['fp32'], unit)} {unit}",
                 )
@@ -162,6 +164,10 @@ def read(search: str) -> tuple[Row, list[Row], Told] | None:
     return rows[0], trials, told(rows[0], trials, reference[0]["provenance"] if reference else None)
 
 
+def _draw(figure: go.Figure, name: str, alt: str) -> None:
+    st.plotly_chart(figure, key=f"search-{name}", config=CONFIG, alt=alt)
+
+
 def show_charts(found: Told, others: list[Told], winner: str) -> None:
     if not found.candidates:
         st.info("No candidate has been measured yet: the front appears with the first one.", icon=":material/tune:")
@@ -171,19 +177,21 @@ def show_charts(found: Told, others: list[Told], winner: str) -> None:
     with st.grid(2, min_column_width=420):
         with st.container():
             st.markdown("**Front** of what was measured")
-            st.plotly_chart(search_front(found, winner=winner), key="search-front", config=CONFIG)
+            _draw(
+                search_front(found, winner=winner), "front", f"Validation {found.metric} of what was measured by saving"
+            )
         if any(each.predicted is not None for each in found.candidates):
             with st.container():
                 st.markdown("**Measured against predicted** by the cost model")
-                st.plotly_chart(predicted_chart(found), key="search-predicted", config=CONFIG)
+                _draw(predicted_chart(found), "predicted", "Measured against predicted by the cost model")
         with st.container():
             st.markdown("**Error against cost** by granularity")
-            st.plotly_chart(granularity_chart(every), key="search-granularity", config=CONFIG)
+            _draw(granularity_chart(every), "granularity", "Least error by cost, a line a granularity")
         if found.fp32_cost is not None:
             with st.container():
                 st.markdown("**Best saving** by measured configurations")
                 if any(best is not None for each in same for best in each.best_savings[-1:]):
-                    st.plotly_chart(saving_chart(same), key="search-saving", config=CONFIG)
+                    _draw(saving_chart(same), "saving", "Best saving by the number of measured configurations")
                 else:
                     st.info("No configuration keeps the goal so far.", icon=":material/hourglass_top:")
     if others:
@@ -211,7 +219,10 @@ def search_card(search: str, state: str) -> None:
         redraw()
 
 
-st.title("Search")
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.title("Search", width="content")
+    show_share("search")
+show_heading()
 searches = ask_rows("searches")
 if not searches:
     show_empty()

@@ -13,10 +13,13 @@ import pandas as pd
 import streamlit as st
 
 from app import acts
+from app.clone import clone_parameters
 from app.connection import ask_rows
+from app.launching.filling import sweep_link
 from app.live import live, redraw
 from app.phrases import count, duration, literal, sentence_case
-from app.sweep_grid import OVER, Grid, budget_text, counts_text, left_text, make_grid
+from app.share import show_heading, show_share
+from app.sweep_grid import OVER, Grid, budget_text, counts_text, left_text, make_grid, shared_time
 from app.theme import faded
 from engine.errors import BitfrontError, InputError
 from engine.spec import RunSpec
@@ -61,6 +64,12 @@ def show_empty() -> None:
             text_alignment="center",
         )
         st.page_link("views/launch.py", label="Launch", icon=":material/play_arrow:")
+
+
+def wait_for_first() -> None:
+    """Draw the page again once the store has heard of the first sweep, which was launched a moment ago."""
+    if ask_rows("sweeps"):
+        redraw()
 
 
 def _picked(key: str, shown: list[str]) -> None:
@@ -110,7 +119,10 @@ def show_list(rows: list[Row], chosen: str | None, workers: int) -> None:
 def _left(row: Row, workers: int) -> str:
     if not is_going(row):
         return ""
-    return "unknown" if row["seconds_left"] is None else duration(row["seconds_left"] / max(workers, 1))
+    if row["seconds_left"] is None:
+        return "unknown"
+    time = duration(shared_time(row["seconds_left"], workers, row["running"] + row["queued"]))
+    return time if workers else f"{time}, no worker"
 
 
 @st.cache_resource(max_entries=20, show_spinner=False)  # thousands of runs, which nobody changes: never copied
@@ -214,21 +226,33 @@ def _width(texts: Sequence[str]) -> int:
     return min(16 + 8 * max(map(len, texts), default=0), 190)
 
 
-def show_cell(grid: Grid, sweep: str) -> None:
-    """The cell in the address, with the way to its runs."""
+def show_cell(grid: Grid, sweep: str, cells: Sequence[Row], plan: Sweep | None) -> None:
+    """The cell in the address, with the way to its runs, and to launch them again."""
     scheme, _, place = str(st.query_params.get("cell", "")).rpartition("|")
     cell = grid.cells.get((scheme, place))
     if cell is None:
         st.caption("Pick a cell to see its runs.")
         return
     st.markdown(f"**{literal(scheme)}** on **{literal(place)}**: {literal(cell.text)}")
-    if cell.runs:
+    if not cell.runs:
+        return
+    with st.container(horizontal=True):
         st.page_link(
             "views/runs.py",
             label=f"Watch {count(len(cell.runs), 'run')}",
             icon=":material/monitoring:",
             query_params={"sweep": sweep, "run": ",".join(cell.runs[:MOST_LINKED])},
         )
+        groups = dict.fromkeys(row["group_id"] for row in cells if row["run"] in cell.runs)
+        specs = [spec for spec in specs_of(plan) if spec.group in groups]
+        if len(specs) == 1:
+            seeds = sorted({row["seed"] for row in cells if row["group_id"] == specs[0].group})
+            st.page_link(
+                "views/launch.py",
+                label="Clone this group",
+                icon=":material/content_copy:",
+                query_params=clone_parameters(specs[0].model_dump(mode="json"), seeds, cell.runs[0]),
+            )
 
 
 def show_failures(cells: list[Row]) -> None:
@@ -258,18 +282,29 @@ def sweep_card(sweep: str, going: bool) -> None:
         st.caption(f":material/savings: {literal(budget)}")
     plan = plan_of(row["plan"]) if row["plan"] else None
     show_acts(row, plan)
+    if plan is not None:
+        st.page_link(
+            "views/launch.py",
+            label="Clone this sweep",
+            icon=":material/content_copy:",
+            query_params=sweep_link(plan.table, sweep),
+        )
     grid = make_grid(cells, specs_of(plan))
     show_grid(grid)
-    show_cell(grid, sweep)
+    show_cell(grid, sweep, cells, plan)
     show_failures(cells)
     if is_going(row) != going:
         redraw()
 
 
-st.title("Sweeps")
+with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+    st.title("Sweeps", width="content")
+    show_share("sweeps")
+show_heading()
 sweeps = ask_rows("sweeps")
 if not sweeps:
     show_empty()
+    live(LIVE_SECONDS, wait_for_first)()
 else:
     chosen = chosen_sweep(sweeps)
     show_list(sweeps, chosen, workers_alive())
@@ -279,5 +314,5 @@ else:
             st.page_link(
                 "views/runs.py", label="All runs", icon=":material/monitoring:", query_params={"sweep": chosen}
             )
-        going = any(is_going(row) for row in sweeps if row["sweep"] == chosen)
+        going = any(is_going(row) for row in ask_rows("sweeps", sweep=chosen))  # it may be older than those listed
         live(LIVE_SECONDS if going else IDLE_SECONDS, sweep_card)(chosen, going)

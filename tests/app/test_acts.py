@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from inspect import isfunction
 
 import pytest
 
@@ -21,8 +22,19 @@ ACTS: dict[str, Callable[[], object]] = {
     "cancel all": acts.cancel_all,
     "resume": lambda: acts.resume({"run1": 1}),
     "measure": lambda: acts.measure("run1"),
+    "cancel search": lambda: acts.cancel_search("search1"),
+    "edit run": lambda: acts.edit_run("run1", name="mine"),
+    "save view": lambda: acts.save_view("Mine", "compare", ""),
+    "edit view": lambda: acts.edit_view("view1", title="Yours"),
+    "delete view": lambda: acts.delete_view("view1"),
     "upload": lambda: acts.upload({"nodes.csv": b""}, "file", "", "classes"),
 }
+
+
+def test_every_act_is_tried() -> None:
+    asks = ("role", "may_change", "why_not")
+    public = {name for name, each in vars(acts).items() if isfunction(each) and each.__module__ == acts.__name__}
+    assert {act.replace(" ", "_") for act in ACTS} == {name for name in public if name[0] != "_"} - set(asks)
 
 
 @pytest.mark.parametrize("act", ACTS)

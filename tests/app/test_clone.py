@@ -24,11 +24,12 @@ def test_what_has_its_default_is_left_out() -> None:
 
 def test_what_differs_is_in_the_link_as_the_form_writes_it() -> None:
     found = parameters((0, 3), training={"lr": 0.05, "epochs": 20}, model={"name": "gcn", "hidden": 64}, device="cpu")
-    assert {name: found[name] for name in ("seeds", "training.lr", "training.epochs", "model.hidden", "device")} == {
+    asked = ("seeds", "training.lr", "training.epochs", "model.gcn.hidden", "device")
+    assert {name: found[name] for name in asked} == {
         "seeds": "0, 3",
         "training.lr": "0.05",
         "training.epochs": "20",
-        "model.hidden": "64",
+        "model.gcn.hidden": "64",
         "device": "cpu",
     }
 

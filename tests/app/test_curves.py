@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import pyarrow as pa
 
-from app.curves import EpochBuffer
+from app.curves import MOST_PIECES, EpochBuffer, read_epochs
 
 
 class Store:
@@ -14,11 +15,11 @@ class Store:
 
     def __init__(self, **epochs: list[int]) -> None:
         self.epochs = epochs
-        self.asked: list[tuple[tuple[str, ...], int]] = []
+        self.asked: list[dict[str, int]] = []
 
-    def read(self, runs: Sequence[str], after: int) -> pa.Table:
-        self.asked.append((tuple(runs), after))
-        rows = [(run, epoch) for run in runs for epoch in self.epochs.get(run, []) if epoch > after]
+    def read(self, after: Mapping[str, int]) -> pa.Table:
+        self.asked.append(dict(after))
+        rows = [(run, epoch) for run in sorted(after) for epoch in self.epochs.get(run, []) if epoch > after[run]]
         return pa.table(
             {"run": pa.array([r for r, _ in rows], pa.string()), "epoch": pa.array([e for _, e in rows], pa.int64())}
         )
@@ -37,16 +38,37 @@ def test_only_new_epochs_are_read() -> None:
     buffer.update([row("a")], store.read)
     store.epochs["a"] += [3]
     assert epochs(buffer.update([row("a")], store.read)) == {"a": [1, 2, 3]}
-    assert store.asked == [(("a",), 0), (("a",), 2)]
+    assert store.asked == [{"a": 0}, {"a": 2}]
 
 
-def test_runs_at_different_epochs_are_read_once_without_doubles() -> None:
+def test_runs_at_different_epochs_are_read_at_once_each_from_its_own() -> None:
     store, buffer = Store(a=[1, 2, 3], b=[1]), EpochBuffer()
     buffer.update([row("a"), row("b")], store.read)
     store.epochs["a"] += [4]
     store.epochs["b"] += [2]
     assert epochs(buffer.update([row("a"), row("b")], store.read)) == {"a": [1, 2, 3, 4], "b": [1, 2]}
-    assert store.asked == [(("a", "b"), 0), (("a", "b"), 1)]
+    assert store.asked == [{"a": 0, "b": 0}, {"a": 3, "b": 1}]
+
+
+def test_rows_that_came_one_by_one_are_put_together() -> None:
+    store, buffer = Store(a=[1]), EpochBuffer()
+    for epoch in range(2, 2 + 2 * MOST_PIECES):
+        buffer.update([row("a")], store.read)
+        store.epochs["a"] += [epoch]
+    rows = buffer.update([row("a")], store.read)["a"]
+    assert rows["epoch"].to_pylist() == list(range(1, 2 + 2 * MOST_PIECES))
+    assert rows["epoch"].num_chunks <= MOST_PIECES
+
+
+def test_the_store_is_asked_for_each_runs_new_epochs_only() -> None:
+    asked: list[tuple] = []
+
+    def ask(query: str, **parameters: Any) -> pa.Table:
+        asked.append((query, parameters))
+        return pa.table({"run": pa.array([], pa.string()), "epoch": pa.array([], pa.int64())})
+
+    read_epochs(ask)({"a": 3, "b": 0})
+    assert asked == [("epochs", {"runs": ["a", "b"], "since": ["a:3"]})]
 
 
 def test_a_run_that_ended_is_read_once_more_and_never_again() -> None:

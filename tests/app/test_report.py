@@ -40,10 +40,18 @@ def test_what_people_typed_is_text() -> None:
 
 
 def test_numbers_have_the_digits_of_their_column_and_gaps_stay_empty() -> None:
-    table = pd.DataFrame({"n": [1200, 3], "Test": [81.456, None], "p": [0.000123456, 1.0], "Scheme": ["<int8>", None]})
-    made = body(Section("Table", parts=[Listed("Groups", table, {"Test": "%.2f"})]))
+    table = pd.DataFrame(
+        {
+            "n": [1200, 3],
+            "Test": [81.456, None],
+            "Less": [-0.001, -0.01],
+            "p": [0.000123456, 1.0],
+            "Scheme": ["<int8>", None],
+        }
+    )
+    made = body(Section("Table", parts=[Listed("Groups", table, {"Test": "%.2f", "Less": "%+.2f"})]))
     cells = re.findall(r"<td[^>]*>(.*?)</td>", made)
-    assert cells == ["1,200", "81.46", "0.0001235", "&lt;int8&gt;", "3", "", "1", ""]
+    assert cells == ["1,200", "81.46", "+0.00", "0.0001235", "&lt;int8&gt;", "3", "", "-0.01", "1", ""]
 
 
 def test_a_long_table_says_what_is_left_out() -> None:

@@ -38,7 +38,7 @@ def test_the_winner_is_launched_as_the_search_had_it() -> None:
     mine = row("a", scheme="int5:weight", seed=4, model="gcn(hidden=64)", training={"epochs": 20})
     trials = [{"run": f"a-{place}", "scheme": scheme} for place, scheme in enumerate(("fp32", "int5:weight", "fp32"))]
     found = winner_parameters(mine, trials)
-    names = ("dataset", "own", "schemes", "seeds", "model.hidden", "training.epochs", "parent")
+    names = ("dataset", "own", "schemes", "seeds", "model.gcn.hidden", "training.epochs", "parent")
     assert [found[name] for name in names] == ["karate", "int5:weight", "", "4,", "64", "20", "a-1"]
     assert "parent" not in winner_parameters(mine, [])
     assert winner_parameters(row("a", scheme="int5:weight", dataset="gone"), trials) == {"own": "int5:weight"}

@@ -64,7 +64,8 @@ def test_counts_name_only_what_there_is():
     [
         ({}, 2, ""),
         ({"queued": 1}, 2, "time left unknown: nothing has finished yet"),
-        ({"queued": 1, "seconds_left": 240.0}, 2, "about 2 min left on 2 workers"),
+        ({"queued": 2, "seconds_left": 240.0}, 2, "about 2 min left on 2 workers"),
+        ({"queued": 1, "seconds_left": 240.0}, 2, "about 4 min left on 1 worker"),
         ({"running": 1, "seconds_left": 240.0}, 1, "about 4 min left on 1 worker"),
         ({"queued": 1, "seconds_left": 240.0}, 0, "about 4 min of work left, and no worker is alive"),
     ],

@@ -58,7 +58,7 @@ def test_a_store_that_went_away_is_said_and_the_page_comes_back_by_itself(page: 
     expect(page.get_by_text("the store does not answer at")).to_be_hidden()
 
 
-@pytest.mark.parametrize("path", ["/", "/runs", "/compare"])
+@pytest.mark.parametrize("path", ["/", "/runs", "/compare", "/system"])
 @pytest.mark.parametrize("width", [390, 1280])
 def test_no_page_is_wider_than_the_screen(page: Page, dashboard: Dashboard, path: str, width: int) -> None:
     run = new_run_id()

@@ -31,7 +31,7 @@ PATHS = [
     f"/runs?run={FAILED}",
     "/compare",
     f"/compare?find={ATTACKS[0]}",
-    f"/runs?search={ATTACKS[4]}&run={ATTACKS[0]}",
+    f"/runs?find={ATTACKS[4]}&run={ATTACKS[0]}",
     f"/?own={ATTACKS[0]}&schemes={ATTACKS[1]}&dataset={ATTACKS[2]}",
 ]
 

@@ -38,6 +38,17 @@ def test_the_axis_reaches_to_the_last_epoch_before_it_comes() -> None:
     assert figure["layout"]["yaxis"]["title"]["text"] == "Accuracy (%)"
 
 
+def test_axes_may_be_logarithmic_and_notes_stand_where_they_mean() -> None:
+    epochs = {"a": table([1.0] * 10, counts=[False] * 2 + [True] * 8)}
+    layout = learning_chart(epochs, [curve(best_epoch=10)], "loss", log={"x", "y"}).to_dict()["layout"]
+    assert (layout["xaxis"]["type"], layout["xaxis"]["range"], layout["yaxis"]["type"]) == ("log", [0, 1], "log")
+    assert [(note["text"], note["x"]) for note in layout["annotations"]] == [("best validation", 1), ("prepares", 0)]
+    assert [shape["x0"] for shape in layout["shapes"]] == [10, 1]
+    straight = learning_chart(epochs, [curve()], "loss").to_dict()["layout"]
+    assert (straight["xaxis"]["range"], straight["yaxis"]["type"]) == ([0, 10], "linear")
+    assert straight["uirevision"] != layout["uirevision"]  # a zoom of the one means nothing on the other
+
+
 def test_a_first_epoch_is_a_visible_point() -> None:
     figure = learning_chart({"a": table([1.0])}, [curve()], "loss").to_dict()
     assert {trace["mode"] for trace in figure["data"]} == {"lines+markers"}

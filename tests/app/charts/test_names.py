@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.charts.names import LETTER, LINE, MARKER, place_names
+from app.charts.names import LETTER, LINE, MARKER, Label, place_names
 
 SHARE = st.floats(0.06, 0.94)
 POINTS = st.lists(st.tuples(SHARE, SHARE, st.sampled_from(["fp32", "int8", "msfp13", "int4:weight"]), st.booleans()),
@@ -45,6 +47,13 @@ def test_names_near_the_right_edge_stand_to_the_left() -> None:
 def test_the_front_chooses_before_the_others() -> None:
     names = ["int8", "int4"]
     assert place_names([0.5, 0.51], [0.5, 0.5], names, [False, True])[1] == "top right"
+
+
+def test_a_name_keeps_clear_of_the_label_at_an_end() -> None:
+    label = Label("within 1 % of fp32", 0.5, at_right=False)
+    assert label.covers([0.06, 0.5], [0.5, 0.5]) == 1
+    assert place_names([0.06], [0.5], ["fp32"], [True], label=label) == ["bottom right"]
+    assert place_names([0.06], [0.5], ["fp32"], [True], label=replace(label, at_right=True)) == ["top right"]
 
 
 def test_a_name_without_room_is_left_out() -> None:

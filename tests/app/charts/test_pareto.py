@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.charts.pareto import MOST_DRAWN, MOST_LABELS, Axes, Band, Other, pareto_chart
+from app.charts.pareto import MOST_DRAWN, MOST_LABELS, Axes, Band, Other, pareto_chart, pareto_data
 from app.theme import FAMILIES
 
 
@@ -212,6 +212,17 @@ def test_what_is_near_the_baseline_lies_in_a_band() -> None:
     (shape,) = layout["shapes"]
     assert (shape["y0"], shape["y1"], shape["layer"]) == (80, 82, "below")
     assert [note["text"] for note in layout["annotations"]] == ["within 1 % of fp32 (81.00)"]
+
+
+def test_the_bands_name_stands_where_it_covers_no_point() -> None:
+    """fp32 lies at the left end of the chart, and in the middle of the band around it."""
+    groups = [*GROUPS, group("int8", 3, 60.0)]
+    (note,) = pareto_data(groups, Axes(), band=Band(80, 82, "within 1 % of fp32 (81.00)"))["layout"]["annotations"]
+    assert (note["x"], note["xanchor"], note["y"], note["yanchor"]) == (1, "right", 80, "bottom")
+    crowd = [group("int8", 8, 80 + n / 10, group_id=f"g{n}") for n in range(20)]
+    band = Band(80, 82, "within 1 % of fp32 (81.00)")
+    (note,) = pareto_data([group("fp32", 1, 60.0), *crowd], Axes(), band=band)["layout"]["annotations"]
+    assert note["xanchor"] == "left"
 
 
 def test_in_a_great_crowd_one_point_a_spot_is_drawn_and_none_of_the_front_is_lost() -> None:

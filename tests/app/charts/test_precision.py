@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 
 from app.charts.learning import Curve, learning_chart
-from app.charts.precision import MOST_LINES, MOST_RULES, PANEL, bit_lines, schedule_chart, with_bits
+from app.charts.precision import MOST_LINES, MOST_RULES, PANEL, bit_lines, schedule_chart, with_bits, with_switches
 from app.schedules import Planned, Replayed
 
 
@@ -41,7 +41,8 @@ BITS = [4.0, 4.0, 5.0, 5.0]
 
 def drawn(bits: Sequence[float | None] = BITS, switches: list[dict] = RISING, **more: Any) -> go.Figure:
     epochs, curves = {"a": table(bits)}, [curve()]
-    return with_bits(learning_chart(epochs, curves, "loss"), epochs, curves, switches, **more)
+    figure = with_bits(learning_chart(epochs, curves, "loss"), epochs, curves, switches, **more)
+    return with_switches(figure, epochs, curves, switches)
 
 
 def below(figure: go.Figure) -> dict[str, Any]:
@@ -84,6 +85,19 @@ def test_what_a_reason_holds_is_shown_as_it_stands() -> None:
 def test_a_switch_goes_through_both_panels() -> None:
     (rule,) = drawn().to_dict()["layout"]["shapes"]
     assert (rule["x0"], rule["x1"], rule["yref"], rule["y0"], rule["y1"]) == (3, 3, "paper", 0, 1)
+
+
+def test_switches_of_several_runs_are_marked_on_their_own_curves() -> None:
+    epochs = {"a": table(BITS), "b": table([8.0, 8.0], "b")}
+    curves = [curve(), curve("b", "int8")]
+    switches = [*RISING, decision(1, "int8", "b")]
+    figure = with_switches(learning_chart(epochs, curves, "loss", splits=["val"]), epochs, curves, switches)
+    (marks,) = [trace for trace in figure.to_dict()["data"] if trace["name"] == "switches"]
+    assert (marks["x"], marks["y"], marks["marker"]["symbol"]) == ([3], [1.0], ["triangle-up"])
+    assert marks["meta"] == ["adq[int4,int8] · seed 0", "Validation", "a", "val_loss", {"at": [3]}]
+    assert marks["customdata"][0].startswith("<b>int4 → int5</b> from epoch 3<br>adq[int4,int8] · seed 0<br>")
+    assert marks["marker"]["color"] == figure.to_dict()["data"][0]["line"]["color"]
+    assert not figure.layout.shapes
 
 
 def test_many_switches_are_marked_without_lines() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from app.charts.searching import granularity_chart, predicted_chart, saving_chart, search_front
 from app.search_rows import Candidate, Told
+from engine.ledger.figures import FIGURES
 
 
 def candidate(place: int, cost: float, value: float, predicted: float | None = None) -> Candidate:
@@ -52,7 +53,7 @@ def test_the_front_shows_batches_the_edge_of_the_goal_and_the_winner() -> None:
 def test_before_fp32s_cost_is_known_the_cost_itself_is_the_axis() -> None:
     blind = [replace(each, saving=None) for each in TOLD.candidates]
     figure = search_front(replace(TOLD, fp32_cost=None, candidates=tuple(blind))).to_dict()
-    assert figure["layout"]["xaxis"]["title"]["text"] == "Feature memory"
+    assert figure["layout"]["xaxis"]["title"]["text"] == FIGURES["feature_memory"].axis
     front = next(trace for trace in figure["data"] if trace["name"] == "front")
     assert list(front["x"]) == [4, 10, 20]
 
@@ -94,3 +95,8 @@ def test_the_best_saving_counts_only_what_keeps_the_goal() -> None:
     assert [errors.is_met(each) for each in errors.candidates] == [False, True, True, True]
     budget = replace(TOLD, epsilon=None, budget=10.0)
     assert [budget.is_met(each) for each in budget.candidates] == [False, True, True, False]
+
+
+def test_what_is_pointed_at_says_its_units() -> None:
+    template = granularity_chart([replace(TOLD, figure="feature_memory")]).to_dict()["data"][0]["hovertemplate"]
+    assert template == "%{hovertext}<br>error %{y:.2f} % at %{x:.4s} bytes<extra></extra>"

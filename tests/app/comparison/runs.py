@@ -51,6 +51,8 @@ def run(scheme: str = "int8", seed: int = 0, *, test: float | None = 80.0, **cha
         "arithmetic_density_thesis": 7.7,
         "peak_memory_density": 4.0,
     } | changes
+    row["sweeps"] = [] if row["sweep"] is None else [row["sweep"]]
+    row |= changes
     group = "-".join(str(row[name]) for name in ("scheme", "dataset", "model", "settings"))
     name = f"{group}-{seed}-{row['fold']}"
     return {

@@ -6,8 +6,11 @@ import math
 from collections import defaultdict
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from app.comparison.compared import Compared, compare, paired_difference
+from app.comparison.compared import Compared, compare, narrow, paired_difference
+from app.comparison.filters import Filters
 from app.comparison.frames import Frame
 from app.comparison.groups import WHOLE
 from app.comparison.results import KnownSpecs
@@ -67,3 +70,20 @@ def test_where_several_runs_are_alike_nothing_is_paired() -> None:
     found = difference(compared(every, "Architecture"), "model", "gcn", "gat")
     assert found["n"] == 0
     assert math.isnan(found["p"])
+
+
+@settings(max_examples=8)  # a view takes 50 ms to work out, however few its runs are
+@given(
+    st.lists(st.tuples(st.sampled_from(["fp32", "int8", "int4"]), st.integers(0, 4), st.sampled_from("ab"),
+                       st.none() | st.floats(0, 100)), min_size=1, max_size=20, unique_by=lambda each: each[:3]),
+    st.builds(Filters, scheme=st.sets(st.sampled_from(["fp32", "int8", "int4"])).map(tuple),
+              dataset=st.sampled_from([(), ("a",), ("c",)]), text=st.sampled_from(["", "int8-a", "1"])),
+)  # fmt: skip
+def test_narrowed_is_the_same_as_filtered_from_the_beginning(rows: list, filters: Filters) -> None:
+    every = table(*(run(scheme, seed, dataset=dataset, test=test) for scheme, seed, dataset, test in rows))
+    whole = compare(every, known(every), CompareView())
+    wanted = compare(every, known(every), CompareView(filters=filters))
+    found = narrow(whole, filters)
+    assert found.groups == wanted.groups
+    assert found.runs["run"].tolist() == wanted.runs["run"].tolist()
+    assert found.view == wanted.view

@@ -14,7 +14,7 @@ from tests.app.comparison.runs import BEGAN, run, table
 RUNS = table(
     run("int8", 0, tags=["paper"], sweep="night"),
     run("int8", 1, state="failed", test=None, submitted_at=BEGAN + pd.Timedelta(days=2)),
-    run("msfp13", 0, dataset="pubmed", model="gat", also='{"F1 (%)": 1.0}'),
+    run("msfp13", 0, dataset="pubmed", model="gat", also='{"F1 (%)": 1.0}', sweeps=["later"]),
 )
 
 
@@ -27,6 +27,7 @@ RUNS = table(
         ({"family": ["msfp"]}, ["msfp13"]),
         ({"tag": ["paper"]}, ["int8", "int8"]),
         ({"sweep": ["night"]}, ["int8", "int8"]),
+        ({"sweep": ["later"]}, ["msfp13"]),  # another sweep's run that stands for its cell
         ({"state": ["failed"]}, ["int8", "int8"]),
         ({"text": "MSFP"}, ["msfp13"]),
         ({"text": "."}, []),
@@ -44,5 +45,5 @@ def test_a_filter_chooses_whole_groups_with_a_run_that_fits(asked: dict[str, Any
 def test_options_are_what_occurs() -> None:
     found = options_of(RUNS)
     assert found["dataset"] == ["cora", "pubmed"]
-    assert (found["tag"], found["sweep"], found["family"]) == (["paper"], ["night"], ["affine", "msfp"])
+    assert (found["tag"], found["sweep"], found["family"]) == (["paper"], ["night", "later"], ["affine", "msfp"])
     assert also_metrics(RUNS) == ["F1 (%)"]

@@ -36,7 +36,10 @@ def filled(store: Service) -> Service:
 
 
 def figures(page) -> list[dict]:
-    return [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+    """The fronts, then the other charts."""
+    data = [json.loads(chart.proto.json) for chart in page.get("bidi_component")]
+    fronts = [json.loads(each["figure"]) for each in data if "figure" in each]
+    return fronts + [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
 
 
 def points(figure: dict) -> dict[str, dict]:

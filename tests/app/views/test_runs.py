@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from app.live_points import COLUMN, OVERLAP, RUN
 from app.phrases import literal
 from engine.events import CancelRequested, ResumeRequested, RunCancelled, RunQueued, new_run_id
 from store.stream import STREAM
@@ -22,9 +24,29 @@ def messages(elements) -> list[str]:
     return [element.value for element in elements]
 
 
+def sent(page: AppTest) -> dict:
+    """What the page's live component was given."""
+    (component,) = page.get("bidi_component")
+    return json.loads(component.proto.json)
+
+
 def charts(page: AppTest) -> list[str]:
-    """The specifications of the charts on the page, as JSON text."""
-    return [json.loads(chart.proto.json)["figure"] for chart in page.get("bidi_component")]
+    """The live charts, each curve with the points that came apart from it, as JSON text."""
+    message = sent(page)["message"]
+    for trace in (trace for figure in message["figures"] for trace in figure["data"]):
+        if len(trace.get("meta", ())) > COLUMN and trace["meta"][RUN] in message["points"]:
+            columns = message["points"][trace["meta"][RUN]]["columns"]
+            trace |= {"x": columns["epoch"], "y": columns[trace["meta"][COLUMN]]}
+    return [json.dumps(figure, separators=(",", ":")) for figure in message["figures"]]
+
+
+def lines(page: AppTest) -> list[list[str]]:
+    """The texts of the live table's cells, a list a run."""
+    rows = sent(page)["table"]["rows"]
+    return [
+        [cell["text"] if "text" in cell else " ".join(name for name, _ in cell["states"]) for cell in row]
+        for row in rows
+    ]
 
 
 def table(page: AppTest):
@@ -49,7 +71,7 @@ def test_no_runs_yet_says_so_and_leads_to_launch(dashboard: Dashboard, service: 
 
 def test_filters_that_nothing_fits_say_so(dashboard: Dashboard, store: Service, run: str) -> None:
     dashboard.use(store)
-    page = dashboard.open("runs", search="no such thing")
+    page = dashboard.open("runs", find="no such thing")
     assert messages(page.info) == ["No run fits these filters."]
 
 
@@ -172,6 +194,69 @@ def test_several_runs_are_overlaid_by_validation(dashboard: Dashboard, store: Se
     assert "Train" not in loss
 
 
+def test_chosen_runs_say_how_far_and_how_fast_they_are_and_who_has_them(dashboard: Dashboard, store: Service) -> None:
+    going, waiting, done = new_run_id(), new_run_id(), new_run_id()
+    store.client.post_events([
+        lives.queued(going),
+        lives.started(going, total_epochs=4),
+        lives.event(going, 1, 2, lives.row(1)),
+        lives.queued(waiting, scheme="msfp13"),
+        *lives.finished(done, scheme="int4"),
+        lives.heartbeat("w1", time.time(), going, 1),
+    ])  # fmt: skip
+    dashboard.use(store)
+    page = dashboard.open("runs", run=f"{done},{going},{waiting}")
+    assert [column["title"] for column in sent(page)["table"]["columns"]][:4] == ["Run", "State", "Epochs", "Time left"]
+    over, now, later = lines(page)
+    assert over == ["int4 · seed 0", "finished", "3 of 3", "took 1.5 s", "2", "81.00 %", "1 MB", "w1", "–"]
+    assert now == ["int8 · seed 0", "running", "1 of 4", "1.5 s", "2", "21.00 %", "250 MB", "w1", "now"]
+    assert later[:3] == ["msfp13 · seed 0", "queued", later[2]]
+    assert later[2].startswith(("next in the queue", "place "))
+
+
+def test_a_run_that_nobody_hears_of_says_so_and_foretells_nothing(dashboard: Dashboard, store: Service) -> None:
+    run = new_run_id()
+    store.client.post_events([lives.queued(run), lives.started(run), lives.event(run, 1, 2, lives.row(1))])
+    dashboard.use(store)
+    ((_, state, epochs, left, *_, heard),) = lines(dashboard.open("runs", run=run))
+    assert re.fullmatch(r"running silent, last heard \d+ d ago", state)
+    assert (epochs, left) == ("1 of 3", "–")
+    assert heard.endswith(" d ago")
+
+
+def test_axes_and_smoothing_are_part_of_the_link(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    plain = dashboard.open("runs", run=run)
+    assert [json.loads(chart)["layout"]["xaxis"].get("type") for chart in charts(plain)] == [None, None]
+    page = dashboard.open("runs", run=run, log_axes=["Loss", "Epochs"], smooth="0.6")
+    loss, metric = (json.loads(chart)["layout"] for chart in charts(page))
+    assert [(each["xaxis"]["type"], each["yaxis"]["type"]) for each in (loss, metric)] == [
+        ("log", "log"),
+        ("log", "linear"),
+    ]
+    assert sent(page)["smoothing"] == 0.6
+
+
+def test_what_a_page_has_is_not_sent_again_and_one_that_lost_it_gets_it(dashboard: Dashboard, store: Service) -> None:
+    runs = [new_run_id(), new_run_id()]
+    for run in runs:
+        store.client.post_events([lives.queued(run), lives.started(run), lives.event(run, 1, 2, lives.row(1))])
+    dashboard.use(store)
+    page = dashboard.open("runs", run=",".join(runs))
+    assert {run: found["start"] for run, found in sent(page)["message"]["points"].items()} == dict.fromkeys(runs, 0)
+    for _ in range(OVERLAP):
+        page.run()
+    assert sent(page)["message"]["points"] == {}
+    store.client.post_events([lives.event(runs[1], 1, 3, lives.row(2))])
+    message = sent(page.run())["message"]
+    columns = {"epoch": [2], "val_loss": [1.0], "val_metric": [41.0]}
+    assert (message["figures"], message["points"]) == (None, {runs[1]: {"start": 1, "columns": columns}})
+    page.session_state["live-points"].begin_anew()
+    again = sent(page.run())["message"]
+    assert len(again["figures"]) == 2
+    assert {run: found["start"] for run, found in again["points"].items()} == dict.fromkeys(runs, 0)
+
+
 def test_bits_are_drawn_under_the_loss_with_every_switch(dashboard: Dashboard, store: Service) -> None:
     run = new_run_id()
     store.client.post_events(lives.climbing(run))
@@ -201,7 +286,7 @@ def test_another_schedule_is_replayed_into_the_chart(dashboard: Dashboard, store
     assert ":blue-badge[exact up to epoch 11]" in " ".join(messages(page.markdown))
     assert replayed(page) == {"adq[int4,int8]": [1, 12, 17]}
 
-    page.slider[0].set_value(1.1).run()
+    sliders(page)[0].set_value(1.1).run()
     assert schedule(page).value == "adq[int4,int8](theta=1.1)"
     assert replayed(page) == {"adq[int4,int8](theta=1.1)": [1]}
     assert ":green-badge[exact up to epoch 20]" in " ".join(messages(page.markdown))
@@ -223,9 +308,9 @@ def test_the_schedule_that_is_asked_is_part_of_the_link(dashboard: Dashboard, st
     dashboard.use(store)
     page = dashboard.open("runs", run=run, replay="true", replayed="pfq[int4,int8](epsilon=0.3)")
     assert schedule(page).value == "pfq[int4,int8](epsilon=0.3)"
-    assert [slider.value for slider in page.slider] == [0.3, 0.3]
+    assert [slider.value for slider in sliders(page)] == [0.3, 0.3]
 
-    page.slider[0].set_value(0.1).run()
+    sliders(page)[0].set_value(0.1).run()
     assert page.query_params["replayed"] == "pfq[int4,int8](epsilon=0.1)"
     page.query_params["run"] = other
     page.query_params.pop("replayed")
@@ -238,6 +323,11 @@ def schedule(page: AppTest):
     return field
 
 
+def sliders(page: AppTest) -> list:
+    """Those of the replayed schedule's numbers."""
+    return [slider for slider in page.slider if slider.label != "Smoothing"]
+
+
 def replayed(page: AppTest) -> dict[str, list[int]]:
     """The epochs at which a replayed schedule switches, by its scheme."""
     traces = [trace for trace in json.loads(charts(page)[0])["data"] if "replayed" in trace["name"]]
@@ -245,7 +335,9 @@ def replayed(page: AppTest) -> dict[str, list[int]]:
     return {line["name"].removeprefix("replayed: "): marks["x"]}
 
 
-def test_a_replayed_schedule_is_launched_for_real(dashboard: Dashboard, store: Service, valkey: Valkey) -> None:
+def test_a_replayed_schedule_is_launched_for_real_by_who_may(
+    dashboard: Dashboard, store: Service, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     run = new_run_id()
     store.client.post_events(lives.climbing(run, scheme="int4", climb={1: ("int4", 4.0)}))
     dashboard.use(store, valkey)
@@ -255,7 +347,13 @@ def test_a_replayed_schedule_is_launched_for_real(dashboard: Dashboard, store: S
     assert isinstance(queued.body, RunQueued)
     assert queued.body.spec == lives.spec(scheme="sdq[int4,int8]", training={"epochs": 20})
     assert messages(page.success) == ["Launched " + literal("sdq[int4,int8]") + "."]
+    assert queued.body.parent == run
     assert f"run={queued.run}" in [link.proto.query_string for link in page.page_link]
+    monkeypatch.setenv("BITFRONT_AUTH", "readonly")
+    dashboard.use(store, valkey)
+    page = dashboard.open("runs", run=run, replay="true", replayed="sdq[int4,int8]")
+    assert replayed(page)
+    assert not [button for button in page.button if button.key == "replay-launch"]
 
 
 def test_a_replay_of_a_run_without_signals_says_so(dashboard: Dashboard, store: Service, run: str) -> None:
@@ -345,15 +443,39 @@ def test_a_queue_that_does_not_answer_is_said_and_the_page_recovers(
     assert not dashboard.open("runs").warning
 
 
-def test_workers_are_shown(dashboard: Dashboard, streaming: Service, valkey: Valkey) -> None:
+def test_workers_are_shown(
+    dashboard: Dashboard, streaming: Service, valkey: Valkey, monkeypatch: pytest.MonkeyPatch
+) -> None:
     beat = lives.heartbeat("worker-of-old", time.time())
     # When it was heard goes by the queue's clock, which made the entry's id.
     valkey.client().xadd(STREAM, {"e": beat.to_json()}, id=f"{int(1000 * time.time()) - 60_000}-0")
     until(lambda: streaming.client.query("workers").num_rows == 1, "the store has heard of it")
     dashboard.use(streaming, valkey)
-    page = dashboard.open("runs")
+    page = dashboard.open("runs", workers="true")
     workers = page.dataframe[-1].value
-    assert workers[["Worker", "State"]].to_numpy().tolist() == [["worker-of-old", "gone"]]
+    assert workers[["Worker", "State", "Memory"]].to_numpy().tolist() == [["worker-of-old", "gone", "–"]]
+    assert [found.label for found in page.expander if found.label.startswith("Workers")] == [
+        "Workers (0 alive, 1 gone)"
+    ]
+    page = dashboard.open("system")
+    (workers,) = (frame.value for frame in page.dataframe if "Worker" in frame.value)
+    assert workers["State"].tolist() == ["gone"]
+    assert health(page)["Queue"].startswith(":green-badge[well] Valkey ")
+    assert health(page)["Dispatcher"] == (
+        f":orange-badge[look] {literal('none is running, so queued runs wait: `bitfront up` starts it')}."
+    )
+    monkeypatch.setenv("BITFRONT_AUTH", "readonly")
+    dashboard.use(streaming, valkey)
+    page = dashboard.open("system")
+    (workers,) = (frame.value for frame in page.dataframe if "Worker" in frame.value)
+    assert "Host" not in workers
+    assert health(page)["Queue"].startswith(":green-badge[well] Valkey answers")
+
+
+def health(page: AppTest) -> dict[str, str]:
+    """What the System page says of each part."""
+    lines = page.table[0].value
+    return dict(zip(lines.index.astype(str), lines.iloc[:, 0], strict=True))
 
 
 def test_a_store_that_is_down_is_said_and_the_page_comes_back(dashboard: Dashboard, service: Service) -> None:

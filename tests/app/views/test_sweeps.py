@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from urllib.parse import parse_qs
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from app.phrases import literal
 from engine.events import CancelRequested, Envelope, ResumeRequested, RunQueued, SweepCell, SweepLaunched, new_run_id
+from engine.spec import read_toml
 from engine.sweep import Sweep, expand
 from tests.app.views.conftest import Dashboard, stream
 from tests.app.views.test_runs import messages
@@ -89,8 +91,7 @@ def test_a_cell_in_the_link_leads_to_its_runs(
     dashboard.use(store)
     sweep, runs = swept
     page = dashboard.open("sweeps", sweep=sweep.id, cell="fp32|karate · gcn")
-    link = page.page_link[-1]
-    assert link.value == "Watch 2 runs"
+    link = next(link for link in page.page_link if link.value == "Watch 2 runs")
     assert link.proto.query_string.split("run=")[1] == f"{runs[0]}%2C{runs[2]}"
 
 
@@ -136,3 +137,21 @@ def test_a_sweep_from_the_launch_page_is_the_same_grid(dashboard: Dashboard, sto
     assert [body.spec["scheme"] for body in rest if isinstance(body, RunQueued)] == ["fp32", "int4"]
     assert json.loads(json.dumps(first.table))["name"] == "karate-gcn"
     assert page.page_link[1].value == "See the whole grid"
+
+
+def test_a_sweep_and_a_cell_of_it_are_cloned_into_the_form(
+    dashboard: Dashboard, store: Service, swept: tuple[Sweep, list[str]]
+) -> None:
+    dashboard.use(store)
+    sweep, runs = swept
+    page = dashboard.open("sweeps", cell="int8|karate · gcn")
+    links = {link.proto.label: parse_qs(link.proto.query_string) for link in page.page_link}
+    assert links["Clone this group"]["schemes"] == ["int8"]
+    assert links["Clone this group"]["parent"] == [runs[1]]
+    filled = dashboard.open("launch", **links["Clone this sweep"])
+    assert expand(read_toml(filled.code[2].value, "it")).id == sweep.id
+    asked = dashboard.open("launch", detail="Sweep file", clone=sweep.id)
+    assert expand(read_toml(str(asked.text_area(key="sweep-file").value), "it")).id == sweep.id
+    assert [element.value for element in dashboard.open("launch", detail="Sweep file", clone="gone").warning] == [
+        "There is no file of the sweep gone here."
+    ]
