@@ -52,9 +52,10 @@ POINTS = f"({LEARNING})().reduce((all, chart) => all + chart.calcdata.reduce((su
 """Points in all learning curves of the page."""
 
 
-def wait_for_points(page: Page, *, more_than: int) -> int:
-    """Wait until the charts hold more points than this; how many they hold then."""
-    return page.wait_for_function(f"least => {POINTS} > least && {POINTS}", arg=more_than).json_value()
+def wait_for_points(page: Page, *, more_than: int, patience: float | None = None) -> int:
+    """Wait, at most ``patience`` milliseconds, until the charts hold more points than this; how many they hold then."""
+    drawn = f"least => {POINTS} > least && {POINTS}"
+    return page.wait_for_function(drawn, arg=more_than, timeout=patience).json_value()
 
 
 def wait_for_all_points(page: Page, number: int) -> None:
@@ -85,6 +86,15 @@ def front_groups(page: Page, density: str = "") -> dict[str, dict]:
             ]));
         }))""",
         FRONTS,
+    )
+
+
+def pick_point(page: Page, scheme: str, picked: int) -> None:
+    """Click a scheme's point on the one front; wait until so many groups are picked."""
+    point = front_groups(page)[scheme]
+    page.mouse.click(point["left"], point["top"])
+    page.wait_for_function(
+        "n => (new URL(location).searchParams.get('group') || '').split(',').filter(Boolean).length === n", arg=picked
     )
 
 

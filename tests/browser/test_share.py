@@ -1,8 +1,7 @@
-"""Compare in a real browser: filter, pick two points, save the view, open its link elsewhere, export, report."""
+"""Pages in other pages, and as pictures."""
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from app.share import frame_text
 from engine.events import Envelope, SearchQueued, new_run_id
 from tests.browser.conftest import Dashboard
 from tests.browser.gallery import LOOKS, shots, take
-from tests.browser.pages import CHARTS, front_groups
 from tests.store import lives
 from tests.store.conftest import Service
 
@@ -37,81 +35,6 @@ def filled(store: Service) -> Service:
     store.client.post_events([lives.launched("formats", [(runs[0], True), (None, True)])])
     store.client.post_events([Envelope(run="s1", at=lives.BEGAN, body=search)])
     return store
-
-
-def pick(page: Page, scheme: str, picked: int) -> None:
-    """Click a scheme's point on the one front; wait until so many groups are picked."""
-    point = front_groups(page)[scheme]
-    page.mouse.click(point["left"], point["top"])
-    page.wait_for_function(
-        "n => (new URL(location).searchParams.get('group') || '').split(',').filter(Boolean).length === n", arg=picked
-    )
-
-
-def test_filter_pick_two_save_share_export_and_report(
-    dashboard: Dashboard, filled: Service, page: Page, chromium: Browser, tmp_path: Path
-) -> None:
-    page.goto(f"{dashboard.url}/compare")
-    datasets = page.get_by_role("combobox", name="Dataset")
-    datasets.fill("cora")
-    page.get_by_role("option", name="cora", exact=True).click()
-    datasets.press("Escape")
-    assert set(front_groups(page)) == set(TESTS)
-
-    pick(page, "int8", 1)
-    expect(page.get_by_role("heading", name="int8 on cora, gcn")).to_be_visible()
-    pick(page, "int4", 2)
-    expect(page.get_by_role("heading", name="int8 and int4")).to_be_visible()
-
-    page.get_by_role("button", name="Share").click()
-    page.get_by_role("textbox", name="Save this view as").fill("Front on Cora")
-    page.get_by_role("button", name="Save view").click()
-    expect(page.get_by_text("Saved: it stands on the page Views.")).to_be_visible()
-    (view,) = filled.client.query("views")["view"].to_pylist()
-
-    # Whoever opens the saved view, in a profile of their own, sees the same.
-    colleague = chromium.new_context(viewport={"width": 1280, "height": 1000}).new_page()
-    colleague.goto(f"{dashboard.url}/saved")
-    colleague.get_by_role("link", name="Front on Cora").click()
-    expect(colleague.get_by_role("heading", name="int8 and int4")).to_be_visible()
-    expect(colleague.get_by_text("Front on Cora")).to_be_visible()
-    assert f"view={view}" in colleague.url
-    colleague.wait_for_function(f"() => ({CHARTS})().length === 2")
-
-    # What is on the page, as a file.
-    colleague.get_by_role("button", name="Download", exact=True).click()
-    with colleague.expect_download() as download:
-        colleague.get_by_role("button", name="CSV", exact=True).first.click()
-    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
-    assert {row["Scheme"]: (row["Dataset"], row["n"], row["Test"]) for row in rows} == {
-        scheme: ("cora", "2", str(test + 0.5)) for scheme, test in TESTS.items()
-    }
-
-    # The front as a picture, drawn by the browser.
-    colleague.keyboard.press("Escape")
-    colleague.get_by_role("button", name="Figure for a paper").click()
-    for label, begin in (("Save as SVG", b"<svg"), ("Save as PNG", b"\x89PNG")):
-        with colleague.expect_download() as download:
-            colleague.get_by_role("button", name=label).click()
-        assert Path(download.value.path()).read_bytes().startswith(begin)
-    colleague.context.close()
-
-    # The report opens from disk, with networking off, its charts alive.
-    page.goto(f"{dashboard.url}/saved")
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Report of 1 view").click()
-    report = tmp_path / "report.html"
-    download.value.save_as(report)
-    offline = chromium.new_context(offline=True)
-    alone = offline.new_page()
-    faults: list[str] = []
-    alone.on("pageerror", lambda error: faults.append(str(error)))
-    alone.goto(report.as_uri())
-    alone.wait_for_function(f"() => ({CHARTS})().length === 2")
-    expect(alone.get_by_role("heading", name="Front on Cora")).to_be_visible()
-    assert alone.locator(".errorbar path").count() == len(TESTS)
-    assert faults == []
-    offline.close()
 
 
 def test_another_page_shows_the_charts_alone(dashboard: Dashboard, filled: Service, page: Page) -> None:
