@@ -16,6 +16,8 @@ densities need no torch.
 from __future__ import annotations
 
 import importlib
+import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -62,6 +64,12 @@ _HOMES = {
     "train": "engine.training",
     "unquantize": "engine.instrument",
 }
+
+# Torch's OpenMP threads go on spinning for some milliseconds after each operation, which keeps the processors from the
+# kernels' own threads (engine.kernels.threads): with two threads a product of codes then took as long as with one.
+# They spin for some microseconds now, unless the environment says otherwise; it is read when torch is loaded.
+if "torch" not in sys.modules and "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
 def __getattr__(name: str) -> Any:

@@ -27,6 +27,10 @@ RETURNING = {"MALLOC_MMAP_THRESHOLD_": "131072"}
 """glibc's malloc gives every large block back when it is freed: no holes among live blocks are resident."""
 Times = Mapping[int, Sequence[float]]
 """By threads: seconds a step, a round each."""
+PEERS = ("pyg", "plain", "torch")
+"""How those begin who are not Bitfront, among the variants that take turns."""
+PEERS_WAIT = {"GOMP_SPINCOUNT": "300000"}
+"""libgomp's own default, which ``engine`` changes for its kernels' threads: peers have theirs."""
 WARM = 3
 """Steps before the first turn, and one after each change of threads: constants are made, kernels compiled."""
 
@@ -86,7 +90,7 @@ def ask(module: str, asked: Mapping[str, Any], environment: Mapping[str, str]) -
 def take_turns(
     module: str,
     asked: Sequence[Mapping[str, Any]],
-    environment: Mapping[str, str],
+    environment: dict[str, str],
     *,
     threads: Sequence[int],
     rounds: int,
@@ -96,10 +100,13 @@ def take_turns(
 
     All are made ready first; then, for each number of threads, ``rounds`` times every variant has a turn of at least
     ``seconds``, and one step. A round's value is the median of its steps: the processor's seconds with one thread,
-    which other programs on the machine hardly change, the clock's with more.
+    which other programs on the machine hardly change, the clock's with more. What is asked says in "by" who works.
     """
     with ExitStack() as stack:
-        children = [stack.enter_context(Child(module, each, environment)) for each in asked]
+        children = [
+            stack.enter_context(Child(module, each, environment | (PEERS_WAIT if each["by"].startswith(PEERS) else {})))
+            for each in asked
+        ]
         for child in children:
             child.hear()
         found: list[dict[int, list[float]]] = [{count: [] for count in threads} for _ in children]

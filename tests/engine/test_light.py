@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+
+import pytest
 
 LIGHT = [
     "engine",
@@ -63,3 +66,18 @@ def test_previewing_and_parsing_leave_torch_out():
 
 def test_training_brings_torch_in():
     assert imports_torch("import engine; engine.train")
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [({}, "2000"), ({"GOMP_SPINCOUNT": "7"}, "7"), ({"OMP_WAIT_POLICY": "active"}, "None")],
+)
+def test_torchs_threads_wait_without_keeping_a_processor_unless_the_environment_says_how(
+    given: dict[str, str], found: str
+) -> None:
+    others = {name: value for name, value in os.environ.items() if name not in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY")}
+    program = "import engine, os; print(os.environ.get('GOMP_SPINCOUNT'))"
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=others | given
+    )
+    assert done.stdout.strip() == found

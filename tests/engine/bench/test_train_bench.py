@@ -152,12 +152,12 @@ def test_sparse_features_that_there_are_not_are_refused(
 
 def test_a_child_that_ends_is_named_with_its_last_words():
     for asked in (
-        lambda module: ask(module, {"of": "nothing"}, environment("default", 1)),
+        lambda module: ask(module, {"by": "nobody"}, environment("default", 1)),
         lambda module: take_turns(
-            module, [{"of": "nothing"}], environment("default", 1), threads=[1], rounds=1, seconds=0.01
+            module, [{"by": "nobody"}], environment("default", 1), threads=[1], rounds=1, seconds=0.01
         ),
     ):
         with pytest.raises(BitfrontError) as caught:
             asked("engine.bench.nowhere")
-        assert str(caught.value).startswith("the bench failed on nothing: ")
+        assert str(caught.value).startswith("the bench failed on nobody: ")
         assert str(caught.value).endswith("No module named engine.bench.nowhere")
