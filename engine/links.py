@@ -18,6 +18,7 @@ from engine.datasets import GraphSize
 from engine.errors import RunError
 from engine.full_batch import judged
 from engine.graph import Graph
+from engine.kernels.pairs import dot_pairs
 from engine.layers.operand import Constant
 from engine.metrics import binary_accuracy, binary_cross_entropy, roc_auc
 from engine.problem import Batch, Measure, Predict, Values, View
@@ -100,8 +101,7 @@ def draw_unlinked(linked: Tensor, nodes: int, count: int, seed: int, step: int) 
 
 def dot_scores(vectors: Tensor, pairs: Tensor) -> Tensor:
     """z_a·z_b of node vectors [N, D] and pairs [2, P] → [P], fp32."""
-    vectors = vectors.float()
-    return (vectors[pairs[0]] * vectors[pairs[1]]).sum(1)
+    return dot_pairs(vectors.float(), pairs)
 
 
 class LinkPrediction:

@@ -21,7 +21,7 @@ from tests.system.up import Up
 from tests.tasks.stack import karate, wait_for
 
 MEGABYTES = 64
-EPOCHS = 2000
+EPOCHS = 1200
 
 
 def main(folder: Path) -> None:

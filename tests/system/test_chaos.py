@@ -1,6 +1,7 @@
 """Whatever is killed while runs are going, each run ends once, with its whole history, as an undisturbed twin does.
 
-Short here; `make chaos` makes it long by BITFRONT_CHAOS (60 runs and 36 kills) and prints the table of victims.
+Short here, by SIGKILL alone; `make chaos` makes it long by BITFRONT_CHAOS (60 runs and 36 kills, by SIGTERM too) and
+prints the table of victims.
 BITFRONT_CHAOS_SEED chooses another order of victims and moments.
 """
 
@@ -34,6 +35,7 @@ VICTIMS = (
     if LONG
     else {"worker": 1, "child": 2, "store": 1, "queue": 1}
 )
+SIGNALS = (signal.SIGKILL, signal.SIGTERM) if LONG else (signal.SIGKILL,)
 GCN, SAGE = "gcn(dropout=0.5)", "sage(dropout=0.5)"
 KINDS = (("adq[int3,int8](theta=0.8)+dq+sr", GCN), ("dq-int4", GCN), ("fp32", SAGE), ("msfp13", SAGE), ("int8", GCN))
 """Schemes and models. The last one's epochs run compiled, and are over too soon for most blows to hit them."""
@@ -51,7 +53,7 @@ def _specs() -> list[RunSpec]:
     return [kinds[number % len(kinds)] for number in range(RUNS)]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
 def test_whatever_is_hit_every_run_ends_once_whole_and_as_its_twin(
     up: Up, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
 ) -> None:
