@@ -21,7 +21,9 @@ def show_downloads(tables: Callable[[], Mapping[str, pd.DataFrame]], name: str) 
     ``tables`` is asked once somebody opens it. Where one has a column ``synthetic`` with a run of generated data in it,
     the files' names say so.
     """
-    with st.popover("Download", icon=":material/download:", width="content", on_change="rerun") as place:
+    with st.popover(
+        "Download", icon=":material/download:", width="content", key="download", on_change="rerun"
+    ) as place:
         if not place.open:
             return
         found = tables()
