@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from app.phrases import count
 from store.export import FORMATS, export
 
 TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
@@ -30,7 +31,7 @@ def show_downloads(tables: Callable[[], Mapping[str, pd.DataFrame]], name: str) 
         generated = any(table["synthetic"].any() for table in found.values() if "synthetic" in table)
         prefix = "synthetic-" if generated else ""
         for title, table in found.items():
-            st.markdown(f"**{title}**, {len(table)} rows")
+            st.markdown(f"**{title}**, {count(len(table), 'row')}")
             slug = title.lower().replace(" ", "-")
             with st.container(horizontal=True):
                 for format in FORMATS:

@@ -173,7 +173,7 @@ def show_grid(grid: Grid) -> None:
         selection_mode="single-cell",
         height=min(38 + 35 * len(grid.schemes), 738),
         alt="Cells of the sweep: finished runs of each scheme on each dataset and architecture",
-        column_config={"Scheme": st.column_config.TextColumn(pinned=True, width=_width(grid.schemes))},
+        column_config={"Scheme": st.column_config.TextColumn(pinned=True, width=_width(["Scheme", *grid.schemes]))},
     )
 
 

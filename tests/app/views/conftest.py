@@ -55,7 +55,7 @@ def files(page: AppTest) -> dict[str, int]:
     page.session_state["download"] = True
     page.run()
     assert not page.exception
-    titles = (re.fullmatch(r"\*\*(.+)\*\*, (\d+) rows", text.value) for text in page.markdown)
+    titles = (re.fullmatch(r"\*\*(.+)\*\*, (\d+) rows?", text.value) for text in page.markdown)
     return {found[1]: int(found[2]) for found in titles if found}
 
 
