@@ -14,10 +14,13 @@ PARENT = "parent"
 """The parameter of Launch that names the run that is cloned."""
 
 
-def clone_parameters(spec: Mapping[str, Any], seeds: Sequence[int], parent: str) -> dict[str, str]:
+def clone_parameters(
+    spec: Mapping[str, Any], seeds: Sequence[int], parent: str, *, one_fold: bool = False
+) -> dict[str, str]:
     """The parameters of Launch for a spec's tables and these seeds; what has its default is left out.
 
-    ``parent``: the run that the new ones are cloned from, or one of the group's.
+    ``parent``: the run that the new ones are cloned from, or one of the group's. ``one_fold``: of a cross-validation
+    the spec's own fold, as a run has it; else every fold, as a group has them.
     """
     usual = standard_of(spec)
     task = spec.get("task") or {}
@@ -36,8 +39,10 @@ def clone_parameters(spec: Mapping[str, Any], seeds: Sequence[int], parent: str)
     for part in ("dataset", "task", "model", "training"):
         prefix = f"{part}.{spec[part]['name']}" if part in ("dataset", "model") else part
         for name, value in changed(spec.get(part) or {}, defaults.get(part) or {}).items():
-            if name != "fold" and value is not None:
+            if (one_fold or name != "fold") and value is not None:
                 found[f"{prefix}.{name}"] = as_text(value)
+    if one_fold and task.get("folds"):
+        found["every_fold"] = "false"
     if spec.get("device", "auto") != "auto":
         found["device"] = spec["device"]
     return found

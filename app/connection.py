@@ -11,7 +11,11 @@ import streamlit as st
 
 from app.comparison.results import KnownSpecs
 from app.live import redraw
+from app.private import public, without_places
+from app.roles import role_of
+from app.visitor import claims
 from engine.settings import Settings
+from store.access import Role
 from store.client import StoreClient, StoreUnavailable, connect
 
 RETRY_SECONDS = 2
@@ -29,13 +33,21 @@ def _client(as_viewer: bool = True) -> StoreClient:
     return connect(settings(), as_viewer=as_viewer)
 
 
+def is_public() -> bool:
+    """Whether the visitor may only look, and is told nothing private (``app.private``)."""
+    return role_of(settings(), claims()) is not Role.RUNNER
+
+
 def ask(query: str, **parameters: Any) -> pa.Table:
-    """The answer to a named query. Raises StoreUnavailable, after one fresh try at the store's present address."""
+    """The answer to a named query, without what is private where the visitor may only look: whoever keeps it for other
+    visitors keeps it by ``is_public()`` too. Raises StoreUnavailable, after one fresh try at the store's present
+    address."""
     try:
-        return _client().query(query, **parameters)
+        found = _client().query(query, **parameters)
     except StoreUnavailable:
         _client.clear()
-        return _client().query(query, **parameters)
+        found = _client().query(query, **parameters)
+    return public(found) if is_public() else found
 
 
 def ask_rows(query: str, **parameters: Any) -> list[dict[str, Any]]:
@@ -105,7 +117,7 @@ def read_artifact(run: str, attempt: int, name: str) -> bytes:
 
 def show_outage(error: StoreUnavailable) -> None:
     """Say that the store does not answer, and load the page again as soon as it does."""
-    st.error(str(error), icon=":material/cloud_off:")
+    st.error(without_places(str(error)) if is_public() else str(error), icon=":material/cloud_off:")
     st.caption("Nothing is lost: runs go on, and this page comes back by itself. It tries again every two seconds.")
     st.button("Try again now", icon=":material/refresh:", key="retry")
     _watch()

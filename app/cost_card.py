@@ -13,7 +13,7 @@ from app.card_figures import figure_rows, figure_table, memory_parts, site_rows
 from app.card_roofline import show_roofline
 from app.charts.costs import bits_chart, memory_chart
 from app.charts.layout import CONFIG
-from app.connection import ask_rows, settings
+from app.connection import ask_rows, is_public, settings
 from app.measure_panel import show_measured
 from app.phrases import literal, sentence_case
 from app.run_table import ENDED
@@ -81,8 +81,7 @@ def _choose(row: Mapping[str, Any]) -> tuple[CostTable, Scope]:
             key="costs",
             bind="query-params",
             width=280,
-            help="What a multiply-accumulate and a byte cost. Yours go into the folder "
-            f"`{literal(settings().costs)}`: engine/costs/published.toml shows how.",
+            help=_about_tables(),
         )
         scopes: list[Scope] = ["training", "inference"]
         scope = st.segmented_control(
@@ -95,9 +94,16 @@ def _choose(row: Mapping[str, Any]) -> tuple[CostTable, Scope]:
         )
     table = names[str(chosen)] if chosen in names else load_table()
     st.caption(f"{literal(table.title)}: {literal(table.source)}.")
-    for fault in faults:
+    for fault in faults if not is_public() else ():  # it names the file
         st.warning(literal(fault), icon=":material/error:")
     return table, "inference" if scope == "inference" else "training"
+
+
+def _about_tables() -> str:
+    about = "What a multiply-accumulate and a byte cost."
+    if is_public():
+        return about
+    return f"{about} Yours go into the folder `{literal(settings().costs)}`: engine/costs/published.toml shows how."
 
 
 def _figures(ledger: Ledger, scope: Scope) -> None:

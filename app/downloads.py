@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import streamlit as st
 
+from app.phrases import count
 from store.export import FORMATS, export
 
 TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "json": "application/json"}
@@ -21,14 +22,16 @@ def show_downloads(tables: Callable[[], Mapping[str, pd.DataFrame]], name: str) 
     ``tables`` is asked once somebody opens it. Where one has a column ``synthetic`` with a run of generated data in it,
     the files' names say so.
     """
-    with st.popover("Download", icon=":material/download:", width="content", on_change="rerun") as place:
+    with st.popover(
+        "Download", icon=":material/download:", width="content", key="download", on_change="rerun"
+    ) as place:
         if not place.open:
             return
         found = tables()
         generated = any(table["synthetic"].any() for table in found.values() if "synthetic" in table)
         prefix = "synthetic-" if generated else ""
         for title, table in found.items():
-            st.markdown(f"**{title}**, {len(table)} rows")
+            st.markdown(f"**{title}**, {count(len(table), 'row')}")
             slug = title.lower().replace(" ", "-")
             with st.container(horizontal=True):
                 for format in FORMATS:

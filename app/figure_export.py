@@ -6,7 +6,7 @@ The picture is drawn by the browser's own plotly, so the server needs no browser
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import plotly.graph_objects as go
@@ -31,19 +31,26 @@ BUTTONS = PlotlyComponent("bitfront_figure_export", html=HTML, css=CSS, script="
 FORMATS = {"svg": "Save as SVG", "png": "Save as PNG"}
 
 
-def show_figure_export(figures: Mapping[str, Figure], *, synthetic: bool) -> None:
-    """A button that opens the choice of a chart and its size. Data that is generated says so in the file's name."""
-    if not figures:
-        return
-    with st.popover("Figure for a paper", icon=":material/image:", width="content", on_change="rerun") as place:
+def show_figure_export(figures: Callable[[], Mapping[str, Figure]], *, synthetic: bool) -> None:
+    """A button that opens the choice of a chart and its size. Data that is generated says so in the file's name.
+
+    ``figures`` is asked once somebody opens it: the charts by their titles.
+    """
+    with st.popover(
+        "Figure for a paper", icon=":material/image:", width="content", key="paper", on_change="rerun"
+    ) as place:
         if not place.open:
             return
-        chart = st.selectbox("Chart", list(figures), key="paper-chart")
+        drawn = figures()
+        if not drawn:
+            st.caption("No chart is drawn yet.")
+            return
+        chart = st.selectbox("Chart", list(drawn), key="paper-chart")
         width = st.segmented_control(
             "Width", list(WIDTHS), default=next(iter(WIDTHS)), required=True, key="paper-width"
         )
         points = st.number_input("Text (points)", 5.0, 14.0, 8.0, 0.5, key="paper-points")
-        figure = paper_figure(go.Figure(figures[str(chart)]), inches=WIDTHS[str(width)], points=points)
+        figure = paper_figure(go.Figure(drawn[str(chart)]), inches=WIDTHS[str(width)], points=points)
         name = file_name(str(chart), synthetic=synthetic)
         _buttons(figure, name)
         st.caption(

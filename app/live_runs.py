@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +11,7 @@ import plotly.graph_objects as go
 import pyarrow as pa
 import streamlit as st
 
-from app.charts.learning import LOG_AXES, SPLITS, Curve, learning_chart, scales
-from app.charts.precision import with_bits, with_switches
+from app.charts.learning import LOG_AXES, SPLITS
 from app.connection import ask, ask_rows
 from app.curves import EpochBuffer, read_epochs
 from app.live import live, redraw
@@ -22,25 +20,13 @@ from app.live_points import LivePoints
 from app.live_table import live_table
 from app.phrases import literal, sentence_case
 from app.replay_panel import show_replay
+from app.run_curves import MOST_SMOOTH, Drawing, curve_of, figures_of, metric_of
 from app.run_table import ENDED, run_label, run_names
-from app.schedules import Replayed
 from app.theme import scheme_shades
 
 Row = dict[str, Any]  # a run as the store's query `runs` gives it
 
 LIVE_SECONDS = 1
-MOST_CURVES = 40
-MOST_SMOOTH = 0.98
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """How the curves are drawn, all of it from the link."""
-
-    splits: tuple[str, ...]
-    log: frozenset[str]
-    smoothing: float
-    """Weight of the past in an exponential moving average, 0: none."""
 
 
 def is_over(runs: Sequence[Row], chosen: Sequence[str]) -> bool:
@@ -48,15 +34,16 @@ def is_over(runs: Sequence[Row], chosen: Sequence[str]) -> bool:
     return len(runs) == len(chosen) and all(row["state"] in ENDED for row in runs)
 
 
-def show_live_runs(chosen: list[str]) -> list[Row]:
-    """Draw the section of these runs, again each second until all have ended; gives them as they are."""
+def show_live_runs(chosen: list[str]) -> tuple[list[Row], Drawing]:
+    """Draw the section of these runs, again each second until all have ended; gives them as they are, and how they are
+    drawn."""
     runs = ask_rows("runs", runs=chosen, limit=len(chosen))
     active = not is_over(runs, chosen)
     with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
         st.subheader("Learning curves", width="content")
         drawing = _choose_drawing(several=len(chosen) > 1)
     live(LIVE_SECONDS if active else None, _section)(chosen, drawing, active)
-    return runs
+    return runs, drawing
 
 
 def _choose_drawing(*, several: bool) -> Drawing:
@@ -120,14 +107,14 @@ def _show(runs: list[Row], epochs: Mapping[str, pa.Table], drawing: Drawing) -> 
     alone = runs[0] if len(runs) == 1 and epochs else None
     switches = ask_rows("switches", runs=ids)
     formats = ask_rows("precision", runs=ids) if alone else []
-    curves = [_curve(row, names[row["run"]]) for row in runs]
+    curves = [curve_of(row, names[row["run"]]) for row in runs]
     place = st.container()
     replayed = show_replay(alone, epochs[alone["run"]]) if alone else None
-    metric, unit = _metric(runs)
+    metric, unit = metric_of(runs)
     about = ", ".join(curve.label for curve in curves[:4])
 
     def draw() -> list[go.Figure]:
-        return _figures(epochs, curves, drawing, switches, formats, replayed, metric, unit) if epochs else []
+        return figures_of(epochs, curves, drawing, switches, formats, replayed, metric, unit) if epochs else []
 
     # Of a run that is alone there is little to draw, and more of it that grows.
     last = {run: rows["epoch"][-1].as_py() for run, rows in epochs.items()}
@@ -146,32 +133,6 @@ def _show(runs: list[Row], epochs: Mapping[str, pa.Table], drawing: Drawing) -> 
         )
 
 
-def _figures(
-    epochs: Mapping[str, pa.Table],
-    curves: Sequence[Curve],
-    drawing: Drawing,
-    switches: Sequence[Row],
-    formats: Sequence[Row],
-    replayed: Replayed | None,
-    metric: str,
-    unit: str,
-) -> list[go.Figure]:
-    splits = drawing.splits
-    loss = learning_chart(epochs, curves, "loss", splits=splits, name="Loss", log=scales("loss", drawing.log))
-    with_switches(with_bits(loss, epochs, curves, switches, formats, replayed), epochs, curves, switches)
-    beside = learning_chart(
-        epochs,
-        curves,
-        "metric",
-        splits=splits,
-        name=sentence_case(metric),
-        unit=unit,
-        log=scales("metric", drawing.log),
-    )
-    beside.update_layout(height=loss.layout.height, margin=loss.layout.margin)  # so that the epochs align
-    return [loss, with_switches(beside, epochs, curves, switches)]
-
-
 def _outline(epochs: Mapping[str, pa.Table], switches: Sequence[Row], last: Mapping[str, int]) -> Hashable:
     """What a chart of several runs shows of their epochs besides points: which columns there are, which switches have
     come to pass, and how high the bits go."""
@@ -181,19 +142,3 @@ def _outline(epochs: Mapping[str, pa.Table], switches: Sequence[Row], last: Mapp
     )
     bits = (bits for rows in epochs.values() for bits in rows["average_bits"].to_pylist() if bits is not None)
     return columns, come, math.ceil(2 * max(bits, default=0))
-
-
-def _metric(runs: Sequence[Row]) -> tuple[str, str]:
-    """The metric that these runs share, and its unit."""
-    found = list(dict.fromkeys((row["metric"], row["unit"] or "") for row in runs if row["metric"]))
-    return found[0] if len(found) == 1 else ("metric", "")
-
-
-def _curve(row: Row, name: str) -> Curve:
-    return Curve(
-        run=row["run"],
-        label=name,
-        scheme=row["scheme"],
-        total_epochs=row["total_epochs"] or 1,
-        best_epoch=row["best_epoch"] if row["state"] == "finished" else None,
-    )

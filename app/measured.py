@@ -22,10 +22,16 @@ def value_text(value: float | None, quantity: Quantity) -> str:
     return bytes_text(value) if quantity.unit == "bytes" else seconds_text(value)
 
 
+def on_host(row: Mapping[str, Any]) -> str:
+    """On what a run was measured: the host with its processor, or the processor alone where hosts are private."""
+    return f"{row['host']} ({row['cpu']})" if row["host"] else row["cpu"]
+
+
 def conditions_text(row: Mapping[str, Any]) -> str:
     """When, where and how a run was measured (any of the store's ``measurements``)."""
+    where = f"{row['host']} ({row['cpu']}, {row['device']})" if row["host"] else f"{row['cpu']}, {row['device']}"
     return (
-        f"{row['measured_at']:%Y-%m-%d %H:%M} UTC on {row['host']} ({row['cpu']}, {row['device']}), "
+        f"{row['measured_at']:%Y-%m-%d %H:%M} UTC on {where}, "
         f"{count(row['threads'], 'thread')}, allocator {row['allocator']}, {count(row['epochs'], 'epoch')}; "
         "each variant in a fresh process."
     )

@@ -6,6 +6,7 @@ import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -27,6 +28,7 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 .table { overflow-x: auto; } table { border-collapse: collapse; font-size: .82rem; }
 th, td { padding: .28rem .6rem; border-bottom: 1px solid #dbe1e5; text-align: left; white-space: nowrap; }
 td.number { text-align: right; font-variant-numeric: tabular-nums; }
+pre { overflow-x: auto; padding: .6rem .8rem; background: #f3f6f8; font-size: .82rem; }
 a { color: #0f766e; }
 @media print { body { margin: 0; max-width: none; } section { break-inside: avoid; } }
 """
@@ -52,13 +54,35 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Said:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Written:
+    """A text with its title, as it was typed: a scheme, a file."""
+
+    title: str
+    text: str
+
+
+Part: TypeAlias = Drawn | Listed | Said | Written
+Parts: TypeAlias = tuple[list[Part], list[str]]
+"""What a section shows, and what must be said of it."""
+
+GENERATED = "Data marked synthetic is generated, not measured."
+
+
+@dataclass(frozen=True)
 class Section:
     """A saved view in the report."""
 
     title: str
     note: str = ""
     link: str = ""
-    parts: Sequence[Drawn | Listed] = ()
+    parts: Sequence[Part] = ()
     remarks: Sequence[str] = field(default_factory=tuple)
     """What must be said of it: that data is generated, caveats."""
 
@@ -75,7 +99,7 @@ def report_html(title: str, text: str, sections: Sequence[Section], made_at: dat
             body.append(f'<p class="said">{_text(section.note)}</p>')
         for part in section.parts:
             number += 1
-            body.append(_drawn(part, number) if isinstance(part, Drawn) else _listed(part))
+            body.append(_shown(part, number))
         body += [f'<p class="small">{_text(remark)}</p>' for remark in dict.fromkeys(section.remarks)]
         if section.link:
             link = html.escape(section.link)
@@ -87,6 +111,18 @@ def report_html(title: str, text: str, sections: Sequence[Section], made_at: dat
         f'<!doctype html><html lang="en"><head>{head}<style>{STYLE}</style>{script}</head>'
         f"<body>{''.join(body)}</body></html>"
     )
+
+
+def _shown(part: Part, number: int) -> str:
+    match part:
+        case Drawn():
+            return _drawn(part, number)
+        case Listed():
+            return _listed(part)
+        case Written():
+            return f"<h3>{_text(part.title)}</h3><pre>{_text(part.text)}</pre>"
+        case Said():
+            return f"<p>{_text(part.text)}</p>"
 
 
 def _drawn(part: Drawn, number: int) -> str:
@@ -113,9 +149,11 @@ def _listed(part: Listed) -> str:
 
 
 def _cell(value: object, format: str) -> str:
-    if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT:
+    if value is None or (isinstance(value, float) and pd.isna(value)) or value is pd.NaT or value is pd.NA:
         return "<td></td>"
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        return f"<td>{'yes' if value else 'no'}</td>"
+    if isinstance(value, int | float):
         return f'<td class="number">{f"{value:,}" if isinstance(value, int) else _printed(value, format)}</td>'
     return f"<td>{_text(value)}</td>"
 

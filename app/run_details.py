@@ -164,7 +164,7 @@ def _spec(row: dict[str, Any]) -> None:
         "views/launch.py",
         label="Clone this run",
         icon=":material/content_copy:",
-        query_params=clone_parameters(data, [data["seed"]], row["run"]),
+        query_params=clone_parameters(data, [data["seed"]], row["run"], one_fold=True),
     )
     as_json.code(json.dumps(data, indent=2), language="json")
     try:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from app.digits import bytes_text
+from app.measured import on_host
 from app.phrases import duration
 
 Event = tuple[datetime | None, str, str]
@@ -36,7 +37,7 @@ def log_of(
             events[place:place] = decided
     if measured:
         first = measured[0]
-        events.append((first["measured_at"], "measured", f"on {first['host']} ({first['cpu']}), see What it costs"))
+        events.append((first["measured_at"], "measured", f"on {on_host(first)}, see What it costs"))
     return events
 
 
@@ -51,7 +52,7 @@ def _queued(row: Mapping[str, Any]) -> str:
 
 def _attempt(attempt: Mapping[str, Any], *, newest: bool, row: Mapping[str, Any]) -> list[Event]:
     number, state = attempt["attempt"], attempt["state"]
-    where = f"attempt {number} on {attempt['worker']} ({attempt['host']}, {attempt['device']})"
+    where = f"attempt {number} on {attempt['worker']} ({', '.join(filter(None, (attempt['host'], attempt['device'])))})"
     events: list[Event] = [(_time(attempt["started_at"]), "started", where)]
     if attempt["healed"]:
         events.append((None, "healed", "epochs that were missing came with the end"))

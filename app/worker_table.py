@@ -9,7 +9,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from app import acts
 from app.phrases import ago, count, megabytes
 
 NONE_YET = "No worker was ever heard of here: `bitfront up` starts them."
@@ -24,11 +23,12 @@ def alive_text(workers: Sequence[Mapping[str, Any]]) -> str:
     return f"{alive} alive" + (f", {gone} {GONE}" if gone else "")
 
 
-def worker_table(workers: Sequence[Mapping[str, Any]], now: datetime, *, names_hosts: bool = True) -> pd.DataFrame:
-    """The store's ``workers`` rows, one a line; of one that is gone nothing is said of what it does."""
+def worker_table(workers: Sequence[Mapping[str, Any]], now: datetime) -> pd.DataFrame:
+    """The store's ``workers`` rows, one a line; of one that is gone nothing is said of what it does, and nobody's host
+    where hosts are private."""
     table = pd.DataFrame(
         {
-            "Worker": [row["worker"] if names_hosts else row["worker"].partition("@")[0] for row in workers],
+            "Worker": [row["worker"] for row in workers],
             "State": [row["state"] if row["alive"] else GONE for row in workers],
             "Device": [row["device"] for row in workers],
             "Current run": [row["current_run"] if row["alive"] else None for row in workers],
@@ -38,16 +38,16 @@ def worker_table(workers: Sequence[Mapping[str, Any]], now: datetime, *, names_h
             "Heard from": [ago(row["heard_at"], now) for row in workers],
         }
     )
-    return table if names_hosts else table.drop(columns="Host")
+    return table if any(row["host"] for row in workers) else table.drop(columns="Host")
 
 
 def show_workers(workers: Sequence[Mapping[str, Any]], now: datetime) -> None:
-    """Draw the table, or say that there is none and what to do; hosts are named to those who may change something."""
+    """Draw the table, or say that there is none and what to do."""
     if not workers:
         st.caption(NONE_YET)
         return
     st.dataframe(
-        worker_table(workers, now, names_hosts=acts.may_change()),
+        worker_table(workers, now),
         hide_index=True,
         placeholder="",
         height="content" if len(workers) <= 12 else 440,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 import pyarrow as pa
 
-from app.charts.layout import axis, chart_layout, note_at, plain
+from app.charts.layout import axis, chart_layout, note_at, plain, traces_of
 from app.theme import scheme_shades
 
 Quantity = Literal["loss", "metric"]
@@ -123,6 +123,41 @@ def learning_chart(
         yaxis=axis(f"{name} ({unit})" if unit else name, type="log" if "y" in log else "linear"),
     )
     return figure
+
+
+def with_smoothing(figure: go.Figure, weight: float) -> go.Figure:
+    """A learning chart smoothed as the live page smooths its own (app/assets/live_chart.js): an exponential moving
+    average without the bias of its beginning, what was measured pale behind it. Bits stay as they are."""
+    if not weight:
+        return figure
+    smooth: dict[tuple[str, str], dict[Any, float | None]] = {}
+    found = []
+    for trace in traces_of(figure):
+        meta: Any = trace.meta or ()
+        if len(meta) < 4 or trace.yaxis == "y2":
+            found.append(trace)
+        elif len(meta) == 4:
+            pale = type(trace)(trace).update(opacity=0.22, showlegend=False, hoverinfo="skip", hovertemplate=None)
+            values = smoothed(trace.y, weight)
+            smooth[meta[2], meta[3]] = dict(zip(trace.x, values, strict=True))
+            found += [pale, type(trace)(trace).update(y=values)]
+        else:  # marks that stand on a curve
+            at = smooth.get((meta[2], meta[3]), {})
+            found.append(type(trace)(trace).update(y=[at.get(epoch) for epoch in trace.x]))
+    return go.Figure(found, figure.layout)
+
+
+def smoothed(values: Iterable[float | None], weight: float) -> list[float | None]:
+    """s_t = w s_(t-1) + (1 - w) y_t, given as s_t / (1 - w^t); what was not measured stays so."""
+    mean = share = 0.0
+    found: list[float | None] = []
+    for value in values:
+        if value is None or math.isnan(value):
+            found.append(None)
+            continue
+        mean, share = weight * mean + (1 - weight) * value, weight * share + (1 - weight)
+        found.append(mean / share)
+    return found
 
 
 def _prepared(rows: pa.Table | None) -> int:

@@ -332,7 +332,7 @@ def _training(usual: Mapping[str, Usual], expert: bool) -> dict[str, Any]:
     """The tables of a spec beside what is picked, as fields in line."""
     found: dict[str, Any] = {}
     for name, field in RunSpec.model_fields.items():
-        owner = _table_of(field)
+        owner = table_of(field)
         if name in PICKED or owner is None:
             continue
         known = usual.get(name) or class_usual(owner)
@@ -343,7 +343,7 @@ def _training(usual: Mapping[str, Usual], expert: bool) -> dict[str, Any]:
 
 def _plain_fields(expert: bool) -> dict[str, Any]:
     """The other fields of a spec, folded away."""
-    plain = [name for name, field in RunSpec.model_fields.items() if name not in PICKED and _table_of(field) is None]
+    plain = [name for name, field in RunSpec.model_fields.items() if name not in PICKED and table_of(field) is None]
     names = shown_names(RunSpec, "", class_usual(RunSpec), expert, plain)
     if not names:
         return {}
@@ -351,7 +351,8 @@ def _plain_fields(expert: bool) -> dict[str, Any]:
         return spec_form(RunSpec, "", names=names)
 
 
-def _table_of(field: FieldInfo) -> type[BaseModel] | None:
+def table_of(field: FieldInfo) -> type[BaseModel] | None:
+    """The class of a field of a spec that is a table of its own."""
     owner = field.annotation
     return owner if isinstance(owner, type) and issubclass(owner, BaseModel) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -117,8 +118,9 @@ def _show_zeroed(cells: Sequence[RunSpec]) -> None:
         )
 
 
-def _show_densities(cells: Sequence[RunSpec]) -> None:
-    rows, unpublished, unknown = [], [], []
+def density_rows(cells: Sequence[RunSpec]) -> tuple[list[dict[str, Any]], list[str]]:
+    """A line a group with its headline densities, at most so many; and why those that are not known yet are not."""
+    rows, unknown = [], []
     datasets, models = {spec.dataset.name for spec in cells}, {spec.model.name for spec in cells}
     for spec in cells[:MOST_CELLS]:
         row: dict[str, Any] = {"Scheme": spec.scheme}
@@ -137,9 +139,22 @@ def _show_densities(cells: Sequence[RunSpec]) -> None:
             "Bits": headline["average_bits"],
             "Holds for": f"{headline['scope']}, {headline['coverage']}",
         }
-        if headline["arithmetic_label"] != "published":
-            unpublished.append(f"{spec.scheme} ({headline['arithmetic_label']})")
-    for reason in dict.fromkeys(unknown):
+    return rows, list(dict.fromkeys(unknown))
+
+
+def _unpublished(cells: Sequence[RunSpec]) -> list[str]:
+    """Schemes whose arithmetic density is not of the published table, with what it is."""
+    found: dict[str, None] = {}
+    for spec in cells[:MOST_CELLS]:
+        with contextlib.suppress(InputError):
+            label = densities(spec.to_json())[0]["arithmetic_label"]
+            found |= {} if label == "published" else {f"{spec.scheme} ({label})": None}
+    return list(found)
+
+
+def _show_densities(cells: Sequence[RunSpec]) -> None:
+    rows, unknown = density_rows(cells)
+    for reason in unknown:
         st.caption(f"{sentence_case(literal(reason))}.")
     number = st.column_config.NumberColumn
     st.dataframe(
@@ -165,9 +180,8 @@ def _show_densities(cells: Sequence[RunSpec]) -> None:
     )
     if len(cells) > MOST_CELLS:
         st.caption(f"The first {MOST_CELLS} of {len(cells)} groups.")
-    if unpublished:
-        shown = list(dict.fromkeys(unpublished))
-        st.caption(literal(f"Arithmetic density beyond the published table: {', '.join(shown)}."))
+    if unpublished := _unpublished(cells):
+        st.caption(literal(f"Arithmetic density beyond the published table: {', '.join(unpublished)}."))
 
 
 def _show_schedules(cells: Sequence[RunSpec]) -> None:

@@ -22,7 +22,7 @@ from app.comparison.filters import Filters, also_metrics, options_of
 from app.comparison.frames import Frame
 from app.comparison.results import KnownSpecs, load_results
 from app.comparison.view import COVERAGES, MOST_PICKED, SCOPES, CompareView
-from app.connection import ask, ask_rows, known_specs, settings
+from app.connection import ask, ask_rows, is_public, known_specs, settings
 from app.downloads import show_downloads
 from app.figure_export import Figure, show_figure_export
 from app.front_chart import front_chart
@@ -35,15 +35,19 @@ MOST_FRONTS = 8
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def results(
-    store: str, revision: str, scope: str, coverage: str, *, candidates: bool
+    store: str, revision: str, scope: str, coverage: str, *, candidates: bool, public: bool
 ) -> tuple[Any, dict[str, list[str]], list[str]]:
-    """All results (never changed in place), what can be filtered by, further metrics; kept until a run changes."""
+    """All results (never changed in place), what can be filtered by, further metrics; kept until a run changes.
+
+    ``public``: whether they are those of a visitor who may only look (``app.connection.ask``)."""
     every = load_results(ask, known_specs(), scope, coverage, candidates=candidates)
     return every, options_of(every), also_metrics(every)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)
-def worked_out(store: str, revision: str, what: str, _every: Frame, _known: KnownSpecs, _view: CompareView) -> Compared:
+def worked_out(
+    store: str, revision: str, public: bool, what: str, _every: Frame, _known: KnownSpecs, _view: CompareView
+) -> Compared:
     """A view on these results; ``what`` says all that decides about its groups."""
     return compare(_every, _known, _view)
 
@@ -55,7 +59,7 @@ def compared_now(revision: str, every: Frame, known: KnownSpecs, view: CompareVi
     axes = Axes(scope=view.axes.scope, coverage=view.axes.coverage, selection=view.axes.selection)
     filters = Filters() if is_whole(view) else view.filters
     alike = CompareView(filters, view.by, axes, view.metric, against=view.against, candidates=view.candidates)
-    kept = worked_out(str(settings().store_url), revision, repr(alike), every, known, alike)
+    kept = worked_out(str(settings().store_url), revision, is_public(), repr(alike), every, known, alike)
     if filters != view.filters:
         kept = narrow(kept, view.filters)
     return replace(kept, view=replace(view, by=kept.view.by))
@@ -205,7 +209,7 @@ def show_files(compared: Compared, figures: dict[str, Figure]) -> None:
 
     with st.container(horizontal=True):
         show_downloads(tables, "compare")
-        show_figure_export(figures, synthetic=synthetic)
+        show_figure_export(lambda: figures, synthetic=synthetic)
 
 
 def choose(options: dict[str, list[str]], metrics: list[str], fields: list[str]) -> Said:
@@ -228,6 +232,7 @@ every, options, metrics = results(
     in_force("scope", SCOPES),
     in_force("coverage", COVERAGES),
     candidates=in_force("candidates", ("false", "true")) == "true",
+    public=is_public(),
 )
 if embedded:
     said: Said = {name: st.query_params.get_all(name) for name in st.query_params}

@@ -15,9 +15,11 @@ from app import acts
 from app.caveats import show_caveats
 from app.connection import ask_frame, ask_rows, store_health
 from app.downloads import show_downloads
+from app.figure_export import Figure, show_figure_export
 from app.live import live, redraw
-from app.live_runs import MOST_CURVES, show_live_runs
+from app.live_runs import show_live_runs
 from app.phrases import count, literal
+from app.run_curves import MOST_CURVES, Drawing, curve_figures
 from app.run_details import show_details
 from app.run_table import (
     ENDED,
@@ -234,9 +236,9 @@ def workers() -> None:
             show_workers(found, datetime.now(UTC))
 
 
-def show_chosen(chosen: list[str]) -> None:
-    chosen = chosen[:MOST_CURVES]
-    runs = show_live_runs(chosen)
+def show_chosen(chosen: list[str]) -> tuple[list[Row], Drawing]:
+    """Curves and details of the chosen runs; gives them as they are, and how they are drawn."""
+    runs, drawing = show_live_runs(chosen)
     if len(chosen) > 1:  # of a single one the details say it
         show_caveats(row["caveat"] for row in runs)
     focus = chosen[0]
@@ -254,12 +256,19 @@ def show_chosen(chosen: list[str]) -> None:
             or chosen[0]
         )
     show_details(focus)
+    return runs, drawing
+
+
+def pictures(chosen: list[str], drawing: Drawing) -> dict[str, Figure]:
+    """The learning curves as they are drawn now."""
+    runs = ask_rows("runs", runs=chosen, limit=len(chosen))
+    return dict(curve_figures(sorted(runs, key=lambda row: chosen.index(row["run"])), drawing))
 
 
 def tables(asked: dict[str, str], chosen: list[str]) -> dict[str, pd.DataFrame]:
     """What is on the page: the table's runs, the epochs of the chosen ones."""
     found = {"Runs": ask_frame("runs", limit=MOST_ROWS, **asked)}
-    return found | ({"Epochs": ask_frame("epochs", runs=chosen[:MOST_CURVES])} if chosen else {})
+    return found | ({"Epochs": ask_frame("epochs", runs=chosen)} if chosen else {})
 
 
 with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
@@ -271,7 +280,11 @@ chosen = chosen_runs()
 busy = is_busy(count_states())
 poll = QUEUE_SECONDS if busy else IDLE_SECONDS
 live(poll, queue)(asked, chosen, busy)
-if chosen:
-    show_chosen(chosen)
-show_downloads(lambda: tables(asked, chosen), "runs")
+drawn = chosen[:MOST_CURVES]
+shown = show_chosen(drawn) if drawn else None
+with st.container(horizontal=True):
+    show_downloads(lambda: tables(asked, drawn), "runs")
+    if shown is not None:
+        runs, drawing = shown
+        show_figure_export(lambda: pictures(drawn, drawing), synthetic=any(row["synthetic"] for row in runs))
 live(poll, workers)()

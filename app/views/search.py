@@ -4,28 +4,35 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import plotly.graph_objects as go
+import pandas as pd
 import streamlit as st
 
 from app import acts
 from app.charts.layout import CONFIG
-from app.charts.searching import granularity_chart, predicted_chart, saving_chart, search_front
 from app.connection import ask_rows
-from app.digits import number
+from app.downloads import show_downloads
+from app.figure_export import Figure, show_figure_export
 from app.live import live, redraw
-from app.phrases import count, duration, literal, sentence_case
-from app.search_rows import Told, alike, of_one_goal, progress, told, winner_parameters
+from app.phrases import literal, sentence_case
+from app.search_rows import (
+    Told,
+    progress,
+    progress_text,
+    search_table,
+    spent_text,
+    winner_figures,
+    winner_parameters,
+)
+from app.searched import Searched, beside_text, charts_of, confirmation, others_like, read_searched
 from app.share import show_heading, show_share
 from engine.errors import BitfrontError
-from engine.search.course import STAGES
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
-MOST_COMPARED = 8
-"""Searches of one dataset, task and architecture that are drawn side by side."""
 
 
 def show_empty() -> None:
@@ -44,23 +51,12 @@ def _picked(key: str, shown: list[str]) -> None:
         st.query_params["search"] = shown[rows[0]]
 
 
-def show_list(rows: list[Row], chosen: str) -> None:
+def show_list(rows: Sequence[Row], chosen: str) -> None:
     """Every search in a line; picking one puts it into the address."""
     shown = [row["search"] for row in rows]
-    results = [json.loads(row["result"] or "{}") for row in rows]
     key = f"searches-{zlib.crc32(' '.join(shown).encode()):x}"
     st.dataframe(
-        {
-            "Name": [row["name"] for row in rows],
-            "Dataset": [row["dataset"] for row in rows],
-            "Architecture": [row["model"] for row in rows],
-            "State": [row["state"] for row in rows],
-            "Runs": [row["asked"] for row in rows],
-            "Not over": [row["unfinished"] for row in rows],
-            "Winner": [result.get("scheme") for result in results],
-            "Saving": [result.get("saving") for result in results],
-            "Launched": [row["submitted_at"] for row in rows],
-        },
+        search_table(rows),
         key=key,
         hide_index=True,
         on_select=lambda: _picked(key, shown),
@@ -96,55 +92,26 @@ def show_acts(row: Row) -> None:
         st.error(literal(fault), icon=":material/cloud_off:", title="Not done")
 
 
-def show_progress(row: Row, trials: list[Row]) -> None:
+def show_progress(row: Row, trials: Sequence[Row]) -> None:
     done, asked = progress(trials)
-    stage = trials[-1]["stage"] if trials else "reference"
     if row["state"] == "running":
-        text = f"{sentence_case(STAGES[stage])}: {done} of {asked} runs are over"
-        st.progress(done / max(asked, 1), text=literal(text))
+        st.progress(done / max(asked, 1), text=literal(progress_text(row, trials)))
     if row["reason"]:
         st.error(literal(sentence_case(row["reason"])), icon=":material/search_off:", title="No winner")
 
 
-def show_winner(row: Row, trials: list[Row]) -> None:
+def show_winner(row: Row, trials: Sequence[Row]) -> None:
     """The winning configuration as a text to copy or launch, with its confirmation."""
-    result = json.loads(row["result"] or "{}")
-    if not result.get("scheme"):
+    figures = winner_figures(row)
+    if not figures:
         return
-    file, test, unit = json.loads(row["file"]), result.get("test") or {}, result.get("unit") or ""
     with st.container(border=True):
         st.markdown("**Winner**")
-        st.code(result["scheme"], language=None, wrap_lines=True)
+        st.code(json.loads(row["result"])["scheme"], language=None, wrap_lines=True)
         with st.grid(4, min_column_width=170):
-            published = file.get("published")
-            st.metric(
-                "Saving of " + file["figure"].replace("_", " "),
-                f"{result['saving']:.2f}×",
-                delta=f"published: {published:g}×" if published else None,
-                delta_color="off",
-                border=True,
-                help=file.get("source") or None,
-            )
-            bits = (result.get("figures") or {}).get("average_bits_sgquant")
-            st.metric("Average bits (SGQuant)", "–" if bits is None else f"{bits:.2f}", border=True)
-            if test.get("n"):
-                spread = f" ± {number(test['winner_std'], unit)}" if "winner_std" in test else ""
-                st.metric(f"Test, {count(test['n'], 'seed')}", f"{number(test['winner'], unit)}{spread}", border=True)
-                interval = f" ± {number(test['difference_ci95'], unit)}" if "difference_ci95" in test else ""
-                st.metric(
-                    "Minus fp32 (95 %)",
-                    f"{number(test['difference'], unit, '+')}{interval}",
-                    border=True,
-                    help=f"fp32, same seeds: {number(test['fp32'], unit)} {unit}",
-                )
-        took = (row["ended_at"] - row["submitted_at"]).total_seconds() if row["ended_at"] else None
-        st.caption(
-            literal(
-                f"{result['measured']} configurations measured: {count(result['few_runs'], 'run')} of few epochs, "
-                f"{count(result['full_fine_tunings'], 'fine-tuning')}, "
-                f"{count(result['full_trainings'], 'full training')}; {result['failed']} failed; {duration(took)}"
-            )
-        )
+            for each in figures:
+                st.metric(each.title, each.text, each.beneath, delta_color="off", border=True, help=each.about)
+        st.caption(literal(spent_text(row)))
         st.page_link(
             "views/launch.py",
             label="Launch this scheme",
@@ -153,68 +120,57 @@ def show_winner(row: Row, trials: list[Row]) -> None:
         )
 
 
-@st.cache_data(max_entries=64, ttl=2, show_spinner=False)
-def read(search: str) -> tuple[Row, list[Row], Told] | None:
-    """A search with its trials; None where there is none."""
-    rows = ask_rows("searches", search=search)
-    if not rows:
-        return None
-    trials = ask_rows("trials", search=search)
-    reference = ask_rows("run", run=trials[0]["run"]) if trials else []
-    return rows[0], trials, told(rows[0], trials, reference[0]["provenance"] if reference else None)
-
-
-def _draw(figure: go.Figure, name: str, alt: str) -> None:
-    st.plotly_chart(figure, key=f"search-{name}", config=CONFIG, alt=alt)
-
-
-def show_charts(found: Told, others: list[Told], winner: str) -> None:
-    if not found.candidates:
+def show_charts(found: Searched, others: list[Told]) -> None:
+    drawn = charts_of(found, others)
+    if not drawn:
         st.info("No candidate has been measured yet: the front appears with the first one.", icon=":material/tune:")
         return
-    every = [found, *others]
-    same = of_one_goal(every)
     with st.grid(2, min_column_width=420):
-        with st.container():
-            st.markdown("**Front** of what was measured")
-            _draw(
-                search_front(found, winner=winner), "front", f"Validation {found.metric} of what was measured by saving"
-            )
-        if any(each.predicted is not None for each in found.candidates):
+        for name, chart in drawn.items():
             with st.container():
-                st.markdown("**Measured against predicted** by the cost model")
-                _draw(predicted_chart(found), "predicted", "Measured against predicted by the cost model")
-        with st.container():
-            st.markdown("**Error against cost** by granularity")
-            _draw(granularity_chart(every), "granularity", "Least error by cost, a line a granularity")
-        if found.fp32_cost is not None:
-            with st.container():
-                st.markdown("**Best saving** by measured configurations")
-                if any(best is not None for each in same for best in each.best_savings[-1:]):
-                    _draw(saving_chart(same), "saving", "Best saving by the number of measured configurations")
+                st.markdown(f"**{chart.title}** {chart.about}")
+                if chart.figure is None:
+                    st.info(chart.instead, icon=":material/hourglass_top:")
                 else:
-                    st.info("No configuration keeps the goal so far.", icon=":material/hourglass_top:")
-    if others:
-        left_out = "; savings of those with this goal only" if len(same) < len(every) else ""
-        st.caption(
-            f"With {count(len(others), 'other search', 'other searches')} of this dataset, task and architecture"
-            f"{left_out}."
-        )
+                    st.plotly_chart(chart.figure, key=f"search-{name}", config=CONFIG, alt=chart.alt)
+    if said := beside_text(found, others):
+        st.caption(said)
+
+
+def tables(rows: Sequence[Row], search: str) -> dict[str, pd.DataFrame]:
+    """What is on the page, and what it is drawn from: the list, the chosen search's trials, its confirmation."""
+    tables, found = {"Searches": search_table(rows)}, read_searched(search)
+    if found is None:
+        return tables
+    confirmed = confirmation(found)
+    return tables | {"Trials": found.table} | ({} if confirmed is None else {"Confirmation": confirmed})
+
+
+def pictures(search: str) -> dict[str, Figure]:
+    found = read_searched(search)
+    drawn = charts_of(found, others_like(found)) if found else {}
+    return {chart.title: chart.figure for chart in drawn.values() if chart.figure is not None}
+
+
+def show_files(rows: Sequence[Row], search: str) -> None:
+    found = read_searched(search)
+    with st.container(horizontal=True):
+        show_downloads(lambda: tables(rows, search), "search")
+        if found is not None:
+            show_figure_export(lambda: pictures(search), synthetic=found.synthetic)
 
 
 def search_card(search: str, state: str) -> None:
     """The live part; draws the page again when the search ends."""
-    found = read(search)
+    found = read_searched(search)
     if found is None:
         st.info(f"There is no search {literal(search)} here.", icon=":material/search_off:")
         return
-    row, trials, mine = found
-    show_progress(row, trials)
+    row = found.row
+    show_progress(row, found.trials)
     show_acts(row)
-    show_winner(row, trials)
-    like = alike(row, ask_rows("searches"))[1:MOST_COMPARED]
-    others = [other[2] for each in like if (other := read(each["search"]))]
-    show_charts(mine, others, json.loads(row["result"] or "{}").get("scheme") or "")
+    show_winner(row, found.trials)
+    show_charts(found, others_like(found))
     if row["state"] != state:
         redraw()
 
@@ -233,3 +189,4 @@ else:
     title = next((row["name"] for row in searches if row["search"] == chosen), chosen)
     st.subheader(f"{literal(title)} :gray-badge[{literal(state or 'unknown')}]")
     live(LIVE_SECONDS if state == "running" else IDLE_SECONDS, search_card)(chosen, state)
+    show_files(searches, chosen)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import zlib
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,17 +13,19 @@ import streamlit as st
 from app import acts
 from app.clone import clone_parameters
 from app.connection import ask_rows
+from app.downloads import show_downloads
 from app.launching.filling import sweep_link
 from app.live import live, redraw
-from app.phrases import count, duration, literal, sentence_case
+from app.phrases import count, literal, sentence_case
 from app.share import show_heading, show_share
-from app.sweep_grid import OVER, Grid, budget_text, counts_text, left_text, make_grid, shared_time
+from app.sweep_grid import Grid
+from app.sweep_rows import failures, grid_table, is_going, sweep_table
+from app.swept import Swept, read_swept, workers_alive
 from app.theme import faded
-from engine.errors import BitfrontError, InputError
-from engine.spec import RunSpec
-from engine.sweep import Sweep, expand
+from engine.errors import BitfrontError
+from engine.sweep import Sweep
 
-Row = dict[str, Any]
+Row = Mapping[str, Any]
 
 LIVE_SECONDS, IDLE_SECONDS = 2, 10
 MOST_LINKED = 40
@@ -45,14 +45,6 @@ def chosen_sweep(rows: Sequence[Row]) -> str | None:
     """The sweep in the address; without one, the newest."""
     asked = str(st.query_params.get("sweep", ""))
     return asked or (rows[0]["sweep"] if rows else None)
-
-
-def workers_alive() -> int:
-    return sum(row["alive"] for row in ask_rows("workers"))
-
-
-def is_going(row: Row) -> bool:
-    return row["running"] + row["queued"] > 0
 
 
 def show_empty() -> None:
@@ -79,25 +71,12 @@ def _picked(key: str, shown: list[str]) -> None:
         st.query_params["sweep"] = shown[rows[0]]
 
 
-def show_list(rows: list[Row], chosen: str | None, workers: int) -> None:
+def show_list(rows: Sequence[Row], chosen: str | None, workers: int) -> None:
     """Every sweep in a line; picking one puts it into the address."""
     shown = [row["sweep"] for row in rows]
     key = f"sweeps-{zlib.crc32(' '.join(shown).encode()):x}"  # other rows, other table: row numbers are its selection
-    ended = [row["finished"] + row["failed"] + row["cancelled"] for row in rows]
     st.dataframe(
-        {
-            "Sweep": shown,
-            "Progress": [100 * n / row["total"] for n, row in zip(ended, rows, strict=True)],
-            "Runs": [row["total"] for row in rows],
-            "Finished": [row["finished"] for row in rows],
-            "Going": [row["running"] + row["queued"] for row in rows],
-            "Failed": [row["failed"] for row in rows],
-            "Cancelled": [row["cancelled"] for row in rows],
-            "Missing": [row["missing"] for row in rows],
-            "Time left": [_left(row, workers) for row in rows],
-            "Worker hours": [row["hours"] for row in rows],
-            "Launched": [row["first_submitted"] for row in rows],
-        },
+        sweep_table(rows, workers),
         key=key,
         hide_index=True,
         on_select=lambda: _picked(key, shown),
@@ -114,24 +93,6 @@ def show_list(rows: list[Row], chosen: str | None, workers: int) -> None:
             "Launched": st.column_config.DatetimeColumn(format="distance"),
         },
     )
-
-
-def _left(row: Row, workers: int) -> str:
-    if not is_going(row):
-        return ""
-    if row["seconds_left"] is None:
-        return "unknown"
-    time = duration(shared_time(row["seconds_left"], workers, row["running"] + row["queued"]))
-    return time if workers else f"{time}, no worker"
-
-
-@st.cache_resource(max_entries=20, show_spinner=False)  # thousands of runs, which nobody changes: never copied
-def plan_of(table: str) -> Sweep | None:
-    """The sweep that a launch's table gives; None where it names what is not installed here."""
-    try:
-        return expand(json.loads(table))
-    except InputError:
-        return None
 
 
 def _do(act: Callable[[], str]) -> None:
@@ -197,11 +158,6 @@ def cell_picked(key: str, grid: Grid) -> None:
 
 def show_grid(grid: Grid) -> None:
     """Schemes down, places across; a click on a cell leads to its runs."""
-    texts = {
-        place: [grid.cells[scheme, place].text if (scheme, place) in grid.cells else "" for scheme in grid.schemes]
-        for place in grid.places
-    }
-    frame = pd.DataFrame({"Scheme": grid.schemes, **texts})
 
     def background(column: pd.Series) -> list[str]:
         found = [grid.cells.get((scheme, str(column.name))) for scheme in grid.schemes]
@@ -210,14 +166,14 @@ def show_grid(grid: Grid) -> None:
 
     key = f"grid-{zlib.crc32(' '.join([*grid.schemes, *grid.places]).encode()):x}"
     st.dataframe(
-        frame.style.apply(background, subset=list(grid.places)),
+        grid_table(grid).style.apply(background, subset=list(grid.places)),
         key=key,
         hide_index=True,
         on_select=lambda: cell_picked(key, grid),
         selection_mode="single-cell",
         height=min(38 + 35 * len(grid.schemes), 738),
         alt="Cells of the sweep: finished runs of each scheme on each dataset and architecture",
-        column_config={"Scheme": st.column_config.TextColumn(pinned=True, width=_width(grid.schemes))},
+        column_config={"Scheme": st.column_config.TextColumn(pinned=True, width=_width(["Scheme", *grid.schemes]))},
     )
 
 
@@ -226,10 +182,10 @@ def _width(texts: Sequence[str]) -> int:
     return min(16 + 8 * max(map(len, texts), default=0), 190)
 
 
-def show_cell(grid: Grid, sweep: str, cells: Sequence[Row], plan: Sweep | None) -> None:
+def show_cell(found: Swept) -> None:
     """The cell in the address, with the way to its runs, and to launch them again."""
     scheme, _, place = str(st.query_params.get("cell", "")).rpartition("|")
-    cell = grid.cells.get((scheme, place))
+    cell = found.grid.cells.get((scheme, place))
     if cell is None:
         st.caption("Pick a cell to see its runs.")
         return
@@ -241,12 +197,12 @@ def show_cell(grid: Grid, sweep: str, cells: Sequence[Row], plan: Sweep | None) 
             "views/runs.py",
             label=f"Watch {count(len(cell.runs), 'run')}",
             icon=":material/monitoring:",
-            query_params={"sweep": sweep, "run": ",".join(cell.runs[:MOST_LINKED])},
+            query_params={"sweep": found.row["sweep"], "run": ",".join(cell.runs[:MOST_LINKED])},
         )
-        groups = dict.fromkeys(row["group_id"] for row in cells if row["run"] in cell.runs)
-        specs = [spec for spec in specs_of(plan) if spec.group in groups]
+        groups = dict.fromkeys(row["group_id"] for row in found.cells if row["run"] in cell.runs)
+        specs = [spec for spec in found.specs if spec.group in groups]
         if len(specs) == 1:
-            seeds = sorted({row["seed"] for row in cells if row["group_id"] == specs[0].group})
+            seeds = sorted({row["seed"] for row in found.cells if row["group_id"] == specs[0].group})
             st.page_link(
                 "views/launch.py",
                 label="Clone this group",
@@ -255,45 +211,39 @@ def show_cell(grid: Grid, sweep: str, cells: Sequence[Row], plan: Sweep | None) 
             )
 
 
-def show_failures(cells: list[Row]) -> None:
+def show_failures(cells: Sequence[Row]) -> None:
     """Why runs have failed, each reason once."""
-    reasons = Counter(row["reason"] or "no reason was given" for row in cells if row["state"] == "failed")
-    for reason, n in reasons.most_common():
-        st.error(literal(reason), title=f"{count(n, 'run')} failed", icon=":material/error:")
+    for reason, how_many in failures(cells).items():
+        st.error(literal(reason), title=how_many, icon=":material/error:")
 
 
-def specs_of(plan: Sweep | None) -> tuple[RunSpec, ...]:
-    return plan.cells if plan is not None else ()
+def tables(rows: Sequence[Row], sweep: str | None) -> dict[str, pd.DataFrame]:
+    """What is on the page, and what it is made of: the list, the chosen sweep's grid, its runs with their results."""
+    tables, found = {"Sweeps": sweep_table(rows, workers_alive())}, read_swept(sweep) if sweep else None
+    return tables if found is None else tables | {"Grid": grid_table(found.grid), "Runs": found.results()}
 
 
 def sweep_card(sweep: str, going: bool) -> None:
     """The live part: progress, what can be done, the grid; draws the page again when the sweep begins or ends."""
-    rows = ask_rows("sweeps", sweep=sweep)
-    cells = ask_rows("sweep_cells", sweep=sweep)
-    workers = workers_alive()
-    if not rows:
+    found = read_swept(sweep)
+    if found is None:
         st.info(f"There is no sweep {literal(sweep)} here.", icon=":material/search_off:")
         return
-    row = rows[0]
-    ended = sum(cell["state"] in OVER for cell in cells) - row["missing"]
-    said = " · ".join(text for text in (counts_text(row), left_text(row, workers)) if text)
-    st.progress(ended / max(row["total"] - row["missing"], 1), text=literal(said))
-    if budget := budget_text(row):
-        st.caption(f":material/savings: {literal(budget)}")
-    plan = plan_of(row["plan"]) if row["plan"] else None
-    show_acts(row, plan)
-    if plan is not None:
+    st.progress(found.done, text=literal(found.progress_text(workers_alive())))
+    if found.budget_text:
+        st.caption(f":material/savings: {literal(found.budget_text)}")
+    show_acts(found.row, found.plan)
+    if found.plan is not None:
         st.page_link(
             "views/launch.py",
             label="Clone this sweep",
             icon=":material/content_copy:",
-            query_params=sweep_link(plan.table, sweep),
+            query_params=sweep_link(found.plan.table, sweep),
         )
-    grid = make_grid(cells, specs_of(plan))
-    show_grid(grid)
-    show_cell(grid, sweep, cells, plan)
-    show_failures(cells)
-    if is_going(row) != going:
+    show_grid(found.grid)
+    show_cell(found)
+    show_failures(found.cells)
+    if is_going(found.row) != going:
         redraw()
 
 
@@ -316,3 +266,4 @@ else:
             )
         going = any(is_going(row) for row in ask_rows("sweeps", sweep=chosen))  # it may be older than those listed
         live(LIVE_SECONDS if going else IDLE_SECONDS, sweep_card)(chosen, going)
+    show_downloads(lambda: tables(sweeps, chosen), "sweeps")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,8 @@ import streamlit as st
 
 from app import acts
 from app.caveats import MIRROR_LOST
-from app.connection import ask_rows, settings, store_health, uploads
+from app.connection import ask_frame, ask_rows, settings, store_health, uploads
+from app.downloads import show_downloads
 from app.live import live
 from app.phrases import ago, count, literal, megabytes
 from app.run_table import dataset_label, state_badge
@@ -34,6 +36,8 @@ from tasks.standing import Standing, look
 
 LIVE_SECONDS = 5
 MOST_WAITING, MOST_LETTERS = 20, 50
+MOST_WAITING_IN_FILE = 1000
+"""As many as the store tells."""
 KEPT_SECONDS = 60
 """How long it counts what the files take: a home may hold very many."""
 
@@ -141,6 +145,18 @@ def _waiting(rows: list[dict[str, Any]]) -> pd.DataFrame:
     )
 
 
+def storage_table(found: Sequence[Place]) -> pd.DataFrame:
+    """What each part of the home takes, without where it lies."""
+    return pd.DataFrame(
+        {
+            "Part": [place.name for place in found],
+            "Holds": [place.holds for place in found],
+            "Files": [place.files for place in found],
+            "Size (MB)": [place.size / 1e6 for place in found],
+        }
+    )
+
+
 def show_storage() -> None:
     st.subheader("Storage")
     home = str(settings().home)
@@ -152,12 +168,7 @@ def show_storage() -> None:
         if acts.may_change():
             st.caption(f"{megabytes(total)} in {literal(settings().home.expanduser().absolute())}")
         st.dataframe(
-            {
-                "Part": [place.name for place in found],
-                "Holds": [place.holds for place in found],
-                "Files": [place.files for place in found],
-                "Size (MB)": [place.size / 1e6 for place in found],
-            },
+            storage_table(found),
             hide_index=True,
             placeholder="",
             height="content",
@@ -178,21 +189,38 @@ def show_storage() -> None:
         )
 
 
-def show_versions() -> None:
+def versions_table() -> pd.DataFrame:
     """Bitfront's own; the services', the packages' and the machine's to those who may change something: in public they
     say which known faults to try."""
+    found = {"Bitfront": own_version()}
+    if acts.may_change():
+        queue = queue_now()
+        found = versions(store_health(), None if isinstance(queue, str) else queue)
+    return pd.DataFrame({"What": list(found), "Version": list(found.values())})
+
+
+def show_versions() -> None:
     st.subheader("Versions")
     if not acts.may_change():
         st.caption(f"Bitfront {literal(own_version())}")
         return
-    queue = queue_now()
-    found = versions(store_health(), None if isinstance(queue, str) else queue)
     st.dataframe(
-        {"What": list(found), "Version": list(found.values())},
+        versions_table(),
         hide_index=True,
         placeholder="",
         height=388,
         alt="Versions of Bitfront, its services and packages, and the machine",
+    )
+
+
+def dataset_table(found: Sequence[Dataset]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "Dataset": [row.name for row in found],
+            "Where": [WORDS[row.where] for row in found],
+            "Size (MB)": pd.array([None if row.size is None else row.size / 1e6 for row in found], dtype="Float64"),
+            "What it is": [row.summary for row in found],
+        }
     )
 
 
@@ -204,12 +232,7 @@ def show_data() -> None:
     here = sum(row.where == "here" for row in found)
     st.caption(f"{here} of {len(found)} datasets of the catalogue are here; the others come when a run first asks.")
     st.dataframe(
-        {
-            "Dataset": [row.name for row in found],
-            "Where": [WORDS[row.where] for row in found],
-            "Size (MB)": [None if row.size is None else row.size / 1e6 for row in found],
-            "What it is": [row.summary for row in found],
-        },
+        dataset_table(found),
         hide_index=True,
         placeholder="",
         height=388,
@@ -239,6 +262,20 @@ def show_data() -> None:
         )
 
 
+def tables() -> dict[str, pd.DataFrame]:
+    """What is on the page; times as they are, not as how long ago."""
+    here = [place for place in storage_now(str(settings().home)) if place.files] if is_home_here() else []
+    found, _ = datasets_now(str(settings().home))
+    return {
+        "Workers": ask_frame("workers"),
+        "Waiting": ask_frame("waiting", limit=MOST_WAITING_IN_FILE),
+        **({"Storage": storage_table(here)} if here else {}),
+        "Tables": ask_frame("storage"),
+        "Versions": versions_table(),
+        "Datasets": dataset_table(found),
+    }
+
+
 st.title("System")
 live(LIVE_SECONDS, now)()
 left, right = st.columns([3, 2], gap="large")
@@ -247,3 +284,4 @@ with left:
 with right:
     show_versions()
 show_data()
+show_downloads(tables, "system")

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 import pandas as pd
 import plotly.graph_objects as go
 
-from app.report import MOST_ROWS, Drawn, Listed, Section, report_html
+from app.report import MOST_ROWS, Drawn, Listed, Said, Section, Written, report_html
 
 MADE = datetime(2026, 6, 1, 12, 30, tzinfo=UTC)
 FIGURE = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]))
@@ -58,3 +58,14 @@ def test_a_long_table_says_what_is_left_out() -> None:
     made = body(Section("Table", parts=[Listed("Groups", pd.DataFrame({"n": range(MOST_ROWS + 5)}))]))
     assert made.count("<tr>") == MOST_ROWS + 1
     assert "5 more rows." in made
+
+
+def test_paragraphs_and_texts_as_they_were_typed_stand_among_the_parts() -> None:
+    made = body(Section("Sweep", parts=[Said("3 of 4 <runs>"), Written("Scheme", "emb[2 -> 4]\n")]))
+    assert "<p>3 of 4 &lt;runs&gt;</p><h3>Scheme</h3><pre>emb[2 -&gt; 4]\n</pre>" in made
+
+
+def test_what_is_not_known_is_empty_and_a_yes_is_a_word() -> None:
+    table = pd.DataFrame({"Bits": pd.array([4.0, None], dtype="Float64"), "Met": [True, False]})
+    made = body(Section("Table", parts=[Listed("Trials", table)]))
+    assert re.findall(r"<td[^>]*>(.*?)</td>", made) == ["4", "yes", "", "no"]

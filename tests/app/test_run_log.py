@@ -37,6 +37,16 @@ def test_a_whole_life_is_told(connection: duckdb.DuckDBPyConnection, remember) -
     assert told[3][1] == "attempt 1 after 3 epochs, 1.5 s of training, peak memory 1.00 MB"
 
 
+def test_where_hosts_are_private_none_is_named(connection: duckdb.DuckDBPyConnection, remember) -> None:
+    remember([*lives.finished("r0"), lives.measured("r0")])
+    row = ask(connection, "run", run="r0")[0]
+    row["attempts_detail"] = row["attempts_detail"].replace('"host":"here"', '"host":null')
+    measured = [each | {"host": None} for each in ask(connection, "measurements", runs="r0")]
+    told = [words for _, _, words in log_of(row, [], measured)]
+    assert told[1] == "attempt 1 on w1 (cpu)"
+    assert told[-1] == "on a processor, see What it costs"
+
+
 def test_a_failure_says_its_reason_and_an_attempt_that_was_lost_is_named(
     connection: duckdb.DuckDBPyConnection, remember
 ) -> None:

@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from app.search_rows import alike, of_one_goal, winner_parameters
+from app.search_rows import alike, of_one_goal, trial_table, winner_figures, winner_parameters
 from tests.app.charts.test_searching import TOLD
 
 
@@ -42,3 +42,30 @@ def test_the_winner_is_launched_as_the_search_had_it() -> None:
     assert [found[name] for name in names] == ["karate", "int5:weight", "", "4,", "64", "20", "a-1"]
     assert "parent" not in winner_parameters(mine, [])
     assert winner_parameters(row("a", scheme="int5:weight", dataset="gone"), trials) == {"own": "int5:weight"}
+
+
+def test_trials_have_what_was_predicted_and_measured_and_no_test() -> None:
+    trials = [
+        {"number": 0, "run": "t-0", "stage": "reference", "batch": 0, "scheme": "fp32", "predicted": None},
+        {"number": 1, "run": "t-1", "stage": "measure", "batch": 1, "scheme": "int8", "predicted": 79.5},
+    ]
+    rest = {"seed": 0, "state": "finished", "cost": 10.0, "val_best": 80.0, "unit": "%", "seconds": 1.5, "reason": None}
+    candidate = replace(TOLD.candidates[0], run="t-1", value=80.0, saving=4.0)
+    told = replace(TOLD, candidates=(candidate,), reference=80.5, epsilon=1.0, budget=None)
+    size = json.dumps({"trained_on": {"nodes": 34, "edges": 156, "features": 34, "classes": 4}})
+    found = trial_table(row("a"), [each | rest for each in trials], told, size)
+    assert found[["Scheme", "Average bits (SGQuant)", "Predicted", "Measured"]].values.tolist()[1] == [
+        *("int8", 8.0, 79.5, 80.0),
+    ]
+    assert found["Within the goal"].tolist() == [None, True]
+    assert found["Saving"].tolist()[1] == 4.0
+    assert not [name for name in found.columns if "test" in name.lower()]
+
+
+def test_a_winner_without_a_confirmation_has_two_figures() -> None:
+    won = row("a") | {"result": json.dumps({"scheme": "int4", "saving": 8.0, "unit": "%"})}
+    assert [(each.title, each.text) for each in winner_figures(won)] == [
+        ("Saving of feature memory", "8.00×"),
+        ("Average bits (SGQuant)", "–"),
+    ]
+    assert winner_figures(row("a")) == []

@@ -35,10 +35,8 @@ def test_a_worker_that_is_gone_is_neither_busy_nor_training() -> None:
     assert (row["State"], row["Current run"], row["Memory"], row["Heard from"]) == ("gone", None, "–", "3 min ago")
 
 
-def test_hosts_are_left_out_where_they_are_not_to_be_named() -> None:
-    (row,) = worker_table([worker("cpu-1@here")], NOW, names_hosts=False).to_dict("records")
-    assert row["Worker"] == "cpu-1"
-    assert "here" not in map(str, row.values())
+def test_where_hosts_are_private_there_is_no_column_of_them() -> None:
+    assert "Host" not in worker_table([worker("cpu-1", host=None)], NOW)
 
 
 def test_how_many_are_alive_is_said_and_how_many_are_gone() -> None:

@@ -9,7 +9,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from app.share import frame_text
-from engine.events import Envelope, SearchQueued, new_run_id
+from engine.events import SearchEnded, new_run_id
+from tests.app.views.test_search import RESULT, begun, said
 from tests.browser.conftest import Dashboard
 from tests.browser.gallery import LOOKS, shots, take
 from tests.store import lives
@@ -31,9 +32,8 @@ def filled(store: Service) -> Service:
                 events = lives.attempt_of(run, test=test + seed, memory=MEMORY[scheme])
                 store.client.post_events([lives.queued(run, scheme=scheme, seed=seed, dataset=dataset), *events])
     runs = store.client.query("runs")["run"].to_pylist()
-    search = SearchQueued(name="bits of karate", dataset="karate", model="gcn", file={"name": "bits of karate"})
     store.client.post_events([lives.launched("formats", [(runs[0], True), (None, True)])])
-    store.client.post_events([Envelope(run="s1", at=lives.BEGAN, body=search)])
+    store.client.post_events([*begun("s1"), said("s1", SearchEnded(result=RESULT), lives.BEGAN + 90)])
     return store
 
 
@@ -47,6 +47,37 @@ def test_another_page_shows_the_charts_alone(dashboard: Dashboard, filled: Servi
     expect(frame.get_by_role("heading")).to_have_count(0)
     expect(frame.get_by_role("combobox")).to_have_count(0)
     expect(frame.get_by_role("link", name="Launch")).to_have_count(0)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "files"),
+    [
+        ("sweeps", {"Sweep": "formats", "Progress": "50.0"}, ["sweeps-sweeps", "sweeps-grid", "sweeps-runs"]),
+        ("search", {"Name": "rows", "Winner": "emb[2 -> 4]"}, ["search-searches", "search-trials"]),
+        (
+            "system",
+            {},
+            [f"system-{part}" for part in ("workers", "waiting", "storage", "tables", "versions", "datasets")],
+        ),
+    ],
+)
+def test_what_a_page_shows_is_files_on_a_phone_too(
+    dashboard: Dashboard, filled: Service, chromium: Browser, name: str, first: dict[str, str], files: list[str]
+) -> None:
+    phone = chromium.new_context(viewport={"width": 390, "height": 844}).new_page()
+    phone.goto(f"{dashboard.url}/{name}")
+    phone.get_by_role("button", name="Download", exact=True).click()
+    buttons = phone.get_by_role("button", name="CSV", exact=True)
+    expect(buttons).to_have_count(len(files))
+    assert phone.evaluate("document.scrollingElement.scrollWidth") == 390
+    for place, file in enumerate(files):
+        with phone.expect_download() as download:
+            buttons.nth(place).click()
+        assert download.value.suggested_filename == f"{file}.csv"
+        rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+        if place == 0 and first:
+            assert {key: rows[0][key] for key in first} == first
+    phone.context.close()
 
 
 @pytest.mark.parametrize("name", ["sweeps", "search", "views", "system"])

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pyarrow as pa
+import pytest
 
-from app.charts.learning import Curve, learning_chart
+from app.charts.layout import traces_of
+from app.charts.learning import Curve, learning_chart, smoothed, with_smoothing
 
 
 def table(values: list[float | None], run: str = "a", counts: list[bool] | None = None) -> pa.Table:
@@ -88,3 +90,17 @@ def test_the_best_epoch_of_a_finished_run_is_marked() -> None:
 
 def test_a_run_without_epochs_is_no_line() -> None:
     assert learning_chart({}, [curve()], "loss").to_dict()["data"] == []
+
+
+def test_smoothing_has_no_bias_of_its_beginning_and_keeps_gaps() -> None:
+    assert smoothed([2.0, None, 2.0], 0.9) == pytest.approx([2.0, None, 2.0])
+    assert smoothed([0.0, 1.0], 0.5) == pytest.approx([0.0, 2 / 3])
+
+
+def test_a_smoothed_chart_has_what_was_measured_pale_behind_each_curve() -> None:
+    figure = learning_chart({"a": table([0.0, 1.0])}, [curve()], "loss", splits=["val"])
+    assert with_smoothing(figure, 0.0) is figure
+    pale, line = traces_of(with_smoothing(figure, 0.5))
+    assert (pale.opacity, pale.showlegend, list(pale.y)) == (0.22, False, [0.0, 1.0])
+    assert list(line.y) == pytest.approx([0.0, 2 / 3])
+    assert line.name == "Validation"

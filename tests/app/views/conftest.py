@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,6 +48,23 @@ class Dashboard:
         test.run()
         assert not test.exception
         return test
+
+
+def files(page: AppTest) -> dict[str, int]:
+    """The tables that a page offers as files, with their rows, once somebody opens the button."""
+    page.session_state["download"] = True
+    page.run()
+    assert not page.exception
+    titles = (re.fullmatch(r"\*\*(.+)\*\*, (\d+) rows?", text.value) for text in page.markdown)
+    return {found[1]: int(found[2]) for found in titles if found}
+
+
+def pictures(page: AppTest) -> list[str]:
+    """The charts that a page offers as pictures, once somebody opens the button."""
+    page.session_state["paper"] = True
+    page.run()
+    assert not page.exception
+    return [str(option) for field in page.selectbox if field.key == "paper-chart" for option in field.options]
 
 
 def stream(queue: Valkey) -> list[Envelope]:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
+from app.clone import clone_parameters
 from app.forms import option_names
 from app.launching.presets import presets
 from app.phrases import literal
@@ -20,7 +21,7 @@ from engine.input_magnitudes import input_magnitudes
 from engine.models import MODELS
 from engine.scheme import parse_scheme
 from engine.settings import Settings
-from engine.spec import TrainingSpec, read_toml
+from engine.spec import RunSpec, TrainingSpec, read_toml
 from engine.sweep import expand
 from tests.app.views.conftest import Dashboard, stream
 from tests.store.conftest import Service, Valkey
@@ -392,3 +393,12 @@ def test_a_link_with_nonsense_shows_the_form_all_the_same(dashboard: Dashboard) 
 def test_a_synthetic_dataset_is_marked(dashboard: Dashboard) -> None:
     page = dashboard.open("launch", dataset="sbm")
     assert any("Synthetic data" in text for text in messages(page.markdown))
+
+
+def test_the_clone_of_one_folds_run_launches_that_fold(dashboard: Dashboard) -> None:
+    task = {"name": "graph-classification", "folds": 10, "fold": 3}
+    spec = RunSpec.parse({"dataset": "proteins", "model": "gcn", "scheme": "int8", "task": task, "seed": 7})
+    page = dashboard.open("launch", **clone_parameters(spec.model_dump(mode="json"), [7], "r0", one_fold=True))
+    assert page.toggle(key="every_fold").value is False
+    (run,) = expand(read_toml(page.code[2].value, "it")).runs
+    assert run.hash == spec.hash

@@ -12,9 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from app.live_points import COLUMN, OVERLAP, RUN
 from app.phrases import literal
-from engine.events import CancelRequested, ResumeRequested, RunCancelled, RunQueued, new_run_id
+from engine.events import CancelRequested, ResumeRequested, RunCancelled, RunQueued, RunStarted, new_run_id
 from store.stream import STREAM
-from tests.app.views.conftest import Dashboard, stream
+from tests.app.views.conftest import Dashboard, files, pictures, stream
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
 from tests.store.waiting import until
@@ -476,6 +476,51 @@ def health(page: AppTest) -> dict[str, str]:
     """What the System page says of each part."""
     lines = page.table[0].value
     return dict(zip(lines.index.astype(str), lines.iloc[:, 0], strict=True))
+
+
+def test_the_chosen_runs_are_files_and_their_curves_pictures(dashboard: Dashboard, store: Service, run: str) -> None:
+    dashboard.use(store)
+    page = dashboard.open("runs", run=run, sweep=f"sweep-{run}")
+    assert files(page) == {"Runs": 1, "Epochs": 3}
+    assert pictures(page) == ["Loss", "Accuracy"]
+    page = dashboard.open("runs", sweep=f"sweep-{run}")
+    assert files(page) == {"Runs": 1}
+    assert pictures(page) == []
+
+
+def everything(page: AppTest) -> str:
+    """All texts and cells of a page."""
+    said = [text for part in (page.caption, page.markdown, page.warning, page.error) for text in messages(part)]
+    said += [str(cell) for found in page.table for cell in found.value.to_numpy().ravel()]
+    said += [str(cell) for frame in page.dataframe for cell in frame.value.to_numpy().ravel()]
+    return " ".join([*said, json.dumps(sent(page)["table"])]).replace("\\", "")
+
+
+def test_who_may_only_look_is_told_no_host_process_or_version_of_a_run(
+    dashboard: Dashboard, store: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, lost = new_run_id(), new_run_id()
+    versions = {"packages": {"torch": "9.8.7"}, "platform": "Linux-6.5", "python": "3.11.99", "code": "c0ffee"}
+    life = lives.finished(run)
+    body = RunStarted(
+        worker="cpu-1@machine-of-ours", host="machine-of-ours", pid=7, device="cpu", total_epochs=3, provenance=versions
+    )
+    life[1] = lives.event(run, 1, 1, body)
+    fails = lives.failed(lost, "no file at /srv/ours/x.csv")
+    store.client.post_events([*life, lives.measured(run), *fails])
+    secrets = ("machine-of-ours", "on here (", "9.8.7", "Linux-6.5", "3.11.99", "c0ffee", "/srv/ours")
+
+    def seen() -> str:
+        dashboard.use(store)
+        return everything(dashboard.open("runs", run=f"{run},{lost}", focus=run, cost="Measured"))
+
+    shown = seen()
+    assert [secret for secret in secrets if secret not in shown] == []
+    monkeypatch.setenv("BITFRONT_AUTH", "readonly")
+    shown = seen()
+    assert [secret for secret in secrets if secret in shown] == []
+    assert "attempt 1 on cpu-1 (cpu)" in shown
+    assert "no file at …" in shown
 
 
 def test_a_store_that_is_down_is_said_and_the_page_comes_back(dashboard: Dashboard, service: Service) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+import streamlit as st
 
 from app.phrases import literal
 from engine.events import AskedTrial, Envelope, SearchCancelRequested, SearchEnded, SearchQueued, TrialsAsked
 from engine.search.file import read_search
-from tests.app.views.conftest import Dashboard, stream
+from tests.app.views.conftest import Dashboard, files, pictures, stream
 from tests.app.views.test_runs import messages
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
@@ -132,3 +133,39 @@ def test_a_link_to_no_search_says_so(dashboard: Dashboard, store: Service, searc
     dashboard.use(store)
     page = dashboard.open("search", search="lost")
     assert messages(page.info) == ["There is no search lost here."]
+
+
+CHARTS = ["Front", "Measured against predicted", "Error against cost", "Best saving"]
+
+
+def confirmed(search: str) -> list[Envelope]:
+    """The runs that confirm a search's winner, finished."""
+    rows = [
+        AskedTrial(number=3, run=f"{search}-3", stage="confirm", batch=0, scheme="emb[2 -> 4]", seed=9, point=[0, 1]),
+        AskedTrial(number=4, run=f"{search}-4", stage="confirm", batch=0, scheme="fp32", seed=9),
+    ]
+    lived = (event for row in rows for event in lives.finished(row.run, scheme=row.scheme, seed=9))
+    return [said(search, TrialsAsked(rows=rows)), *lived]
+
+
+def test_trials_and_charts_are_files_and_the_test_only_once_the_search_is_over(
+    dashboard: Dashboard, store: Service
+) -> None:
+    store.client.post_events([*begun("asks"), *confirmed("asks")])
+    dashboard.use(store)
+    page = dashboard.open("search", search="asks")
+    listed = len(page.dataframe[0].value)
+    assert files(page) == {"Searches": listed, "Trials": 5}, "it goes on, and chooses without a test"
+    assert pictures(page) == CHARTS
+    store.client.post_events([said("asks", SearchEnded(result=RESULT), lives.BEGAN + 90)])
+    st.cache_data.clear()
+    assert files(dashboard.open("search", search="asks")) == {"Searches": listed, "Trials": 5, "Confirmation": 1}
+
+
+def test_before_a_candidate_is_measured_there_is_no_picture(dashboard: Dashboard, store: Service) -> None:
+    body = SearchQueued(name="young", dataset="karate", model="gcn", file=FILE.model_dump(mode="json"))
+    store.client.post_events([said("young", body)])
+    dashboard.use(store)
+    page = dashboard.open("search", search="young")
+    assert pictures(page) == []
+    assert "No chart is drawn yet." in messages(page.caption)

@@ -12,7 +12,7 @@ from app.phrases import literal
 from engine.events import CancelRequested, Envelope, ResumeRequested, RunQueued, SweepCell, SweepLaunched, new_run_id
 from engine.spec import read_toml
 from engine.sweep import Sweep, expand
-from tests.app.views.conftest import Dashboard, stream
+from tests.app.views.conftest import Dashboard, files, stream
 from tests.app.views.test_runs import messages
 from tests.store import lives
 from tests.store.conftest import Service, Valkey
@@ -93,6 +93,15 @@ def test_a_cell_in_the_link_leads_to_its_runs(
     page = dashboard.open("sweeps", sweep=sweep.id, cell="fp32|karate · gcn")
     link = next(link for link in page.page_link if link.value == "Watch 2 runs")
     assert link.proto.query_string.split("run=")[1] == f"{runs[0]}%2C{runs[2]}"
+
+
+def test_the_list_the_grid_and_each_run_are_files(
+    dashboard: Dashboard, store: Service, swept: tuple[Sweep, list[str]]
+) -> None:
+    dashboard.use(store)
+    sweep, _ = swept
+    assert files(dashboard.open("sweeps", sweep=sweep.id)) == {"Sweeps": 1, "Grid": 2, "Runs": 4}
+    assert files(dashboard.open("sweeps", sweep="none@0")) == {"Sweeps": 1}
 
 
 def test_a_sweep_that_is_not_there_says_so(

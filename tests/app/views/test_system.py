@@ -12,7 +12,7 @@ from app.caveats import MIRROR_LOST
 from app.phrases import literal
 from app.system_facts import own_version
 from engine.events import RunQueued, new_run_id
-from tests.app.views.conftest import Dashboard
+from tests.app.views.conftest import Dashboard, files
 from tests.app.views.test_runs import health, messages
 from tests.store import lives
 from tests.store.conftest import Service
@@ -81,3 +81,15 @@ def test_who_may_only_look_is_told_no_versions_reasons_or_addresses(
     shown = seen("launch")
     assert "/srv/nowhere" not in shown
     assert MIRROR_LOST in shown
+
+
+def test_what_is_on_the_page_is_files(dashboard: Dashboard, store: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITFRONT_HOME", str(store.settings.home))
+    st.cache_data.clear()
+    dashboard.use(store)
+    found = files(dashboard.open("system"))
+    assert list(found) == ["Workers", "Waiting", "Storage", "Tables", "Versions", "Datasets"]
+    assert found["Versions"] > 10
+    monkeypatch.setenv("BITFRONT_AUTH", "readonly")
+    dashboard.use(store)
+    assert files(dashboard.open("system")) == found | {"Versions": 1}, "Bitfront's own"
