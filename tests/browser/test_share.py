@@ -1,7 +1,8 @@
-"""Pages in other pages, and as pictures."""
+"""Pages in other pages, as files and as pictures."""
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
