@@ -38,6 +38,7 @@ def axis(title: str, **more: Any) -> dict[str, Any]:
         "gridcolor": GRID,
         "zeroline": False,
         "automargin": True,
+        "ticklabeloverflow": "allow",  # the margin has room for them; else the browser measures each of them again
         **more,
     }
 
