@@ -1,5 +1,7 @@
-// Keeps one front and hands it each new figure; a click on a point says its group (see app/front_chart.py).
+// Keeps one front and hands it each new figure. A click on a point says its group; with the chart in focus the arrow
+// keys go from point to point, and Enter or the space bar picks (see app/front_chart.py).
 const charts = new WeakMap()
+const STEPS = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: -Infinity, End: Infinity }
 
 export default function (component) {
   const { data, parentElement } = component
@@ -16,13 +18,18 @@ export default function (component) {
 function drawFront(root, { data, setTriggerValue }) {
   const { data: traces, layout } = JSON.parse(data.figure)
   root.setAttribute("aria-label", data.alt)
+  root.parentElement.setAttribute("aria-label", `${data.alt}. ${data.keys}`)
   window.Plotly.react(root, traces, themed(layout, root), data.config)
   const chart = charts.get(root) ?? listen(root)
   chart.pick = (group) => setTriggerValue("pick", group)
+  chart.picked = data.picked
+  if (chart.at) mark(root)
 }
 
 function listen(root) {
   const chart = {
+    at: null, // the group that the keys are at
+    picked: [],
     observer: new ResizeObserver(() => {
       if (root.isConnected) window.Plotly.Plots.resize(root).catch(() => {})
     }),
@@ -35,5 +42,76 @@ function listen(root) {
   root.on("plotly_click", (event) => groupOf(event) && charts.get(root)?.pick(groupOf(event)))
   root.on("plotly_hover", (event) => root.classList.toggle("over-point", Boolean(groupOf(event))))
   root.on("plotly_unhover", () => root.classList.remove("over-point"))
+  root.on("plotly_afterplot", () => charts.get(root)?.at && mark(root)) // zoomed, resized, a family hidden
+  root.parentElement.addEventListener("keydown", (event) => onKey(root, event))
+  root.parentElement.addEventListener("blur", () => leave(root))
   return chart
+}
+
+function onKey(root, event) {
+  const chart = charts.get(root)
+  if (!chart || event.target !== root.parentElement || event.ctrlKey || event.altKey || event.metaKey) return
+  if (event.key in STEPS) step(root, chart, STEPS[event.key])
+  else if (!chart.at) return
+  else if (event.key === "Escape") leave(root)
+  else if (event.key === "Enter" || event.key === " ") chart.pick(chart.at)
+  else return
+  event.preventDefault()
+  event.stopPropagation()
+}
+
+function step(root, chart, by) {
+  const points = pointsOf(root)
+  const now = points.findIndex((point) => point.group === chart.at)
+  const next = now >= 0 || !Number.isFinite(by) ? now + by : by > 0 ? 0 : points.length - 1
+  chart.at = points[Math.max(0, Math.min(points.length - 1, next))]?.group ?? null
+  mark(root)
+}
+
+// The points that can be seen, from left to right, one above the other from below.
+function pointsOf(root) {
+  const { xaxis, yaxis } = root._fullLayout
+  const found = root._fullData.flatMap((trace, curveNumber) =>
+    trace.visible !== true || !trace.customdata
+      ? []
+      : trace.customdata.map(([group, text], pointNumber) => ({
+          ...{ group, text, curveNumber, pointNumber },
+          x: xaxis.d2p(trace.x[pointNumber]),
+          y: yaxis.d2p(trace.y[pointNumber]),
+        })),
+  )
+  const inside = (place, axis) => place >= -1 && place <= axis._length + 1
+  return found
+    .filter((point) => inside(point.x, xaxis) && inside(point.y, yaxis))
+    .sort((one, other) => one.x - other.x || other.y - one.y)
+}
+
+// Shows where the keys are, as the mouse would, and says it.
+function mark(root) {
+  const chart = charts.get(root)
+  const [ring, said] = [".front-ring", ".front-said"].map((name) => root.parentElement.querySelector(name))
+  const point = pointsOf(root).find(({ group }) => group === chart.at)
+  ring.hidden = !point
+  if (!point) {
+    chart.at = null
+    said.textContent = ""
+    return
+  }
+  const { xaxis, yaxis } = root._fullLayout
+  ring.style.left = `${xaxis._offset + point.x}px`
+  ring.style.top = `${yaxis._offset + point.y}px`
+  const { curveNumber, pointNumber } = point
+  window.Plotly.Fx.hover(root, [{ curveNumber, pointNumber }])
+  const words = new DOMParser().parseFromString(point.text.replaceAll("<br>", ". "), "text/html").body.textContent
+  const now = chart.picked.includes(point.group) ? `Picked: ${words}` : words
+  if (said.textContent !== now) said.textContent = now
+}
+
+function leave(root) {
+  const chart = charts.get(root)
+  if (!chart?.at) return
+  chart.at = null
+  root.parentElement.querySelector(".front-ring").hidden = true
+  root.parentElement.querySelector(".front-said").textContent = ""
+  window.Plotly.Fx.unhover(root)
 }

@@ -91,8 +91,8 @@ def pick(groups: Sequence[str]) -> None:
         st.query_params.pop("group", None)
 
 
-def point_clicked(group: str) -> None:
-    """A click picks a group, another one of it lets it go."""
+def point_picked(group: str) -> None:
+    """A click or a key picks a group, another one of it lets it go."""
     before = picked_now()
     pick([each for each in before if each != group] if group in before else [*before, group])
 
@@ -115,7 +115,8 @@ def show_front(compared: Compared, facet: Facet, *, height: int) -> Figure | Non
         f"front-{zlib.crc32(facet.title.encode()):x}",
         f"{axes.upright(facet.groups[0]['metric'], '')} against {axes.title.replace('<br>', ' ')} on {facet.title}, "
         f"{count(len(facet.groups), 'seed group')}",
-        point_clicked,
+        compared.view.picked,
+        point_picked,
     )
     if left_out := figure["layout"]["meta"]["left_out"]:
         st.caption(f"{count(left_out, 'point')} not drawn: others of the same family lie on the same spot.")

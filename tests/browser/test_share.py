@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import pytest
@@ -112,6 +113,52 @@ def test_filter_pick_two_save_share_export_and_report(
     assert alone.locator(".errorbar path").count() == len(TESTS)
     assert faults == []
     offline.close()
+
+
+def test_points_are_picked_with_the_keyboard_alone(dashboard: Dashboard, filled: Service, page: Page) -> None:
+    page.goto(f"{dashboard.url}/compare?data=cora")
+    places = front_groups(page)
+    front = page.get_by_role("application", name="against Memory density")
+    said, ring = front.get_by_role("status"), front.locator(".front-ring")
+    hover = front.locator(".hoverlayer .hovertext")
+    front.focus()
+    expect(front.get_by_text("Arrow keys: point to point")).to_be_visible()
+    expect(ring).to_be_hidden()
+
+    # From left to right: fp32, int8, int4.
+    for key, scheme in (
+        *(("ArrowRight", "fp32"), ("ArrowRight", "int8"), ("ArrowUp", "int4"), ("ArrowRight", "int4")),
+        *(("Home", "fp32"), ("End", "int4"), ("ArrowLeft", "int8")),
+    ):
+        front.press(key)
+        expect(said).to_have_text(re.compile(f"^{scheme} · gcn · cora. test at best validation"))
+        expect(hover).to_contain_text(scheme)
+        box = ring.bounding_box()
+        assert box is not None
+        assert box["x"] + box["width"] / 2 == pytest.approx(places[scheme]["left"], abs=1)
+        assert box["y"] + box["height"] / 2 == pytest.approx(places[scheme]["top"], abs=1)
+
+    # Picked and let go: each hands the chart another figure, and the keys stay where they are.
+    front.press("Enter")
+    expect(page.get_by_role("heading", name="int8 on cora, gcn")).to_be_visible()
+    expect(said).to_have_text(re.compile("^Picked: int8 · gcn · cora"))
+    expect(hover).to_contain_text("int8")
+    expect(front).to_be_focused()
+    front.press("Space")
+    expect(page.get_by_role("heading", name="int8 on cora, gcn")).to_have_count(0)
+    expect(said).to_have_text(re.compile("^int8 · gcn · cora"))
+
+    # A family that is hidden is passed over, and one that is not shown any more is left.
+    front.press("End")
+    front.locator(".legendtoggle").nth(1).click()
+    expect(ring).to_be_hidden()
+    expect(said).to_have_text("")
+    front.press("ArrowLeft")
+    expect(said).to_have_text(re.compile("^fp32 · gcn · cora"))
+    front.press("Escape")
+    expect(ring).to_be_hidden()
+    expect(said).to_have_text("")
+    expect(hover).to_have_count(0)
 
 
 def test_another_page_shows_the_charts_alone(dashboard: Dashboard, filled: Service, page: Page) -> None:
