@@ -28,7 +28,7 @@ HTML = f"""
 CSS = """
 .front { position: relative; border-radius: var(--st-base-radius); }
 .front:focus { outline: none; }
-.front:focus-visible { outline: 2px solid var(--st-primary-color); }
+.front:focus-visible { outline: 2px solid var(--st-primary-color); outline-offset: -2px; }
 .front-chart { width: 100%; overflow: hidden; }
 .front-chart .modebar { opacity: 0.6; }
 .front-chart.over-point .nsewdrag { cursor: pointer !important; }

@@ -173,11 +173,12 @@ def test_another_page_shows_the_charts_alone(dashboard: Dashboard, filled: Servi
     expect(frame.get_by_role("link", name="Launch")).to_have_count(0)
 
 
-@pytest.mark.parametrize("name", ["sweeps", "search", "views", "system"])
+@pytest.mark.parametrize("name", ["runs", "sweeps", "search", "compare", "views", "system"])
 def test_a_page_is_taken_for_the_gallery_as_a_phone_shows_it(
     dashboard: Dashboard, filled: Service, chromium: Browser, tmp_path: Path, name: str
 ) -> None:
-    (shot,) = (shot for shot in shots([]) if shot.name == name)
+    runs = filled.client.query("runs", limit=3)["run"].to_pylist()
+    (shot,) = (shot for shot in shots(runs) if shot.name == name)
     take(chromium, dashboard.url, shot, LOOKS["phone"], tmp_path / f"{name}.webp")
     with Image.open(tmp_path / f"{name}.webp") as picture:
         assert (picture.format, picture.size) == ("WEBP", (585, 1266))
