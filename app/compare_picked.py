@@ -82,7 +82,7 @@ def _show_one(compared: Compared, known: KnownSpecs, group: Group) -> None:
     st.subheader(f"{literal(title)} :gray-badge[{count(group['n'], 'seed')}]")
     if group["settings"]:
         st.caption(literal(group["settings"]))
-    with st.grid(4, min_column_width=170):
+    with st.grid(4, min_column_width=230):
         st.metric("Test at best validation", spread("test"), border=True)
         st.metric("Test at last epoch", spread("last"), border=True)
         st.metric("Best test (never the headline)", spread("max"), border=True, help=NEVER)

@@ -25,7 +25,8 @@ def show_table(compared: Compared, on_pick: Pick) -> None:
     rows = groups[:MOST_ROWS]
     shown = [row["group_id"] for row in rows]
     picked = [index for index, group in enumerate(shown) if group in view.picked]
-    key = f"groups-{zlib.crc32(' '.join([*shown, *view.picked]).encode()):x}"
+    # Only a new table takes up what is picked; where nothing is, the same one is handed other rows, which is faster.
+    key = f"groups-{zlib.crc32(' '.join([*shown, *view.picked]).encode()):x}" if picked else "groups"
 
     def changed() -> None:
         places = st.session_state[key].selection.rows

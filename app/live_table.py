@@ -52,7 +52,7 @@ def _cells(row: Row, name: str, color: str, now: datetime) -> list[Cell]:
         {"states": states, "about": SILENT_ABOUT if row["is_silent"] else ""},
         {"text": _epochs(row), **({"share": share_done(row)} if row["state"] != "queued" else {})},
         {"text": _left(row)},
-        {"text": "–" if speed is None else f"{speed:.3g}"},
+        {"text": "–" if speed is None else f"{speed:,.0f}" if speed >= 100 else f"{speed:.3g}"},
         {"text": number(row["best_val"], row["unit"] or "")},
         _memory(row, is_over=is_over),
         {"text": row["worker"] or "–"},

@@ -76,7 +76,7 @@ def _results(row: dict[str, Any]) -> None:
     unit = row["unit"] or ""
     metric = row["metric"] or "metric"
     epoch = f", epoch {row['best_epoch']}" if row["best_epoch"] else ""
-    with st.grid(4, min_column_width=160):
+    with st.grid(4, min_column_width=230):
         st.metric(
             f"Test {metric} at best validation",
             number(row["test_at_best_val"], unit),

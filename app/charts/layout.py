@@ -33,11 +33,16 @@ def chart_layout(*, height: int, revision: str) -> dict[str, Any]:
 
 def axis(title: str, **more: Any) -> dict[str, Any]:
     """An axis with its title (unit in it) close to the ticks."""
+    if (
+        more.get("type") == "log" and "dtick" not in more
+    ):  # else plotly writes the 2 and the 5 between 1 and 10 as small digits
+        more = {"tickformat": "~s" if more.get("exponentformat") == "SI" else "~g"} | more
     return {
         "title": {"text": title, "standoff": 8},
         "gridcolor": GRID,
         "zeroline": False,
         "automargin": True,
+        "ticklabeloverflow": "allow",  # the margin has room for them; else the browser measures each of them again
         **more,
     }
 

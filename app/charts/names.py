@@ -15,7 +15,7 @@ LETTER, LINE, MARKER = 7.0, 15.0, 7.0
 """Pixels of a letter's width, a line's height, half a marker."""
 
 WIDTH, HEIGHT = 900.0, 340.0
-"""Pixels of the plot that names are placed in."""
+"""Pixels of the plot that names are placed in, where nothing else is said."""
 
 Box = tuple[float, float, float, float]
 
@@ -31,15 +31,16 @@ class Label:
     height: float
     at_right: bool
 
-    @property
-    def box(self) -> Box:
+    def box(self, width: float = WIDTH) -> Box:
+        """Where it lies in a plot of so many pixels."""
         wide = LETTER * (len(self.text) + 1)
-        left = WIDTH - wide if self.at_right else 0.0
+        left = width - wide if self.at_right else 0.0
         return left, self.height * HEIGHT, left + wide, self.height * HEIGHT + LINE
 
-    def covers(self, x: Sequence[float], y: Sequence[float]) -> int:
+    def covers(self, x: Sequence[float], y: Sequence[float], width: float = WIDTH) -> int:
         """How many of these points' markers it lies over."""
-        return sum(_overlap(self.box, _marker(a * WIDTH, b * HEIGHT)) for a, b in zip(x, y, strict=True))
+        box = self.box(width)
+        return sum(_overlap(box, _marker(a * width, b * HEIGHT)) for a, b in zip(x, y, strict=True))
 
 
 def place_names(
@@ -49,21 +50,23 @@ def place_names(
     on_front: Sequence[bool],
     *,
     label: Label | None = None,
+    width: float = WIDTH,
 ) -> list[str | None]:
     """A text position for each point, None where its name finds no room. The front's points choose first.
 
-    ``x`` and ``y`` are shares of the plot, 0 to 1 from the lower left.
+    ``x`` and ``y`` are shares of the plot, 0 to 1 from the lower left; ``width``: the plot's, in pixels.
     """
-    spots = [(a * WIDTH, b * HEIGHT) for a, b in zip(x, y, strict=True)]
+    spots = [(a * width, b * HEIGHT) for a, b in zip(x, y, strict=True)]
     taken: list[Box] = [_marker(a, b) for a, b in spots]
-    fixed = [] if label is None else [label.box]
+    fixed = [] if label is None else [label.box(width)]
     places: list[str | None] = [None] * len(spots)
     for index in sorted(range(len(spots)), key=lambda index: not on_front[index]):
         wide = LETTER * (len(names[index]) + 1)
+        around = _around(spots[index], wide)
+        near = [other for other in fixed + taken[:index] + taken[index + 1 :] if _overlap(around, other)]
         for place in _order(on_front[index]):
             box = _box(spots[index], place, wide)
-            others = fixed + taken[:index] + taken[index + 1 :]
-            if box[0] >= 0 and box[2] <= WIDTH and not any(_overlap(box, other) for other in others):
+            if box[0] >= 0 and box[2] <= width and not any(_overlap(box, other) for other in near):
                 taken.append(box)
                 places[index] = place
                 break
@@ -83,6 +86,12 @@ def _box(spot: tuple[float, float], place: str, wide: float) -> Box:
     left = {"right": MARKER, "center": -wide / 2, "left": -MARKER - wide}[side] + spot[0]
     bottom = {"top": MARKER, "middle": -LINE / 2, "bottom": -MARKER - LINE}[row] + spot[1]
     return left, bottom, left + wide, bottom + LINE
+
+
+def _around(spot: tuple[float, float], wide: float) -> Box:
+    """What all places of a name lie in."""
+    x, y = spot
+    return x - MARKER - wide, y - MARKER - LINE, x + MARKER + wide, y + MARKER + LINE
 
 
 def _overlap(one: Box, other: Box) -> bool:

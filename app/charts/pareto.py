@@ -11,7 +11,7 @@ import plotly.graph_objects as go
 
 from app.charts.dominance import pareto_front
 from app.charts.layout import axis, chart_layout, plain
-from app.charts.names import Label, place_names
+from app.charts.names import WIDTH, Label, place_names
 from app.phrases import mean_std, number, titled
 from app.theme import ACCENT, faded, family_style, scheme_family
 
@@ -30,6 +30,9 @@ MOST_DRAWN = 2000
 
 SPOTS = (300, 100)
 """So many spots has a chart from left to right and from top to bottom: about four pixels each."""
+
+NARROW = 280.0
+"""Pixels of the plot on a phone."""
 
 DENSITY_TITLES = {"memory_density": "Memory density", "arithmetic_density": "Arithmetic density"}
 
@@ -120,12 +123,14 @@ class _Spots:
 
 @dataclass(frozen=True)
 class _Mark:
-    """A group on the chart, whether it is on the front, its name, and where that stands (None: nowhere)."""
+    """A group on the chart, whether it is on the front, its name, and where that stands (None: nowhere), on a phone
+    too."""
 
     row: Mapping[str, Any]
     on_front: bool
     name: str
     place: str | None
+    narrow_place: str | None
 
 
 def pareto_chart(
@@ -153,8 +158,13 @@ def pareto_data(
     picked: Collection[str] = (),
     height: int = 460,
     band: Band | None = None,
+    width: float = WIDTH,
 ) -> dict[str, Any]:
-    """The same as plotly's plain data: checking each of a thousand points as an object takes ten times as long."""
+    """The same as plotly's plain data: checking each of a thousand points as an object takes ten times as long.
+
+    Names are placed for a plot ``width`` pixels wide; a trace's ``meta["narrow"]`` has them for a phone, which
+    app/assets/front_chart.js takes where the layout's ``meta["width"]`` is not there.
+    """
     picked = (picked,) if isinstance(picked, str) else picked
     shown = [
         row
@@ -179,10 +189,11 @@ def pareto_data(
         row.get("name") or (f"{row['scheme']} · {row['model']}" if several_models else row["scheme"]) for row in shown
     ]
     spots = _spots(shown, axes)
-    label = _label(band, spots) if band is not None and shown else None
-    places = _places(spots, names, on_front, label)
+    label = _label(band, spots, width) if band is not None and shown else None
+    places = _places(spots, names, on_front, label, width)
+    narrow = _places(spots, names, on_front, label, NARROW)
     families: dict[str, dict[bool, list[_Mark]]] = {}
-    for mark in map(_Mark, shown, on_front, names, places):
+    for mark in map(_Mark, shown, on_front, names, places, narrow):
         families.setdefault(_family(mark.row), {}).setdefault(mark.on_front, []).append(mark)
     for family, parts in sorted(families.items()):
         traces.append(_legend(family))
@@ -190,7 +201,7 @@ def pareto_data(
     better = "" if first["higher_is_better"] else ": lower is better"
     layout = {
         **chart_layout(height=height, revision=f"{axes}"),
-        "meta": {"left_out": every - len(shown)},
+        "meta": {"left_out": every - len(shown), "width": width},
         "clickmode": "event",
         "dragmode": "zoom",
         "hovermode": "closest",
@@ -281,8 +292,8 @@ def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: Collection[
         "x": [row[axes.column] for row in rows],
         "y": [row[axes.value] for row in rows],
         "mode": "markers+text" if detailed else "markers",
-        "text": [f"\u2002{plain(mark.name)}\u2002" if mark.place else "" for mark in marks],
-        "textposition": [mark.place or "top right" for mark in marks],
+        **_texts([mark.name for mark in marks], [mark.place for mark in marks]),
+        "meta": {"narrow": _texts([mark.name for mark in marks], [mark.narrow_place for mark in marks])},
         "textfont": {"size": 12} if on_front else {"size": 11, "color": "rgba(128,140,150,0.9)"},
         "name": family,
         "legendgroup": family,
@@ -307,6 +318,13 @@ def _points(marks: Sequence[_Mark], axes: Axes, family: str, picked: Collection[
     }
 
 
+def _texts(names: Sequence[str], places: Sequence[str | None]) -> dict[str, list[str]]:
+    return {
+        "text": [f"\u2002{plain(name)}\u2002" if place else "" for name, place in zip(names, places, strict=True)],
+        "textposition": [place or "top right" for place in places],
+    }
+
+
 def _spots(rows: Sequence[Mapping[str, Any]], axes: Axes) -> _Spots:
     """Where points lie, as shares of the chart."""
     if not rows:
@@ -320,14 +338,16 @@ def _spots(rows: Sequence[Mapping[str, Any]], axes: Axes) -> _Spots:
     return _Spots(x, _shares([row[axes.value] for row in rows], low, high), low, high)
 
 
-def _label(band: Band, spots: _Spots) -> Label:
+def _label(band: Band, spots: _Spots, width: float) -> Label:
     """Where a band's name covers fewer points: at its left end or its right."""
     (height,) = _shares([band.low], spots.low, spots.high)
     ends = [Label(band.label, height, at_right=at_right) for at_right in (True, False)]
-    return min(ends, key=lambda label: label.covers(spots.x, spots.y))
+    return min(ends, key=lambda label: label.covers(spots.x, spots.y, width))
 
 
-def _places(spots: _Spots, names: Sequence[str], on_front: Sequence[bool], label: Label | None) -> list[str | None]:
+def _places(
+    spots: _Spots, names: Sequence[str], on_front: Sequence[bool], label: Label | None, width: float
+) -> list[str | None]:
     """Where the names stand; in a crowd only the front's are shown."""
     every = range(len(names))
     places: list[str | None] = [None] * len(names)
@@ -338,6 +358,7 @@ def _places(spots: _Spots, names: Sequence[str], on_front: Sequence[bool], label
         [names[index] for index in named],
         [on_front[index] for index in named],
         label=label,
+        width=width,
     )
     for index, place in zip(named, found, strict=True):
         places[index] = place
@@ -407,9 +428,11 @@ def _around(values: Sequence[float], axes: Axes) -> dict[str, Any]:
 
 
 def _ticks(values: Sequence[float], log: bool) -> dict[str, Any]:
-    """Ticks in plain numbers; a logarithmic axis shows 1, 2, 3, 5, 7, 10 …"""
+    """Ticks in plain numbers; a logarithmic axis shows 1, 2, 3, 5, 7, 10 …, and plotly's own between a few of them."""
     if not log or not values:
         return {}
     ticks = [base * 10**power for power in range(-2, 4) for base in (1, 2, 3, 5, 7)]
     inside = [tick for tick in ticks if min(values) / 1.5 <= tick <= max(values) * 1.5]
+    if sum(min(values) <= tick <= max(values) for tick in inside) < 3:
+        return {}
     return {"tickvals": inside, "ticktext": [f"{tick:g}" for tick in inside], "minor": {"showgrid": False}}

@@ -130,13 +130,14 @@ def narrow(compared: Compared, filters: Filters) -> Compared:
     """The same as with these filters from the beginning, of what was worked out without any on groups of one
     configuration: a filter chooses among those, and changes nothing in them but what all their tests at once make of p.
     """
-    kept = set(filters.choose(compared.runs)["group"].unique())
+    runs = compared.runs
+    kept = set(runs.loc[filters.fit(runs), "group"].unique())
     groups = [row for row in compared.groups if row["group_id"] in kept]
     adjusted = holm([math.nan if row["p"] is None else row["p"] for row in groups])
     return replace(
         compared,
         view=replace(compared.view, filters=filters),
-        runs=compared.runs[compared.runs["group"].isin(kept)],
+        runs=runs[runs["group"].isin(kept)],
         groups=[row | {"p_holm": None if math.isnan(p) else float(p)} for row, p in zip(groups, adjusted, strict=True)],
     )
 

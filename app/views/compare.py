@@ -12,6 +12,7 @@ import streamlit as st
 
 from app.caveats import show_caveats
 from app.charts.layout import CONFIG
+from app.charts.names import WIDTH
 from app.charts.parallel import parallel_chart
 from app.charts.pareto import Axes, pareto_data
 from app.compare_controls import Said, cost_tables, show_axes, show_filters
@@ -95,8 +96,8 @@ def pick(groups: Sequence[str]) -> None:
         st.query_params.pop("group", None)
 
 
-def point_clicked(group: str) -> None:
-    """A click picks a group, another one of it lets it go."""
+def point_picked(group: str) -> None:
+    """A click or a key picks a group, another one of it lets it go."""
     before = picked_now()
     pick([each for each in before if each != group] if group in before else [*before, group])
 
@@ -107,19 +108,20 @@ def rows_picked(shown: list[str], chosen: list[str]) -> None:
     pick([*before, *(group for group in chosen if group not in before)])
 
 
-def show_front(compared: Compared, facet: Facet, *, height: int) -> Figure | None:
+def show_front(compared: Compared, facet: Facet, *, height: int, width: float) -> Figure | None:
     axes = compared.view.axes
     st.markdown(f"**{literal(facet.title)}** · {count(len(facet.groups), 'seed group')}")
     if all(row[axes.column] is None for row in facet.groups):
         st.info("None of them has a value on this axis.", icon=":material/block:")
         return None
-    figure = pareto_data(facet.groups, axes, picked=compared.view.picked, height=height, band=facet.band)
+    figure = pareto_data(facet.groups, axes, picked=compared.view.picked, height=height, band=facet.band, width=width)
     front_chart(
         figure,
         f"front-{zlib.crc32(facet.title.encode()):x}",
         f"{axes.upright(facet.groups[0]['metric'], '')} against {axes.title.replace('<br>', ' ')} on {facet.title}, "
         f"{count(len(facet.groups), 'seed group')}",
-        point_clicked,
+        compared.view.picked,
+        point_picked,
     )
     if left_out := figure["layout"]["meta"]["left_out"]:
         st.caption(f"{count(left_out, 'point')} not drawn: others of the same family lie on the same spot.")
@@ -133,11 +135,11 @@ def show_fronts(compared: Compared) -> dict[str, Figure]:
         st.info("No run has finished yet: the front appears with the first one.", icon=":material/hourglass_top:")
         return drawn
     shown = sorted(facets[:MOST_FRONTS], key=lambda facet: facet.title)  # a filter leaves each chart where it is
-    columns = 1 if len(shown) == 1 else 2
+    columns, height, width = (1, 460, WIDTH) if len(shown) == 1 else (2, 400, 480)
     with st.grid(columns, min_column_width=420):
         for facet in shown:
             with st.container():
-                drawn[facet.title] = show_front(compared, facet, height=460 if columns == 1 else 400)
+                drawn[facet.title] = show_front(compared, facet, height=height, width=width)
     if len(facets) > len(shown):
         st.caption(f"{count(len(facets) - len(shown), 'more chart')}: choose a dataset above.")
     show_caveats(row["caveat"] for facet in shown for row in facet.groups)

@@ -36,6 +36,14 @@ SEARCH = {
     "space": {"granularity": "lwq", "bits": [2, 3, 4, 6, 8], "per": ["row"], "sites": ["input", "feature"]},
 }  # fmt: skip
 PATIENCE = 120_000
+WIDE = """() => [...document.querySelectorAll("body *")]
+    .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
+    .map(element => `${element.tagName} ${element.getAttribute("class")}`)"""
+SCROLL = """(element, block) => {
+    element.style.scrollMarginBlock = block === "start" ? "6rem" : "1rem";  // below the page's header
+    element.scrollIntoView({ block, behavior: "instant" });
+    return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+}"""
 QUALITY = 72
 """Of the pictures, as WebP counts it: text stays sharp, and a page takes some 50 kB."""
 
@@ -59,12 +67,16 @@ LOOKS: Mapping[str, Look] = {
 
 @dataclass(frozen=True)
 class Shot:
-    """A page to take: the link's end, its heading, how many charts are drawn when it is whole."""
+    """A page to take: the link's end, its heading, how many charts are drawn when it is whole, what must be seen."""
 
     name: str
     link: str
     heading: str
     charts: int = 0
+    last: str = ""
+    """The element that the picture ends with; empty: the page is seen from its top."""
+    first_on_phone: str = ""
+    """The one that a phone's begins with."""
 
 
 def shots(runs: Sequence[str]) -> tuple[Shot, ...]:
@@ -72,10 +84,10 @@ def shots(runs: Sequence[str]) -> tuple[Shot, ...]:
     form = "&".join(f"schemes={scheme}" for scheme in ("fp32", "int8", "int4", "msfp13"))
     return (
         Shot("launch", f"/?{form}", "Launch"),
-        Shot("runs", f"/runs?run={','.join(runs)}", "Runs", 2),
+        Shot("runs", f"/runs?run={','.join(runs)}", "Runs", 2, ".live-runs", "h3"),
         Shot("sweeps", "/sweeps", "Sweeps"),
         Shot("search", "/search", "Search"),
-        Shot("compare", "/compare?density=Arithmetic&log=true", "Compare", 1),
+        Shot("compare", "/compare?density=Arithmetic&log=true", "Compare", 1, ".front", ".front"),
         Shot("views", "/saved", "Views"),
         Shot("system", "/system", "System"),
     )
@@ -95,7 +107,11 @@ def take(browser: Browser, dashboard: str, shot: Shot, look: Look, target: Path)
     page.goto(f"{dashboard}{shot.link}")
     wait_until_whole(page, shot)
     if faults or page.evaluate("document.scrollingElement.scrollWidth") > look.width:
-        raise AssertionError(f"{shot.name} is no picture to show: {faults or 'it is wider than its window'}")
+        why = faults or f"it is wider than its window: {page.evaluate(WIDE)}"
+        raise AssertionError(f"{shot.name} is no picture to show: {why}")
+    place, block = (shot.first_on_phone, "start") if look is LOOKS["phone"] else (shot.last, "end")
+    if place:
+        page.locator(place).first.evaluate(SCROLL, block)
     page.mouse.move(0, 0)
     picture = Image.open(io.BytesIO(page.screenshot()))
     target.parent.mkdir(parents=True, exist_ok=True)

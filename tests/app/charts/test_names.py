@@ -14,23 +14,23 @@ POINTS = st.lists(st.tuples(SHARE, SHARE, st.sampled_from(["fp32", "int8", "msfp
                   max_size=25)  # fmt: skip
 
 
-def boxes(points: list, places: list[str | None]) -> list[tuple[float, float, float, float]]:
+def boxes(points: list, places: list[str | None], width: float) -> list[tuple[float, float, float, float]]:
     found = []
     for (x, y, name, _), place in zip(points, places, strict=True):
         if place:
             wide, (row, side) = LETTER * (len(name) + 1), place.split()
-            left = 900 * x + {"right": MARKER, "center": -wide / 2, "left": -MARKER - wide}[side]
+            left = width * x + {"right": MARKER, "center": -wide / 2, "left": -MARKER - wide}[side]
             bottom = 340 * y + {"top": MARKER, "middle": -LINE / 2, "bottom": -MARKER - LINE}[row]
             found.append((left, bottom, left + wide, bottom + LINE))
     return found
 
 
-@given(POINTS)
-def test_no_name_covers_another_or_leaves_the_chart(points: list) -> None:
+@given(POINTS, st.sampled_from([900, 480, 280]))
+def test_no_name_covers_another_or_leaves_the_chart(points: list, width: int) -> None:
     columns = [[point[i] for point in points] for i in range(4)]
-    found = boxes(points, place_names(*columns))
+    found = boxes(points, place_names(*columns, width=width), width)
     for index, one in enumerate(found):
-        assert 0 <= one[0] <= one[2] <= 900
+        assert 0 <= one[0] <= one[2] <= width
         for other in found[:index]:
             apart = one[2] <= other[0] or other[2] <= one[0] or one[3] <= other[1] or other[3] <= one[1]
             assert apart

@@ -71,6 +71,23 @@ def test_error_bars_are_the_deviation_over_seeds_and_none_for_one_seed() -> None
     assert pareto_chart(GROUPS, Axes()).to_dict()["data"][2]["error_y"]["array"] == [0.5, 0.5]
 
 
+def test_few_round_numbers_on_a_logarithmic_axis_leave_it_to_plotly() -> None:
+    axis = pareto_chart([group("int8", 8.5, 81.5), group("int4", 11.0, 80.0)], Axes(log_x=True)).to_dict()["layout"][
+        "xaxis"
+    ]
+    assert "tickvals" not in axis
+    assert axis["tickformat"] == "~g"
+
+
+def test_a_phone_has_names_in_places_of_its_own() -> None:
+    groups = [group("msfp16", 4.0, 81.5), group("msfp15", 5.0, 81.4), group("int4", 12.0, 70.0)]
+    figure = pareto_data(groups, Axes())
+    (trace,) = (trace for trace in figure["data"] if trace["name"] == "msfp" and trace.get("customdata"))
+    assert figure["layout"]["meta"]["width"] == 900
+    assert trace["textposition"] == ["top right", "top right"]
+    assert trace["meta"]["narrow"]["textposition"] == ["top right", "bottom right"]
+
+
 def test_the_axis_names_density_scope_and_coverage() -> None:
     axes = Axes("arithmetic_density", "inference", "whole step", log_x=True)
     layout = pareto_chart(GROUPS, axes).to_dict()["layout"]

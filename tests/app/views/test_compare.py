@@ -306,6 +306,19 @@ def test_two_picked_groups_stand_side_by_side_with_their_curves(dashboard: Dashb
     assert page.page_link[0].value == "Open 6 runs with curves"
 
 
+def test_the_table_is_handed_other_rows_until_something_is_picked(dashboard: Dashboard, filled: Service) -> None:
+    dashboard.use(filled)
+    page = dashboard.open("compare", **HERE)
+    every = page.dataframe[0]
+    group = points(figures(page)[0])["int8"]["group"]
+    filtered = dashboard.open("compare", scheme="int8", **HERE).dataframe[0]
+    assert (len(filtered.value), filtered.proto.id) == (1, every.proto.id)
+    picked = dashboard.open("compare", scheme="int8", group=group, **HERE).dataframe
+    (table,) = (each for each in picked if each.proto.alt.startswith("Groups of runs"))
+    assert table.proto.id != every.proto.id
+    assert json.loads(table.proto.selection_default)["selection"]["rows"] == [0]
+
+
 def test_a_link_to_a_picked_group_that_is_gone_shows_the_rest(dashboard: Dashboard, filled: Service) -> None:
     dashboard.use(filled)
     page = dashboard.open("compare", group="gone", **HERE)
