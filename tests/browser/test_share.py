@@ -129,18 +129,6 @@ def test_points_are_picked_with_the_keyboard_alone(dashboard: Dashboard, filled:
     expect(hover).to_have_count(0)
 
 
-def test_another_page_shows_the_charts_alone(dashboard: Dashboard, filled: Service, page: Page) -> None:
-    link = f"{dashboard.url}/compare?data=cora&density=Arithmetic&embed=true"
-    page.set_content(frame_text(link, "The front on Cora"))
-    frame = page.frame_locator("iframe[title='The front on Cora']")
-    expect(frame.get_by_role("img", name="against Arithmetic density")).to_be_visible()
-    expect(frame.locator(".front-chart .errorbar path")).to_have_count(len(TESTS))
-    expect(frame.get_by_role("link", name="Open in Bitfront")).to_be_visible()
-    expect(frame.get_by_role("heading")).to_have_count(0)
-    expect(frame.get_by_role("combobox")).to_have_count(0)
-    expect(frame.get_by_role("link", name="Launch")).to_have_count(0)
-
-
 @pytest.mark.parametrize("name", ["runs", "sweeps", "search", "compare", "views", "system"])
 def test_a_page_is_taken_for_the_gallery_as_a_phone_shows_it(
     dashboard: Dashboard, filled: Service, chromium: Browser, tmp_path: Path, name: str
