@@ -126,7 +126,6 @@ def show_axes(metrics: Sequence[str], schemes: Sequence[str], fields: Sequence[s
                 "mean",
                 help="  \n".join(f"{name}: {about}." for name, about in MEANS.items()),
             )
-        said["log"] = [str(st.toggle("Log axis", key="log", bind="query-params")).lower()]
     said |= _figure(said)
     with buttons, st.popover("Groups and columns", icon=":material/table_chart:", width="content"):
         said |= _groups(schemes, fields)
@@ -134,7 +133,8 @@ def show_axes(metrics: Sequence[str], schemes: Sequence[str], fields: Sequence[s
 
 
 def _figure(said: Said) -> Said:
-    """Which figure, where it is not a density, and by which cost table, where one decides."""
+    """Whether the axis is logarithmic, which figure, where it is not a density, and by which cost table, where one
+    decides."""
     found: Said = {}
     tables, faults = cost_tables()
     other = said["density"] == [OTHER_FIGURE]
@@ -159,6 +159,7 @@ def _figure(said: Said) -> Said:
                 help="What a multiply-accumulate and a byte cost; a run's cost card says where to put your own.",
             )
             found["costs"] = [str(name) if name in tables else next(iter(tables))]
+        found["log"] = [str(st.toggle("Log axis", key="log", bind="query-params")).lower()]
     if "costs" in found:
         table = tables[found["costs"][0]]
         recalled = " :orange-badge[:material/history_edu: recalled]" if table.recalled else ""

@@ -29,6 +29,8 @@ from tests.system.up import Up, bitfront
 
 SCHEMES = ("fp32", "int8", "int6", "int5", "int4", "msfp16", "msfp15", "msfp14", "msfp13", "msfp12", "msfp11")
 SEEDS = 3
+FORMATS = "density=Arithmetic&log=true&family=fp32&family=affine&family=msfp"
+"""Compare with these schemes, not the search's."""
 SEARCH = {
     "name": "feature-bits-on-cora", "algorithm": "guided", "n_mea": 8, "n_sample": 200, "n_iter": 3,
     "figure": "feature_memory", "saving": 6.0, "epochs": 20, "finalists": 2, "final_seeds": 1, "confirm": 3,
@@ -40,7 +42,7 @@ WIDE = """() => [...document.querySelectorAll("body *")]
     .filter(element => element.getBoundingClientRect().right > innerWidth + 1)
     .map(element => `${element.tagName} ${element.getAttribute("class")}`)"""
 SCROLL = """(element, block) => {
-    element.style.scrollMarginBlock = block === "start" ? "6rem" : "1rem";  // below the page's header
+    element.style.scrollMarginBlock = block === "start" ? "6rem" : "0.75rem";  // below the page's header
     element.scrollIntoView({ block, behavior: "instant" });
     return new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
 }"""
@@ -87,7 +89,7 @@ def shots(runs: Sequence[str]) -> tuple[Shot, ...]:
         Shot("runs", f"/runs?run={','.join(runs)}", "Runs", 2, ".live-runs", "h3"),
         Shot("sweeps", "/sweeps", "Sweeps"),
         Shot("search", "/search", "Search"),
-        Shot("compare", "/compare?density=Arithmetic&log=true", "Compare", 1, ".front", ".front"),
+        Shot("compare", f"/compare?{FORMATS}", "Compare", 1, ".front", ".front"),
         Shot("views", "/saved", "Views"),
         Shot("system", "/system", "System"),
     )
@@ -143,7 +145,7 @@ def make_gallery(browser: Browser, dashboard: str, settings: Settings, folder: P
             return not left and store.query("searches", search=looked_for)["state"].to_pylist() not in ([], ["running"])
 
         until(is_over, "all runs and the search have finished", 1800)
-        store.add_view("Formats on Cora", "compare", "density=Arithmetic&log=true", "The front that the README shows.")
+        store.add_view("Formats on Cora", "compare", FORMATS, "The front that the README shows.")
         rows = [row for row in store.query("runs", limit=1000).to_pylist() if row["sweep"]]
     drawn = [row["run"] for row in rows if row["seed"] == 0 and row["scheme"] in ("fp32", "int8", "int4", "msfp13")]
     for shot in shots(drawn):
