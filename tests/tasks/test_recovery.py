@@ -28,7 +28,7 @@ def _whole(stack: Stack, run: str, epochs: int) -> None:
 def test_a_backup_taken_while_a_run_trains_is_consistent_and_goes_back(stack: Stack, tmp_path: Path) -> None:
     """Each copy is one moment of the tables; the run that it knows in its middle ends again, as it did."""
     settings = stack.settings.model_copy(update={"store_token": TOKEN})
-    [run] = stack.launch(karate(epochs=600, model=SLOW))
+    [run] = stack.launch(karate(epochs=1500, model=SLOW))
     middles = []
     for number in range(1, 4):
         # Events come in batches: each copy is of a later one.
@@ -54,7 +54,7 @@ def test_a_backup_taken_while_a_run_trains_is_consistent_and_goes_back(stack: St
     restore(settings, tmp_path / "2.duckdb")
     stack.start("store")
     assert stack.until(run, "finished", "failed")["state"] == "finished"
-    _whole(stack, run, 600)
+    _whole(stack, run, 1500)
     assert stack.losses(run) == before
 
 
