@@ -35,12 +35,12 @@ class PlotlyComponent:
         """Hand ``data`` to the component ``key``, ``height`` pixels high (or as its content is); ``on_…_change``: what
         is called when the component changes that state."""
         mounted = component(self.name, html=self.html, css=self.css, js=self.script, isolate_styles=False)
-        wanted = (st.session_state.get(key) or {}).get("library") == "wanted"
+        wanted = (st.session_state.get(key) or {}).get("plotly") == "wanted"
         mounted(
             key=key,
-            data={**data, "chunk": CHUNK, "library": get_plotlyjs() if wanted else None},
+            data={**data, "chunk": CHUNK, "plotly": get_plotlyjs() if wanted else None},
             height=height,
-            on_library_change=_run_again,
+            on_plotly_change=_run_again,
             **callbacks,  # pyright: ignore[reportArgumentType]
         )
 

@@ -1,9 +1,9 @@
 // Before the script of each component that draws with plotly (see app/plotly_component.py): whether it can draw now;
 // where it cannot yet, `again` is called once it can.
 function hasPlotly({ data, setStateValue }, again) {
-  if (!window.Plotly && data.library) {
+  if (!window.Plotly && data.plotly) {
     const script = document.createElement("script")
-    script.textContent = data.library
+    script.textContent = data.plotly
     document.head.appendChild(script)
     script.remove()
   }
@@ -11,10 +11,10 @@ function hasPlotly({ data, setStateValue }, again) {
     window.bitfrontPlotly ??= data.chunk
       ? import(new URL(data.chunk, document.baseURI).href).catch(() => {})
       : Promise.resolve()
-    window.bitfrontPlotly.then(() => (window.Plotly ? again() : setStateValue("library", "wanted")))
+    window.bitfrontPlotly.then(() => (window.Plotly ? again() : setStateValue("plotly", "wanted")))
     return false
   }
-  if (data.library) setStateValue("library", "held")
+  if (data.plotly) setStateValue("plotly", "held")
   return true
 }
 
